@@ -1,0 +1,1 @@
+"""An embedded, single-node Kubernetes API: what a laptop uses instead of a cluster."""

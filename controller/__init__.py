@@ -1,0 +1,1 @@
+"""The controller: reconciles resources, signs runners' certificates, instructs runners."""

@@ -1,0 +1,1 @@
+"""The wire between controller, runners and people's terminals."""
