@@ -1,0 +1,686 @@
+# Generated from meshwire/v1/link.proto (sha256 27d1c7142d0b) by proto/generate.py. Do not edit.
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class PodState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    POD_STATE_UNSPECIFIED: _ClassVar[PodState]
+    PREPARING: _ClassVar[PodState]
+    STARTING: _ClassVar[PodState]
+    RUNNING: _ClassVar[PodState]
+    STOPPING: _ClassVar[PodState]
+    SUCCEEDED: _ClassVar[PodState]
+    FAILED: _ClassVar[PodState]
+    REMOVED: _ClassVar[PodState]
+
+class DesiredState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DESIRED_STATE_UNSPECIFIED: _ClassVar[DesiredState]
+    RUN: _ClassVar[DesiredState]
+    STOP: _ClassVar[DesiredState]
+    REMOVE: _ClassVar[DesiredState]
+
+class PromptPosition(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PROMPT_NONE: _ClassVar[PromptPosition]
+    PROMPT_ARGUMENT: _ClassVar[PromptPosition]
+    PROMPT_FLAG: _ClassVar[PromptPosition]
+    PROMPT_TYPED: _ClassVar[PromptPosition]
+
+class RestartPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RESTART_NEVER: _ClassVar[RestartPolicy]
+    RESTART_ON_FAILURE: _ClassVar[RestartPolicy]
+
+class ViewStart(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VIEW_START_SCREEN: _ClassVar[ViewStart]
+    VIEW_START_OFFSET: _ClassVar[ViewStart]
+POD_STATE_UNSPECIFIED: PodState
+PREPARING: PodState
+STARTING: PodState
+RUNNING: PodState
+STOPPING: PodState
+SUCCEEDED: PodState
+FAILED: PodState
+REMOVED: PodState
+DESIRED_STATE_UNSPECIFIED: DesiredState
+RUN: DesiredState
+STOP: DesiredState
+REMOVE: DesiredState
+PROMPT_NONE: PromptPosition
+PROMPT_ARGUMENT: PromptPosition
+PROMPT_FLAG: PromptPosition
+PROMPT_TYPED: PromptPosition
+RESTART_NEVER: RestartPolicy
+RESTART_ON_FAILURE: RestartPolicy
+VIEW_START_SCREEN: ViewStart
+VIEW_START_OFFSET: ViewStart
+
+class GetBundleRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class TrustBundle(_message.Message):
+    __slots__ = ("sequence", "roots_der")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    ROOTS_DER_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    roots_der: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, sequence: _Optional[int] = ..., roots_der: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class EnrollRequest(_message.Message):
+    __slots__ = ("enrollment", "namespace", "token", "csr_der", "requested_name", "info", "wall_clock_unix_ms")
+    ENROLLMENT_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    CSR_DER_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_NAME_FIELD_NUMBER: _ClassVar[int]
+    INFO_FIELD_NUMBER: _ClassVar[int]
+    WALL_CLOCK_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    enrollment: str
+    namespace: str
+    token: str
+    csr_der: bytes
+    requested_name: str
+    info: RunnerInfo
+    wall_clock_unix_ms: int
+    def __init__(self, enrollment: _Optional[str] = ..., namespace: _Optional[str] = ..., token: _Optional[str] = ..., csr_der: _Optional[bytes] = ..., requested_name: _Optional[str] = ..., info: _Optional[_Union[RunnerInfo, _Mapping]] = ..., wall_clock_unix_ms: _Optional[int] = ...) -> None: ...
+
+class EnrollResponse(_message.Message):
+    __slots__ = ("spiffe_id", "runner_uid", "chain_der", "bundle", "control_endpoints", "renew_after_unix")
+    SPIFFE_ID_FIELD_NUMBER: _ClassVar[int]
+    RUNNER_UID_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_DER_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    CONTROL_ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    RENEW_AFTER_UNIX_FIELD_NUMBER: _ClassVar[int]
+    spiffe_id: str
+    runner_uid: str
+    chain_der: _containers.RepeatedScalarFieldContainer[bytes]
+    bundle: TrustBundle
+    control_endpoints: _containers.RepeatedScalarFieldContainer[str]
+    renew_after_unix: int
+    def __init__(self, spiffe_id: _Optional[str] = ..., runner_uid: _Optional[str] = ..., chain_der: _Optional[_Iterable[bytes]] = ..., bundle: _Optional[_Union[TrustBundle, _Mapping]] = ..., control_endpoints: _Optional[_Iterable[str]] = ..., renew_after_unix: _Optional[int] = ...) -> None: ...
+
+class RenewRequest(_message.Message):
+    __slots__ = ("csr_der", "wall_clock_unix_ms")
+    CSR_DER_FIELD_NUMBER: _ClassVar[int]
+    WALL_CLOCK_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    csr_der: bytes
+    wall_clock_unix_ms: int
+    def __init__(self, csr_der: _Optional[bytes] = ..., wall_clock_unix_ms: _Optional[int] = ...) -> None: ...
+
+class RenewResponse(_message.Message):
+    __slots__ = ("chain_der", "bundle", "renew_after_unix")
+    CHAIN_DER_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    RENEW_AFTER_UNIX_FIELD_NUMBER: _ClassVar[int]
+    chain_der: _containers.RepeatedScalarFieldContainer[bytes]
+    bundle: TrustBundle
+    renew_after_unix: int
+    def __init__(self, chain_der: _Optional[_Iterable[bytes]] = ..., bundle: _Optional[_Union[TrustBundle, _Mapping]] = ..., renew_after_unix: _Optional[int] = ...) -> None: ...
+
+class RunnerInfo(_message.Message):
+    __slots__ = ("version", "os", "arch", "hostname", "isolations", "max_pods")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    OS_FIELD_NUMBER: _ClassVar[int]
+    ARCH_FIELD_NUMBER: _ClassVar[int]
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    ISOLATIONS_FIELD_NUMBER: _ClassVar[int]
+    MAX_PODS_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    os: str
+    arch: str
+    hostname: str
+    isolations: _containers.RepeatedScalarFieldContainer[str]
+    max_pods: int
+    def __init__(self, version: _Optional[str] = ..., os: _Optional[str] = ..., arch: _Optional[str] = ..., hostname: _Optional[str] = ..., isolations: _Optional[_Iterable[str]] = ..., max_pods: _Optional[int] = ...) -> None: ...
+
+class RunnerMessage(_message.Message):
+    __slots__ = ("seq", "hello", "heartbeat", "observed_snapshot", "observed", "resync", "goodbye")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    OBSERVED_SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    OBSERVED_FIELD_NUMBER: _ClassVar[int]
+    RESYNC_FIELD_NUMBER: _ClassVar[int]
+    GOODBYE_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    hello: Hello
+    heartbeat: Heartbeat
+    observed_snapshot: ObservedSnapshot
+    observed: Observed
+    resync: ResyncRequest
+    goodbye: Goodbye
+    def __init__(self, seq: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., observed_snapshot: _Optional[_Union[ObservedSnapshot, _Mapping]] = ..., observed: _Optional[_Union[Observed, _Mapping]] = ..., resync: _Optional[_Union[ResyncRequest, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("runner_uid", "boot_id", "instance_id", "protocol_min", "protocol_max", "features", "info", "last_controller_epoch", "last_revision", "wall_clock_unix_ms")
+    RUNNER_UID_FIELD_NUMBER: _ClassVar[int]
+    BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_MIN_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_MAX_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    INFO_FIELD_NUMBER: _ClassVar[int]
+    LAST_CONTROLLER_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    LAST_REVISION_FIELD_NUMBER: _ClassVar[int]
+    WALL_CLOCK_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    runner_uid: str
+    boot_id: str
+    instance_id: str
+    protocol_min: int
+    protocol_max: int
+    features: _containers.RepeatedScalarFieldContainer[str]
+    info: RunnerInfo
+    last_controller_epoch: int
+    last_revision: int
+    wall_clock_unix_ms: int
+    def __init__(self, runner_uid: _Optional[str] = ..., boot_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., protocol_min: _Optional[int] = ..., protocol_max: _Optional[int] = ..., features: _Optional[_Iterable[str]] = ..., info: _Optional[_Union[RunnerInfo, _Mapping]] = ..., last_controller_epoch: _Optional[int] = ..., last_revision: _Optional[int] = ..., wall_clock_unix_ms: _Optional[int] = ...) -> None: ...
+
+class Heartbeat(_message.Message):
+    __slots__ = ("beat", "running")
+    BEAT_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    beat: int
+    running: int
+    def __init__(self, beat: _Optional[int] = ..., running: _Optional[int] = ...) -> None: ...
+
+class ObservedSnapshot(_message.Message):
+    __slots__ = ("pods", "last")
+    PODS_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    pods: _containers.RepeatedCompositeFieldContainer[PodObserved]
+    last: bool
+    def __init__(self, pods: _Optional[_Iterable[_Union[PodObserved, _Mapping]]] = ..., last: _Optional[bool] = ...) -> None: ...
+
+class Observed(_message.Message):
+    __slots__ = ("pods",)
+    PODS_FIELD_NUMBER: _ClassVar[int]
+    pods: _containers.RepeatedCompositeFieldContainer[PodObserved]
+    def __init__(self, pods: _Optional[_Iterable[_Union[PodObserved, _Mapping]]] = ...) -> None: ...
+
+class ResyncRequest(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class Goodbye(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class PodObserved(_message.Message):
+    __slots__ = ("ref", "namespace", "name", "generation", "spec_digest", "state", "orphan", "started_unix_ms", "finished_unix_ms", "exit_code", "signal", "reason", "message", "restarts", "terminal_bytes", "worktree", "isolation", "network", "pid", "activity", "initialized")
+    REF_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    SPEC_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ORPHAN_FIELD_NUMBER: _ClassVar[int]
+    STARTED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    TERMINAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WORKTREE_FIELD_NUMBER: _ClassVar[int]
+    ISOLATION_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITY_FIELD_NUMBER: _ClassVar[int]
+    INITIALIZED_FIELD_NUMBER: _ClassVar[int]
+    ref: PodRef
+    namespace: str
+    name: str
+    generation: int
+    spec_digest: str
+    state: PodState
+    orphan: bool
+    started_unix_ms: int
+    finished_unix_ms: int
+    exit_code: int
+    signal: int
+    reason: str
+    message: str
+    restarts: int
+    terminal_bytes: int
+    worktree: Worktree
+    isolation: str
+    network: str
+    pid: int
+    activity: str
+    initialized: bool
+    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., generation: _Optional[int] = ..., spec_digest: _Optional[str] = ..., state: _Optional[_Union[PodState, str]] = ..., orphan: _Optional[bool] = ..., started_unix_ms: _Optional[int] = ..., finished_unix_ms: _Optional[int] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., restarts: _Optional[int] = ..., terminal_bytes: _Optional[int] = ..., worktree: _Optional[_Union[Worktree, _Mapping]] = ..., isolation: _Optional[str] = ..., network: _Optional[str] = ..., pid: _Optional[int] = ..., activity: _Optional[str] = ..., initialized: _Optional[bool] = ...) -> None: ...
+
+class Worktree(_message.Message):
+    __slots__ = ("branch", "commit", "dirty", "saved_ref", "note")
+    BRANCH_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    DIRTY_FIELD_NUMBER: _ClassVar[int]
+    SAVED_REF_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    branch: str
+    commit: str
+    dirty: bool
+    saved_ref: str
+    note: str
+    def __init__(self, branch: _Optional[str] = ..., commit: _Optional[str] = ..., dirty: _Optional[bool] = ..., saved_ref: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
+
+class ControllerMessage(_message.Message):
+    __slots__ = ("seq", "controller_epoch", "welcome", "snapshot", "delta", "heartbeat_ack", "bundle", "close")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    CONTROLLER_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    WELCOME_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    DELTA_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_ACK_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    controller_epoch: int
+    welcome: Welcome
+    snapshot: Snapshot
+    delta: Delta
+    heartbeat_ack: HeartbeatAck
+    bundle: BundleUpdate
+    close: CloseSession
+    def __init__(self, seq: _Optional[int] = ..., controller_epoch: _Optional[int] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., snapshot: _Optional[_Union[Snapshot, _Mapping]] = ..., delta: _Optional[_Union[Delta, _Mapping]] = ..., heartbeat_ack: _Optional[_Union[HeartbeatAck, _Mapping]] = ..., bundle: _Optional[_Union[BundleUpdate, _Mapping]] = ..., close: _Optional[_Union[CloseSession, _Mapping]] = ...) -> None: ...
+
+class Welcome(_message.Message):
+    __slots__ = ("session_id", "protocol", "heartbeat_ms", "lease_ttl_ms", "server_time_unix_ms")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_MS_FIELD_NUMBER: _ClassVar[int]
+    LEASE_TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    SERVER_TIME_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    protocol: int
+    heartbeat_ms: int
+    lease_ttl_ms: int
+    server_time_unix_ms: int
+    def __init__(self, session_id: _Optional[str] = ..., protocol: _Optional[int] = ..., heartbeat_ms: _Optional[int] = ..., lease_ttl_ms: _Optional[int] = ..., server_time_unix_ms: _Optional[int] = ...) -> None: ...
+
+class Snapshot(_message.Message):
+    __slots__ = ("revision", "pods", "last", "allow_empty")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    PODS_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_EMPTY_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    pods: _containers.RepeatedCompositeFieldContainer[PodDesired]
+    last: bool
+    allow_empty: bool
+    def __init__(self, revision: _Optional[int] = ..., pods: _Optional[_Iterable[_Union[PodDesired, _Mapping]]] = ..., last: _Optional[bool] = ..., allow_empty: _Optional[bool] = ...) -> None: ...
+
+class Delta(_message.Message):
+    __slots__ = ("base_revision", "revision", "upserts", "removals")
+    BASE_REVISION_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    UPSERTS_FIELD_NUMBER: _ClassVar[int]
+    REMOVALS_FIELD_NUMBER: _ClassVar[int]
+    base_revision: int
+    revision: int
+    upserts: _containers.RepeatedCompositeFieldContainer[PodDesired]
+    removals: _containers.RepeatedCompositeFieldContainer[PodRef]
+    def __init__(self, base_revision: _Optional[int] = ..., revision: _Optional[int] = ..., upserts: _Optional[_Iterable[_Union[PodDesired, _Mapping]]] = ..., removals: _Optional[_Iterable[_Union[PodRef, _Mapping]]] = ...) -> None: ...
+
+class HeartbeatAck(_message.Message):
+    __slots__ = ("beat",)
+    BEAT_FIELD_NUMBER: _ClassVar[int]
+    beat: int
+    def __init__(self, beat: _Optional[int] = ...) -> None: ...
+
+class BundleUpdate(_message.Message):
+    __slots__ = ("bundle",)
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    bundle: TrustBundle
+    def __init__(self, bundle: _Optional[_Union[TrustBundle, _Mapping]] = ...) -> None: ...
+
+class CloseSession(_message.Message):
+    __slots__ = ("reason", "message", "retry_after_ms")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    message: str
+    retry_after_ms: int
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
+
+class PodRef(_message.Message):
+    __slots__ = ("pod_uid", "epoch")
+    POD_UID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    pod_uid: str
+    epoch: int
+    def __init__(self, pod_uid: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
+
+class PodDesired(_message.Message):
+    __slots__ = ("ref", "namespace", "name", "generation", "spec_digest", "desired", "grace_seconds", "spec", "deadline_unix_ms")
+    REF_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    SPEC_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    DESIRED_FIELD_NUMBER: _ClassVar[int]
+    GRACE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    ref: PodRef
+    namespace: str
+    name: str
+    generation: int
+    spec_digest: str
+    desired: DesiredState
+    grace_seconds: int
+    spec: RunSpec
+    deadline_unix_ms: int
+    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., generation: _Optional[int] = ..., spec_digest: _Optional[str] = ..., desired: _Optional[_Union[DesiredState, str]] = ..., grace_seconds: _Optional[int] = ..., spec: _Optional[_Union[RunSpec, _Mapping]] = ..., deadline_unix_ms: _Optional[int] = ...) -> None: ...
+
+class RunSpec(_message.Message):
+    __slots__ = ("executable", "args", "environment", "prompt", "prompt_position", "prompt_flag", "submit_keys", "repository", "terminal", "sandbox", "limits", "restart_policy", "home_files", "organization", "readiness")
+    EXECUTABLE_FIELD_NUMBER: _ClassVar[int]
+    ARGS_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_POSITION_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_FLAG_FIELD_NUMBER: _ClassVar[int]
+    SUBMIT_KEYS_FIELD_NUMBER: _ClassVar[int]
+    REPOSITORY_FIELD_NUMBER: _ClassVar[int]
+    TERMINAL_FIELD_NUMBER: _ClassVar[int]
+    SANDBOX_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    RESTART_POLICY_FIELD_NUMBER: _ClassVar[int]
+    HOME_FILES_FIELD_NUMBER: _ClassVar[int]
+    ORGANIZATION_FIELD_NUMBER: _ClassVar[int]
+    READINESS_FIELD_NUMBER: _ClassVar[int]
+    executable: str
+    args: _containers.RepeatedScalarFieldContainer[str]
+    environment: _containers.RepeatedCompositeFieldContainer[EnvironmentVariable]
+    prompt: str
+    prompt_position: PromptPosition
+    prompt_flag: str
+    submit_keys: str
+    repository: Repository
+    terminal: TerminalSize
+    sandbox: Sandbox
+    limits: Limits
+    restart_policy: RestartPolicy
+    home_files: _containers.RepeatedCompositeFieldContainer[HomeFile]
+    organization: str
+    readiness: Readiness
+    def __init__(self, executable: _Optional[str] = ..., args: _Optional[_Iterable[str]] = ..., environment: _Optional[_Iterable[_Union[EnvironmentVariable, _Mapping]]] = ..., prompt: _Optional[str] = ..., prompt_position: _Optional[_Union[PromptPosition, str]] = ..., prompt_flag: _Optional[str] = ..., submit_keys: _Optional[str] = ..., repository: _Optional[_Union[Repository, _Mapping]] = ..., terminal: _Optional[_Union[TerminalSize, _Mapping]] = ..., sandbox: _Optional[_Union[Sandbox, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., restart_policy: _Optional[_Union[RestartPolicy, str]] = ..., home_files: _Optional[_Iterable[_Union[HomeFile, _Mapping]]] = ..., organization: _Optional[str] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ...) -> None: ...
+
+class EnvironmentVariable(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+
+class Repository(_message.Message):
+    __slots__ = ("url", "ref", "branch", "create_branch", "has_credentials", "default_branch")
+    URL_FIELD_NUMBER: _ClassVar[int]
+    REF_FIELD_NUMBER: _ClassVar[int]
+    BRANCH_FIELD_NUMBER: _ClassVar[int]
+    CREATE_BRANCH_FIELD_NUMBER: _ClassVar[int]
+    HAS_CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_BRANCH_FIELD_NUMBER: _ClassVar[int]
+    url: str
+    ref: str
+    branch: str
+    create_branch: bool
+    has_credentials: bool
+    default_branch: str
+    def __init__(self, url: _Optional[str] = ..., ref: _Optional[str] = ..., branch: _Optional[str] = ..., create_branch: _Optional[bool] = ..., has_credentials: _Optional[bool] = ..., default_branch: _Optional[str] = ...) -> None: ...
+
+class TerminalSize(_message.Message):
+    __slots__ = ("cols", "rows")
+    COLS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    cols: int
+    rows: int
+    def __init__(self, cols: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
+
+class Sandbox(_message.Message):
+    __slots__ = ("isolation", "network", "writable_paths")
+    ISOLATION_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    WRITABLE_PATHS_FIELD_NUMBER: _ClassVar[int]
+    isolation: str
+    network: str
+    writable_paths: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, isolation: _Optional[str] = ..., network: _Optional[str] = ..., writable_paths: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Limits(_message.Message):
+    __slots__ = ("memory_bytes", "cpu_millis", "pids")
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CPU_MILLIS_FIELD_NUMBER: _ClassVar[int]
+    PIDS_FIELD_NUMBER: _ClassVar[int]
+    memory_bytes: int
+    cpu_millis: int
+    pids: int
+    def __init__(self, memory_bytes: _Optional[int] = ..., cpu_millis: _Optional[int] = ..., pids: _Optional[int] = ...) -> None: ...
+
+class HomeFile(_message.Message):
+    __slots__ = ("path", "content")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    content: str
+    def __init__(self, path: _Optional[str] = ..., content: _Optional[str] = ...) -> None: ...
+
+class Readiness(_message.Message):
+    __slots__ = ("regex", "timeout_seconds")
+    REGEX_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    regex: str
+    timeout_seconds: int
+    def __init__(self, regex: _Optional[str] = ..., timeout_seconds: _Optional[int] = ...) -> None: ...
+
+class FetchSecretsRequest(_message.Message):
+    __slots__ = ("ref",)
+    REF_FIELD_NUMBER: _ClassVar[int]
+    ref: PodRef
+    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ...) -> None: ...
+
+class FetchSecretsResponse(_message.Message):
+    __slots__ = ("git",)
+    GIT_FIELD_NUMBER: _ClassVar[int]
+    git: GitCredentials
+    def __init__(self, git: _Optional[_Union[GitCredentials, _Mapping]] = ...) -> None: ...
+
+class GitCredentials(_message.Message):
+    __slots__ = ("username", "password", "ssh_private_key", "known_hosts", "ca_bundle")
+    USERNAME_FIELD_NUMBER: _ClassVar[int]
+    PASSWORD_FIELD_NUMBER: _ClassVar[int]
+    SSH_PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_HOSTS_FIELD_NUMBER: _ClassVar[int]
+    CA_BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    username: str
+    password: str
+    ssh_private_key: str
+    known_hosts: str
+    ca_bundle: str
+    def __init__(self, username: _Optional[str] = ..., password: _Optional[str] = ..., ssh_private_key: _Optional[str] = ..., known_hosts: _Optional[str] = ..., ca_bundle: _Optional[str] = ...) -> None: ...
+
+class TerminalDown(_message.Message):
+    __slots__ = ("view", "open", "credit", "input", "resize", "close")
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    RESIZE_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_FIELD_NUMBER: _ClassVar[int]
+    view: int
+    open: OpenView
+    credit: Credit
+    input: Input
+    resize: TerminalSize
+    close: CloseView
+    def __init__(self, view: _Optional[int] = ..., open: _Optional[_Union[OpenView, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., input: _Optional[_Union[Input, _Mapping]] = ..., resize: _Optional[_Union[TerminalSize, _Mapping]] = ..., close: _Optional[_Union[CloseView, _Mapping]] = ...) -> None: ...
+
+class TerminalUp(_message.Message):
+    __slots__ = ("view", "opened", "output", "gap", "input_ack", "ended", "hello")
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    OPENED_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    GAP_FIELD_NUMBER: _ClassVar[int]
+    INPUT_ACK_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    view: int
+    opened: ViewOpened
+    output: Output
+    gap: Gap
+    input_ack: InputAck
+    ended: ViewEnded
+    hello: TerminalHello
+    def __init__(self, view: _Optional[int] = ..., opened: _Optional[_Union[ViewOpened, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., input_ack: _Optional[_Union[InputAck, _Mapping]] = ..., ended: _Optional[_Union[ViewEnded, _Mapping]] = ..., hello: _Optional[_Union[TerminalHello, _Mapping]] = ...) -> None: ...
+
+class TerminalHello(_message.Message):
+    __slots__ = ("instance_id",)
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    instance_id: str
+    def __init__(self, instance_id: _Optional[str] = ...) -> None: ...
+
+class OpenView(_message.Message):
+    __slots__ = ("ref", "start", "from_offset", "follow", "size", "tail_lines")
+    REF_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    FROM_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
+    ref: PodRef
+    start: ViewStart
+    from_offset: int
+    follow: bool
+    size: TerminalSize
+    tail_lines: int
+    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., start: _Optional[_Union[ViewStart, str]] = ..., from_offset: _Optional[int] = ..., follow: _Optional[bool] = ..., size: _Optional[_Union[TerminalSize, _Mapping]] = ..., tail_lines: _Optional[int] = ...) -> None: ...
+
+class Credit(_message.Message):
+    __slots__ = ("bytes",)
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    bytes: int
+    def __init__(self, bytes: _Optional[int] = ...) -> None: ...
+
+class Input(_message.Message):
+    __slots__ = ("seq", "data")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    data: bytes
+    def __init__(self, seq: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class InputAck(_message.Message):
+    __slots__ = ("seq",)
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    def __init__(self, seq: _Optional[int] = ...) -> None: ...
+
+class CloseView(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ViewOpened(_message.Message):
+    __slots__ = ("offset", "screen", "running", "size")
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    SCREEN_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    offset: int
+    screen: bytes
+    running: bool
+    size: TerminalSize
+    def __init__(self, offset: _Optional[int] = ..., screen: _Optional[bytes] = ..., running: _Optional[bool] = ..., size: _Optional[_Union[TerminalSize, _Mapping]] = ...) -> None: ...
+
+class Output(_message.Message):
+    __slots__ = ("offset", "data")
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    offset: int
+    data: bytes
+    def __init__(self, offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class Gap(_message.Message):
+    __slots__ = ("from_offset", "to_offset")
+    FROM_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    TO_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    from_offset: int
+    to_offset: int
+    def __init__(self, from_offset: _Optional[int] = ..., to_offset: _Optional[int] = ...) -> None: ...
+
+class ViewEnded(_message.Message):
+    __slots__ = ("reason", "message", "exit_code", "signal", "offset")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    message: str
+    exit_code: int
+    signal: int
+    offset: int
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class AttachIn(_message.Message):
+    __slots__ = ("open", "input", "resize", "credit")
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    RESIZE_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_FIELD_NUMBER: _ClassVar[int]
+    open: AttachOpen
+    input: Input
+    resize: TerminalSize
+    credit: Credit
+    def __init__(self, open: _Optional[_Union[AttachOpen, _Mapping]] = ..., input: _Optional[_Union[Input, _Mapping]] = ..., resize: _Optional[_Union[TerminalSize, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ...) -> None: ...
+
+class AttachOpen(_message.Message):
+    __slots__ = ("namespace", "pod", "read_only", "start", "from_offset", "follow", "size", "tail_lines")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    POD_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    FROM_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    pod: str
+    read_only: bool
+    start: ViewStart
+    from_offset: int
+    follow: bool
+    size: TerminalSize
+    tail_lines: int
+    def __init__(self, namespace: _Optional[str] = ..., pod: _Optional[str] = ..., read_only: _Optional[bool] = ..., start: _Optional[_Union[ViewStart, str]] = ..., from_offset: _Optional[int] = ..., follow: _Optional[bool] = ..., size: _Optional[_Union[TerminalSize, _Mapping]] = ..., tail_lines: _Optional[int] = ...) -> None: ...
+
+class AttachOut(_message.Message):
+    __slots__ = ("opened", "output", "gap", "input_ack", "ended")
+    OPENED_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    GAP_FIELD_NUMBER: _ClassVar[int]
+    INPUT_ACK_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    opened: ViewOpened
+    output: Output
+    gap: Gap
+    input_ack: InputAck
+    ended: ViewEnded
+    def __init__(self, opened: _Optional[_Union[ViewOpened, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., input_ack: _Optional[_Union[InputAck, _Mapping]] = ..., ended: _Optional[_Union[ViewEnded, _Mapping]] = ...) -> None: ...
