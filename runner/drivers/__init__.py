@@ -1,0 +1,1 @@
+"""What the runner converges with: worktrees, sandboxes, terminals, agents."""

@@ -1,0 +1,184 @@
+"""The values that the terminal driver takes and gives.
+
+* TerminalError
+  + LaunchError   -- the agent was not started; nothing of it runs
+  + NotRunning    -- no shim answers in that run directory: look with ``observe``
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+SEGMENT_BYTES: Final = 8 * 1024 * 1024
+"""A transcript file is closed and the next one begun at this size."""
+
+TRANSCRIPT_BYTES: Final = 256 * 1024 * 1024
+"""The oldest transcript files are dropped beyond this sum."""
+
+
+class TerminalError(Exception):
+    """A terminal could not do what was asked."""
+
+
+class LaunchError(TerminalError):
+    """The agent was not started, and nothing of it is left.
+
+    ``reason`` is one of ``CommandNotFound``, ``CommandNotExecutable``, ``WorkingDirectory``,
+    ``CommandTooLong``, ``ExecFailed``, ``AlreadyStarted``, ``RunDirectory``, ``HolderFailed``.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class NotRunning(TerminalError):  # noqa: N818  a state of the world, named like one
+    """No shim answers for that run directory: it never began, or has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """All that a shim needs to start one run of a pod."""
+
+    uid: str
+    """The AgentPod's UID. Every process of the run carries it as ``AGENTSMESH_POD_UID``."""
+
+    epoch: int
+    """Which placement of the pod this is."""
+
+    restart: int
+    """Which restart within the epoch this is; 0 is the first start."""
+
+    run_dir: Path
+    """The run's own directory, made when absent: socket, lock, identity, exit. Never reused."""
+
+    transcript_dir: Path
+    """The pod's transcript directory, made when absent; byte offsets go on over restarts."""
+
+    argv: tuple[str, ...]
+    """Program and arguments. A program without ``/`` is sought in the environment's ``PATH``."""
+
+    environment: Mapping[str, str] = field(repr=False)
+    """The whole environment; nothing of the runner's own is added but ``AGENTSMESH_POD_UID``.
+
+    Secrets are expected here: it travels in memory only and is never shown.
+    """
+
+    cwd: Path
+    """Working directory of the program."""
+
+    cols: int = 120
+    """Width of the terminal at the start."""
+
+    rows: int = 40
+    """Height of the terminal at the start."""
+
+    pass_fds: Mapping[int, int] = field(default_factory=dict)
+    """Number in the child (3 to 63) by descriptor in this process; the caller closes its own."""
+
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """Resource limits of the child by lower-case name without ``RLIMIT_``, such as ``nofile``."""
+
+    wrapper: bool = False
+    """Whether ``argv[0]`` is a wrapper such as bwrap, whose death would kill the agent at once.
+
+    A graceful stop then signals the processes inside, and not those named like the wrapper.
+    """
+
+    umask: int = 0o022
+    """File mode creation mask of the child."""
+
+    grace_seconds: float = 10.0
+    """Time to end by itself when the shim is told to stop by a signal, as at machine shutdown."""
+
+    segment_bytes: int = SEGMENT_BYTES
+    """Size of one transcript file."""
+
+    transcript_bytes: int = TRANSCRIPT_BYTES
+    """Size of the whole transcript of the pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The run goes on: its shim holds the lock."""
+
+    uid: str
+    epoch: int
+    restart: int
+    pid: int
+    """Process of the shim."""
+    child_pid: int
+    """Process that the shim started."""
+    started_at: float
+    """Seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The run ended, every process of it is gone, and the transcript is complete."""
+
+    exit_code: int | None
+    """None when a signal ended it."""
+    signal: int | None
+    """None when it exited by itself."""
+    finished_at: float
+    """Seconds since 1970."""
+    offset: int
+    """Absolute offset of the transcript's end."""
+    lost_bytes: int
+    """Output that could not be written during this run (disk full)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """No shim and no record of an exit."""
+
+    died: bool
+    """A shim was there and vanished: killed, or the machine restarted. False: nothing ever ran."""
+
+
+Observed = Alive | Exited | Absent
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a live shim says about itself."""
+
+    pid: int
+    child_pid: int
+    head: int
+    """Absolute offset of the next byte of output."""
+    lost_bytes: int
+    """Output that could not be written during this run (disk full)."""
+    cols: int
+    rows: int
+    stopping: bool
+    """A stop was asked for, or the program ended and what it left behind is being ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Output, beginning at an absolute offset."""
+
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Output that exists no longer (dropped) or never did (disk full): ``[start, end)``."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Nothing more comes from this run."""
+
+    offset: int
+    """Where the output of the pod's next run will begin."""
+    observed: Exited | Absent | None
+    """How the run ended; None when only history was asked for."""
