@@ -33,7 +33,7 @@ def _compile(target: Path) -> None:
         raise SystemExit("protoc refused the sources; see above")
 
 
-def main(check: bool) -> int:
+def main(*, check: bool) -> int:
     """Write the generated modules, or with *check* return 1 if they are out of date."""
     stale: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -55,4 +55,4 @@ def main(check: bool) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main("--check" in sys.argv[1:]))
+    raise SystemExit(main(check="--check" in sys.argv[1:]))

@@ -1,0 +1,172 @@
+"""AgentClass: how an agent is started, as data; a new agent needs no release."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from schemas.base import READY_COLUMNS, Column, Definition, Model, Object, Rule, Status
+from schemas.names import AGENT_CLASS
+
+EnvironmentName = Annotated[
+    str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+]
+Argument = Annotated[str, Field(max_length=32768, pattern=r"^[^\x00]*$")]
+
+
+class EnvironmentVariable(Model):
+    """A variable in the agent's environment. Never a secret: keys come from provider keys."""
+
+    name: EnvironmentName
+    """Name of the variable."""
+    value: Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")] = ""
+    """Its value, taken literally but for $(NAME)."""
+
+
+class PromptPosition(StrEnum):
+    """How an agent takes its first prompt."""
+
+    ARGUMENT = "argument"
+    FLAG = "flag"
+    TYPED = "typed"
+    NONE = "none"
+
+
+class PromptStyle(Model):
+    """How the agent takes its first prompt."""
+
+    position: PromptPosition = PromptPosition.ARGUMENT
+    """argument: as the last argument. flag: after `flag`. typed: into its terminal, once it is
+    ready. none: not at all."""
+    flag: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    """The flag, for position flag."""
+    submit_keys: Annotated[str, Field(min_length=1, max_length=16)] = "\r"
+    """What submits a typed prompt."""
+
+
+class McpFormat(StrEnum):
+    """How an agent is told of an MCP server."""
+
+    CLAUDE = "claude"
+    CODEX = "codex"
+    GEMINI = "gemini"
+    OPENCODE = "opencode"
+    NONE = "none"
+
+
+class Mcp(Model):
+    """How the agent is told of the MCP server."""
+
+    format: McpFormat = McpFormat.NONE
+    """Whose configuration the agent reads; none: it has no MCP client."""
+
+
+class KeyRequirement(Model):
+    """A provider's key that the agent uses."""
+
+    provider: Annotated[str, Field(min_length=1, max_length=63)]
+    """The provider, such as anthropic."""
+    env: EnvironmentName
+    """The environment variable in which the agent expects the key."""
+    optional: bool = False
+    """Whether the agent starts without it."""
+
+
+class ModelStyle(Model):
+    """How the agent is told its model."""
+
+    flag: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    """A flag followed by the model."""
+    env: EnvironmentName | None = None
+    """An environment variable that holds the model."""
+
+
+class PermissionModes(Model):
+    """Arguments that put the agent into each permission mode."""
+
+    plan: Annotated[tuple[Argument, ...], Field(max_length=16)] | None = None
+    """Looks and proposes, changes nothing."""
+    default: Annotated[tuple[Argument, ...], Field(max_length=16)] | None = None
+    """As the agent does by itself."""
+    accept_edits: Annotated[tuple[Argument, ...], Field(max_length=16)] | None = None
+    """Edits files without asking."""
+    bypass_permissions: Annotated[tuple[Argument, ...], Field(max_length=16)] | None = None
+    """Asks nothing."""
+
+
+class HomeFile(Model):
+    """A file in the pod's private home."""
+
+    path: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^/\x00][^\x00]*$")]
+    """Path below the home; no `..`."""
+    content: Annotated[str, Field(max_length=32768)]
+    """Its text, taken literally but for $(NAME)."""
+
+
+class ReadinessSign(Model):
+    """How the agent's terminal shows that it takes a prompt."""
+
+    regex: Annotated[str, Field(max_length=512)] | None = None
+    """Searched on the screen; without one, two quiet seconds."""
+    timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    """How long to wait for it."""
+
+
+class AgentClassSpec(Model):
+    """How the agent is started."""
+
+    executable: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00]+$")]
+    """Program to start: a name that the runner looks up in its search path, or an absolute path."""
+    version_command: Annotated[tuple[Argument, ...], Field(max_length=16)] | None = None
+    """Arguments that make the program print its version."""
+    args: Annotated[tuple[Argument, ...], Field(max_length=128)] = ()
+    """Its arguments. $(MODEL), $(POD), $(ORGANIZATION), $(WORKTREE), $(HOME) and the names in
+    `environment` are expanded; $$ is a dollar; nothing else is interpreted."""
+    environment: Annotated[tuple[EnvironmentVariable, ...], Field(max_length=64)] = ()
+    """Variables for its environment."""
+    prompt: PromptStyle = PromptStyle()
+    """How it takes its first prompt."""
+    model: ModelStyle | None = None
+    """How it is told its model."""
+    permission_modes: PermissionModes | None = None
+    """Arguments for each permission mode."""
+    mcp: Mcp = Mcp()
+    """How it is told of the MCP server."""
+    keys: Annotated[tuple[KeyRequirement, ...], Field(max_length=16)] = ()
+    """Provider keys that it uses."""
+    home_files: Annotated[tuple[HomeFile, ...], Field(max_length=32)] = ()
+    """Files in the pod's private home, written before the start."""
+    readiness: ReadinessSign = ReadinessSign()
+    """How its terminal shows that it takes a typed prompt."""
+
+
+class AgentClassStatus(Status):
+    """What is known of the class."""
+
+
+class AgentClass(Object):
+    """How an agent is started: program, arguments, prompt, model, keys. Made by administrators."""
+
+    definition: ClassVar = Definition(
+        resource=AGENT_CLASS,
+        short_names=("aclass",),
+        columns=(Column("Executable", ".spec.executable"), *READY_COLUMNS),
+        spec_rules=(
+            Rule(
+                "self.prompt.position != 'flag' || has(self.prompt.flag)",
+                "prompt.flag is required when prompt.position is flag",
+                ".prompt",
+            ),
+            Rule(
+                "!has(self.homeFiles) || !self.homeFiles.exists(f, "
+                "f.path.split('/').exists(s, s == '..'))",
+                "homeFiles paths must not contain '..'",
+                ".homeFiles",
+            ),
+        ),
+    )
+
+    spec: AgentClassSpec
+    """How the agent is started."""
+    status: AgentClassStatus = AgentClassStatus()
+    """What is known of the class."""

@@ -1,0 +1,97 @@
+"""Every name that is shared: API group, kinds, labels, annotations, finalizers, namespaces.
+
+Keys of labels and annotations exist here and nowhere else.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+GROUP: Final = "agentsmesh.io"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+CATEGORY: Final = "mesh"
+
+CONTROLLER_NAMESPACE: Final = "agentsmesh-system"
+"""Where the controller keeps what is its own: the CA's Secrets and its Lease."""
+
+TRUST_DOMAIN: Final = "agentsmesh.local"
+"""Default trust domain of runner identities (SPIFFE)."""
+
+FIELD_MANAGER: Final = "agentsmesh-controller"
+
+FINALIZER_TEARDOWN: Final = f"{GROUP}/teardown"
+"""On AgentPod and Runner: something on a runner must be released first."""
+FINALIZER_ORGANIZATION: Final = f"{GROUP}/organization"
+"""On Organization: its pods are torn down before its namespace goes."""
+
+LABEL_ORGANIZATION: Final = f"{GROUP}/organization"
+LABEL_RUNNER: Final = f"{GROUP}/runner"
+LABEL_AGENT_CLASS: Final = f"{GROUP}/agent-class"
+LABEL_MANAGED_BY: Final = f"{GROUP}/managed-by"
+
+ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/requested-at"
+"""Any new value asks for a look now; mirrored to ``status.lastHandledRequestAt``."""
+ANNOTATION_RECONCILE: Final = f"{GROUP}/reconcile"
+"""``disabled``: the controller leaves the object alone."""
+ANNOTATION_FORCE_TEARDOWN: Final = f"{GROUP}/force-teardown"
+"""The pod's uid: a person states that its runner will not come back."""
+
+TRUST_BUNDLE: Final = "agentsmesh-trust-bundle"
+"""ConfigMap in an organization's namespace: ``ca.crt``, ``publicEndpoint``, ``runnerEndpoint``."""
+CA_ROOT_SECRET: Final = "agentsmesh-ca-root"  # noqa: S105 - a name
+CA_ISSUING_SECRET: Final = "agentsmesh-ca-issuing"  # noqa: S105 - a name
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """The address of a kind on the API: ``/apis/<group>/<version>/<plural>``."""
+
+    group: str
+    """Empty for the core group."""
+    version: str
+    kind: str
+    plural: str
+    namespaced: bool
+
+    @property
+    def api_version(self) -> str:
+        """``group/version``, or the version alone for the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+def _ours(kind: str, plural: str, *, namespaced: bool) -> Resource:
+    return Resource(GROUP, VERSION, kind, plural, namespaced)
+
+
+ORGANIZATION: Final = _ours("Organization", "organizations", namespaced=False)
+AGENT_CLASS: Final = _ours("AgentClass", "agentclasses", namespaced=False)
+REPOSITORY: Final = _ours("Repository", "repositories", namespaced=True)
+RUNNER: Final = _ours("Runner", "runners", namespaced=True)
+RUNNER_ENROLLMENT: Final = _ours("RunnerEnrollment", "runnerenrollments", namespaced=True)
+AGENT_POD: Final = _ours("AgentPod", "agentpods", namespaced=True)
+
+OURS: Final = (ORGANIZATION, AGENT_CLASS, REPOSITORY, RUNNER, RUNNER_ENROLLMENT, AGENT_POD)
+"""The kinds of this release, in the order in which they are installed."""
+
+NAMESPACE: Final = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
+SECRET: Final = Resource("", "v1", "Secret", "secrets", namespaced=True)
+CONFIG_MAP: Final = Resource("", "v1", "ConfigMap", "configmaps", namespaced=True)
+EVENT: Final = Resource("", "v1", "Event", "events", namespaced=True)
+RESOURCE_QUOTA: Final = Resource("", "v1", "ResourceQuota", "resourcequotas", namespaced=True)
+LEASE: Final = Resource("coordination.k8s.io", "v1", "Lease", "leases", namespaced=True)
+ROLE_BINDING: Final = Resource(
+    "rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", namespaced=True
+)
+CLUSTER_ROLE: Final = Resource(
+    "rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", namespaced=False
+)
+CLUSTER_ROLE_BINDING: Final = Resource(
+    "rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False
+)
+CRD: Final = Resource(
+    "apiextensions.k8s.io",
+    "v1",
+    "CustomResourceDefinition",
+    "customresourcedefinitions",
+    namespaced=False,
+)

@@ -1,0 +1,137 @@
+"""Organization: a tenant, and the namespace in which its resources live."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from schemas.base import (
+    READY_COLUMNS,
+    Column,
+    Definition,
+    Model,
+    Name,
+    Object,
+    Rule,
+    Status,
+    immutable,
+)
+from schemas.names import ORGANIZATION
+
+
+class SubjectKind(StrEnum):
+    """Who a member is. Source: RBAC ``Subject``."""
+
+    USER = "User"
+    GROUP = "Group"
+    SERVICE_ACCOUNT = "ServiceAccount"
+
+
+class Role(StrEnum):
+    """What a member may do."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    MEMBER = "member"
+    VIEWER = "viewer"
+
+
+class Subject(Model):
+    """A person, a group or a program, as the API server knows it."""
+
+    kind: SubjectKind
+    """User, Group or ServiceAccount."""
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    """The name that the API server authenticates."""
+    namespace: Name | None = None
+    """Namespace of a ServiceAccount."""
+
+
+class Member(Model):
+    """One member of an organization."""
+
+    subject: Subject
+    """Who."""
+    role: Role
+    """owner and admin change everything in the namespace, member works with pods and tickets,
+    viewer looks."""
+
+
+class Quota(Model):
+    """How much an organization may have at once. What is not given is not limited."""
+
+    runners: Annotated[int, Field(ge=0)] | None = None
+    """Runners."""
+    agent_pods: Annotated[int, Field(ge=0)] | None = None
+    """AgentPods, whatever their state."""
+    running_agent_pods: Annotated[int, Field(ge=0)] | None = None
+    """AgentPods placed on a runner and not ended; further ones wait, first come first served."""
+    pod_hours_per_month: Annotated[int, Field(ge=0)] | None = None
+    """Hours of running pods in a calendar month. Recorded; enforced by a later release."""
+
+
+class OrganizationSpec(Model):
+    """What the organization is and may have."""
+
+    display_name: Annotated[str, Field(max_length=128)] | None = None
+    """Name for people."""
+    namespace_name: Name | None = None
+    """Namespace of the organization; its own name if not given. Cannot be changed."""
+    members: Annotated[tuple[Member, ...], Field(min_length=1, max_length=256)]
+    """Who belongs to it; at least one owner."""
+    quota: Quota | None = None
+    """Limits on what it may have."""
+    suspend: bool = False
+    """Leave everything as it is: no pod is placed while true."""
+
+
+class OrganizationUsage(Model):
+    """What the organization has."""
+
+    runners: int = 0
+    """Runners."""
+    agent_pods: int = 0
+    """AgentPods."""
+    running_agent_pods: int = 0
+    """AgentPods placed on a runner and not ended."""
+
+
+class OrganizationStatus(Status):
+    """What is known of the organization."""
+
+    namespace: Annotated[str, Field(max_length=63)] | None = None
+    """The namespace that was made for it."""
+    usage: OrganizationUsage | None = None
+    """What it has, beside spec.quota."""
+
+
+class Organization(Object):
+    """A tenant: its members, its limits, and the namespace in which its resources live."""
+
+    definition: ClassVar = Definition(
+        resource=ORGANIZATION,
+        short_names=("org",),
+        columns=(
+            Column("Namespace", ".status.namespace"),
+            Column("Pods", ".status.usage.agentPods", type="integer"),
+            *READY_COLUMNS,
+        ),
+        spec_rules=(
+            immutable("namespaceName"),
+            Rule(
+                "self.members.exists(m, m.role == 'owner')",
+                "at least one member must have the role owner",
+                ".members",
+            ),
+        ),
+    )
+
+    spec: OrganizationSpec
+    """What the organization is and may have."""
+    status: OrganizationStatus = OrganizationStatus()
+    """What is known of the organization."""
+
+    @property
+    def namespace(self) -> str:
+        """The namespace in which its resources live."""
+        return self.spec.namespace_name or self.metadata.name
