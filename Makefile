@@ -1,0 +1,43 @@
+# The verbs of this project. Each works in a fresh clone: what it needs is set up first.
+SHELL := bash
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+
+.PHONY: help setup demo test check bench test-cluster test-faults crds proto format lock
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
+
+setup: ## make .venv from requirements.lock; .venv/bin/agentsmesh is the program
+	@scripts/setup
+
+demo: setup ## a whole mesh on this machine with two agents (ONCE=1: stop again afterwards)
+	@$(PY) -m scripts.demo $(if $(filter-out 0,$(ONCE)),--once)
+
+test: setup ## all tests but the long ones; with KUBEBUILDER_ASSETS also against a real API server
+	@scripts/test
+
+check: setup ## format, lint, types, import contracts, generated files, lock
+	@scripts/check
+
+bench: setup ## how fast, against the floor and against tmux
+	@$(PY) -m bench $(ARGS)
+
+test-cluster: setup ## only the tests against a real API server (KUBEBUILDER_ASSETS)
+	@scripts/test cluster
+
+test-faults: setup ## the long runs that kill processes at random
+	@scripts/test faults
+
+crds: setup ## write crds/ from schemas/
+	@$(PY) -m schemas.crdgen
+
+proto: setup ## write proto/meshwire from the .proto files
+	@$(PY) proto/generate.py
+
+format: setup ## format and mend what can be mended
+	@.venv/bin/ruff check --quiet --fix . || true
+	@.venv/bin/ruff format .
+
+lock: setup ## write requirements.lock from pyproject.toml (UPGRADE=1: newest of everything)
+	@scripts/lock
