@@ -1,0 +1,1 @@
+"""What a pod's processes may see and write."""

@@ -1,0 +1,119 @@
+"""The values that the sandbox driver takes and gives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from runner.drivers.errors import DriverError
+
+
+class SandboxRefusedError(DriverError):
+    """The sandbox that was asked for cannot be had on this machine."""
+
+    reason = "SandboxRefused"
+
+
+class Isolation(StrEnum):
+    """What keeps a pod's processes in, as status says it."""
+
+    BUBBLEWRAP = "bubblewrap"
+    LANDLOCK = "landlock"
+    NONE = "none"
+
+
+class Want(StrEnum):
+    """What the AgentPod asks for."""
+
+    REQUIRED = "required"
+    PREFERRED = "preferred"
+    NONE = "none"
+
+
+class Network(StrEnum):
+    """What of the network the pod may use."""
+
+    HOST = "host"
+    NONE = "none"
+    ALLOWLIST = "allowlist"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What this machine offers, found by trying."""
+
+    bubblewrap: Path | None = None
+    """The bwrap that works here."""
+
+    landlock: int = 0
+    """ABI version of Landlock; 0 when there is none."""
+
+    network_namespace: bool = False
+    """Whether a process may leave the network without bubblewrap."""
+
+    why_not: str = ""
+    """One sentence on what is missing, for the refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxRequest:
+    """What is to be started, and what it may see."""
+
+    argv: tuple[str, ...]
+    """The agent's command line; its first item is the absolute path of the executable."""
+
+    cwd: Path
+    """Where it starts: its worktree, else its home."""
+
+    home: Path
+    """The pod's home, writable."""
+
+    tmp: Path
+    """The pod's directory for temporary files, writable; ``/tmp`` inside where that is possible."""
+
+    private: Path
+    """A directory of the runner's for this pod, for the few files that a sandbox needs."""
+
+    writable: tuple[Path, ...] = ()
+    """The worktree and the pod's repository."""
+
+    readable: tuple[Path, ...] = ()
+    """Object folders of the cache, and what the operator lets all pods read."""
+
+    extra_writable: tuple[str, ...] = ()
+    """``spec.sandbox.writablePaths``: taken only below ``allowed_writable``."""
+
+    allowed_writable: tuple[Path, ...] = ()
+    """Folders that the runner's operator lets pods write to."""
+
+    protected: tuple[Path, ...] = ()
+    """Never to be seen whatever else is said: the runner's data directory."""
+
+    search_path: tuple[Path, ...] = ()
+    """Where the interpreter of a script is looked for."""
+
+    isolation: Want = Want.PREFERRED
+    network: Network = Network.HOST
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """How to start it."""
+
+    argv: tuple[str, ...]
+    """The command line with the sandbox around it."""
+
+    isolation: Isolation
+    """What it really has, for the status."""
+
+    network: Network
+    """What it really has, for the status."""
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """To be laid over the agent's environment."""
+
+    note: str = ""
+    """One sentence on what is weaker than asked for; empty when nothing is."""
+
+    wrapper: str = ""
+    """Name of the process that stays around the agent, ``bwrap``; empty when there is none."""

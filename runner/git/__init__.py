@@ -1,0 +1,1 @@
+"""Git on the runner: the only modules that start it."""
