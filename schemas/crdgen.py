@@ -19,6 +19,9 @@ from schemas.names import API_VERSION, CATEGORY, GROUP, VERSION
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "crds"
 
+_NOT_DEFAULTS: Final = (None, [], "")
+"""Absent and empty mean the same to us: a default would only clutter every object."""
+
 _DROPPED: Final = frozenset({"title", "discriminator", "additionalProperties"})
 
 
@@ -117,7 +120,7 @@ def _structural(node: Any, definitions: Mapping[str, Any]) -> Any:
     node = _inline(node, definitions)
     result: dict[str, Any] = {}
     for key, value in node.items():
-        if key in _DROPPED or (key == "default" and value is None):
+        if key in _DROPPED or (key == "default" and value in _NOT_DEFAULTS):
             continue
         result[key] = _REWRITE.get(key, _keep)(value, definitions)
     extra = node.get("additionalProperties")
