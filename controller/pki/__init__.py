@@ -1,0 +1,1 @@
+"""The certificate authority: issues, reads and renews certificates. Knows nothing of gRPC."""

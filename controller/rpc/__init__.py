@@ -1,0 +1,1 @@
+"""The gRPC edge: who may call what, and the translation between the wire and the services."""

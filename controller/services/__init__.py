@@ -1,0 +1,1 @@
+"""What is done for runners and people who call: enrolment, secrets, access, terminals."""
