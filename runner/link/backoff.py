@@ -1,0 +1,27 @@
+"""How long to wait before trying again."""
+
+import random
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Exponential waiting with full jitter: many runners that lost one server come back spread."""
+
+    first_seconds: float = 1.0
+    """The first wait is uniform between nothing and this."""
+
+    cap_seconds: float = 30.0
+    """No wait is longer."""
+
+    _attempts: int = field(default=0, init=False)
+
+    def next_seconds(self, at_least_seconds: float = 0.0) -> float:
+        """Return the next wait, never below *at_least_seconds*, which a server asked for."""
+        ceiling = min(self.cap_seconds, self.first_seconds * 2.0 ** min(self._attempts, 16))
+        self._attempts += 1
+        return at_least_seconds + random.uniform(0.0, ceiling)  # noqa: S311  jitter, no secret
+
+    def reset(self) -> None:
+        """Begin anew after a success."""
+        self._attempts = 0
