@@ -1,0 +1,154 @@
+"""A real etcd and kube-apiserver on loopback, from the binaries that ``KUBEBUILDER_ASSETS`` names.
+
+Source: the convention of controller-runtime's envtest.
+"""
+
+import base64
+import contextlib
+import datetime as dt
+import ipaddress
+import os
+import socket
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+_TOKEN = "bench-admin"  # noqa: S105 - a throw-away server on loopback
+
+
+@dataclass(frozen=True, slots=True)
+class RealServer:
+    """A running server."""
+
+    kubeconfig: Path
+    pids: tuple[int, ...]
+
+
+@contextlib.contextmanager
+def real_server(folder: Path) -> Iterator[RealServer]:
+    """Start etcd (without fsync) and kube-apiserver in *folder*; end them afterwards."""
+    assets = Path(os.environ["KUBEBUILDER_ASSETS"])
+    client, peer, port = _free_ports(3)
+    _credentials(folder)
+    with contextlib.ExitStack() as stack:
+        etcd = _spawn(
+            stack,
+            folder / "etcd.log",
+            str(assets / "etcd"),
+            f"--data-dir={folder}/etcd",
+            f"--listen-client-urls=http://127.0.0.1:{client}",
+            f"--advertise-client-urls=http://127.0.0.1:{client}",
+            f"--listen-peer-urls=http://127.0.0.1:{peer}",
+            f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
+            f"--initial-cluster=default=http://127.0.0.1:{peer}",
+            "--unsafe-no-fsync",
+        )
+        api = _spawn(
+            stack,
+            folder / "apiserver.log",
+            str(assets / "kube-apiserver"),
+            f"--etcd-servers=http://127.0.0.1:{client}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={port}",
+            f"--tls-cert-file={folder}/tls.crt",
+            f"--tls-private-key-file={folder}/tls.key",
+            f"--token-auth-file={folder}/tokens.csv",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={folder}/tls.key",
+            f"--service-account-signing-key-file={folder}/tls.key",
+            "--authorization-mode=RBAC",
+            "--service-cluster-ip-range=10.0.0.0/24",
+            "--disable-admission-plugins=ServiceAccount",
+        )
+        _wait_ready(folder, port, api)
+        yield RealServer(_kubeconfig(folder, port), (etcd.pid, api.pid))
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+def _credentials(folder: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench")])
+    now = dt.datetime.now(dt.UTC)
+    loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(minutes=5))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([loopback]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "tls.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "tls.key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        )
+    )
+    (folder / "tokens.csv").write_text(f'{_TOKEN},admin,admin,"system:masters"\n', encoding="utf-8")
+
+
+def _spawn(stack: contextlib.ExitStack, log: Path, *argv: str) -> subprocess.Popen[bytes]:
+    file = stack.enter_context(log.open("wb"))
+    process = subprocess.Popen(argv, stdout=file, stderr=file)
+
+    def end() -> None:
+        process.kill()
+        process.wait(30)
+
+    stack.callback(end)
+    return process
+
+
+def _wait_ready(folder: Path, port: int, process: subprocess.Popen[bytes]) -> None:
+    context = ssl.create_default_context(cafile=str(folder / "tls.crt"))
+    request = urllib.request.Request(  # noqa: S310 - loopback
+        f"https://127.0.0.1:{port}/readyz", headers={"Authorization": f"Bearer {_TOKEN}"}
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"kube-apiserver ended: see {folder}/apiserver.log")
+        with (
+            contextlib.suppress(urllib.error.URLError, OSError),
+            urllib.request.urlopen(request, context=context, timeout=5),  # noqa: S310 - loopback
+        ):
+            return
+        time.sleep(0.05)
+    raise RuntimeError("kube-apiserver was not ready within 60 s")
+
+
+def _kubeconfig(folder: Path, port: int) -> Path:
+    authority = base64.b64encode((folder / "tls.crt").read_bytes()).decode()
+    server = f"https://127.0.0.1:{port}"
+    cluster = {"server": server, "certificate-authority-data": authority}
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "real", "cluster": cluster}],
+        "users": [{"name": "admin", "user": {"token": _TOKEN}}],
+        "contexts": [{"name": "real", "context": {"cluster": "real", "user": "admin"}}],
+        "current-context": "real",
+    }
+    path = folder / "kubeconfig"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path
