@@ -1,0 +1,171 @@
+"""The words in which the tests talk to a whole mesh: kubectl, git, real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PROGRAM = str(Path(sys.executable).with_name("agentsmesh"))
+
+
+def run(*argv: str, stdin: str | None = None, cwd: Path | None = None) -> str:
+    """Run *argv* and return what it printed on stdout."""
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, cwd=cwd, check=False)
+    assert done.returncode == 0, f"{argv}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def until(claim: Callable[[], Any], *, seconds: float = 30, what: str = "") -> Any:
+    """Return *claim*'s first true answer; fail after *seconds*."""
+    deadline = time.monotonic() + seconds
+    answer = claim()
+    while not answer:
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what or claim}"
+        time.sleep(0.05)
+        answer = claim()
+    return answer
+
+
+def processes_of(uid: str) -> list[int]:
+    """Return the processes that carry the pod's uid in their environment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            environment = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if uid.encode() in environment:
+            found.append(int(entry.name))
+    return found
+
+
+@dataclass
+class Mesh:
+    """A running mesh and the words to talk to it."""
+
+    folder: Path
+    data: Path
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.data / "kubeconfig"
+
+    def up(self, *extra: str) -> None:
+        run(
+            *(PROGRAM, "up", "--data-dir", str(self.data), "--port", "0", "--detach"),
+            *("--allow-local-repositories", str(self.folder / "git"), "--max-pods", "40", *extra),
+        )
+
+    def down(self) -> None:
+        run(PROGRAM, "down", "--data-dir", str(self.data))
+
+    def pid(self, name: str) -> int:
+        text = run(PROGRAM, "status", "--data-dir", str(self.data), "-o", "json")
+        return next(p["pid"] for p in json.loads(text)["processes"] if p["name"] == name)
+
+    def kill(self, name: str) -> None:
+        os.kill(self.pid(name), signal.SIGKILL)
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        return run("kubectl", "--kubeconfig", str(self.kubeconfig), *arguments, stdin=stdin)
+
+    def refused(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run kubectl, which must fail; return what it said."""
+        argv = ["kubectl", "--kubeconfig", str(self.kubeconfig), *arguments]
+        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
+        assert done.returncode != 0, done.stdout
+        return done.stderr
+
+    def apply(self, *manifests: dict[str, Any]) -> None:
+        self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
+
+    def get(self, name: str, kind: str = "agentpod") -> dict[str, Any]:
+        return dict(json.loads(self.kubectl("get", kind, name, "-n", "default", "-o", "json")))
+
+    def exists(self, name: str, kind: str = "agentpod") -> bool:
+        out = self.kubectl("get", kind, name, "-n", "default", "--ignore-not-found", "-o", "name")
+        return bool(out.strip())
+
+    def condition(self, name: str, kind: str, of: str = "agentpod") -> dict[str, Any]:
+        conditions = self.get(name, of).get("status", {}).get("conditions", [])
+        return next((c for c in conditions if c["type"] == kind), {})
+
+    def ready(self, name: str, seconds: int = 30) -> dict[str, Any]:
+        self.kubectl(
+            *("wait", "-n", "default", f"agentpod/{name}", "--for=condition=Ready"),
+            f"--timeout={seconds}s",
+        )
+        return self.get(name)
+
+    def phase(self, name: str, phase: str, seconds: float = 30) -> dict[str, Any]:
+        def reached() -> dict[str, Any] | None:
+            pod = self.get(name)
+            return pod if pod.get("status", {}).get("phase") == phase else None
+
+        return dict(until(reached, seconds=seconds, what=f"{name} is {phase}"))
+
+    def delete(self, name: str) -> None:
+        self.kubectl("delete", "agentpod", name, "-n", "default", "--timeout=50s")
+
+    def logs(self, name: str) -> str:
+        return run(
+            *(PROGRAM, "logs", name, "-n", "default", "--kubeconfig", str(self.kubeconfig)),
+        )
+
+
+def agent_class(name: str, script: str, prompt: str = "none") -> dict[str, Any]:
+    """Return a class that runs *script* by sh; with a prompt it is $1."""
+    return {
+        "apiVersion": "agentsmesh.io/v1alpha1",
+        "kind": "AgentClass",
+        "metadata": {"name": name},
+        "spec": {
+            "executable": "sh",
+            "args": ["-c", script.replace("$", "$$"), "agent"],
+            "prompt": {"position": prompt},
+        },
+    }
+
+
+def agent_pod(name: str, agent: str, **spec: Any) -> dict[str, Any]:
+    """Return an AgentPod of class *agent*."""
+    return {
+        "apiVersion": "agentsmesh.io/v1alpha1",
+        "kind": "AgentPod",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"agentClassName": agent, "terminationGracePeriodSeconds": 1, **spec},
+    }
+
+
+def repository(name: str, url: str, **spec: Any) -> dict[str, Any]:
+    """Return a Repository at *url*."""
+    return {
+        "apiVersion": "agentsmesh.io/v1alpha1",
+        "kind": "Repository",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"url": url, **spec},
+    }
+
+
+def make_origin(folder: Path) -> Path:
+    """Make a bare repository with a branch ``main`` and a branch ``feature``."""
+    work, bare = folder / "seed", folder / "origin.git"
+    work.mkdir(parents=True)
+    git = ("git", "-c", "user.name=Test", "-c", "user.email=test@example.invalid")
+    run(*git, "init", "-q", "-b", "main", ".", cwd=work)
+    (work / "README").write_text("hello\n", encoding="utf-8")
+    run(*git, "add", ".", cwd=work)
+    run(*git, "commit", "-qm", "Begin", cwd=work)
+    run(*git, "branch", "feature", cwd=work)
+    run("git", "clone", "-q", "--bare", str(work), str(bare))
+    return bare

@@ -1,0 +1,130 @@
+"""Whatever is killed, what was acknowledged stays, and agents never stop."""
+
+import os
+import random
+import re
+import signal
+import time
+
+import pytest
+
+from tests.e2e.harness import Mesh, agent_class, agent_pod, processes_of, until
+
+pytestmark = pytest.mark.timeout(240)
+
+_COUNTER = """
+i=0; while [ $i -lt 100000 ]; do i=$((i+1)); echo "line $i"; done; echo the-end; exec sleep 100000
+"""
+
+
+def _pid(mesh: Mesh, name: str) -> int:
+    return int(mesh.get(name)["status"]["observed"]["pid"])
+
+
+def _back(mesh: Mesh, name: str, old: int) -> None:
+    """Wait until process *name* was started again after its pid *old* was killed."""
+    until(lambda: mesh.pid(name) not in {0, old}, what=f"{name} is back")
+
+
+def _start_time(pid: int) -> str:
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        return file.read().rsplit(")", 1)[1].split()[19]
+
+
+def test_killing_the_runner_loses_no_line_and_stops_no_agent(mesh: Mesh):
+    mesh.apply(agent_class("counter", _COUNTER))
+    mesh.apply(agent_pod("counts", "counter"))
+    mesh.ready("counts")
+    pid = _pid(mesh, "counts")
+    born = _start_time(pid)
+    for _ in range(3):
+        old = mesh.pid("runner")
+        os.kill(old, signal.SIGKILL)
+        _back(mesh, "runner", old)
+    until(lambda: "the-end" in mesh.logs("counts"), seconds=60, what="all lines are there")
+    numbers = [int(n) for n in re.findall(r"line (\d+)\r?\n", mesh.logs("counts"))]
+    assert numbers == list(range(1, 100001))
+    assert _start_time(pid) == born
+    assert _pid(mesh, "counts") == pid
+    mesh.delete("counts")
+
+
+@pytest.mark.parametrize("part", ["apiserver", "controller", "runner"])
+def test_killing_a_part_while_pods_start_starts_each_once(mesh: Mesh, part: str):
+    script = 'echo started >> "$AGENTSMESH_HOME/starts"; echo up; exec sleep 100000'
+    mesh.apply(agent_class("once", script))
+    chance = random.Random(part)  # noqa: S311 - which steps are hit, the same every time
+    names = [f"once-{part}-{number}" for number in range(6)]
+    for name in names:
+        until(lambda n=name: _applied(mesh, n), what=f"{name} is accepted")
+        if chance.random() < 0.5:
+            old = mesh.pid(part)
+            os.kill(old, signal.SIGKILL)
+            _back(mesh, part, old)
+    for name in names:
+        pod = mesh.phase(name, "Running", seconds=60)
+        uid = pod["metadata"]["uid"]
+        starts = next(mesh.data.rglob(f"pods/{uid}/home/starts"))
+        assert starts.read_text(encoding="utf-8") == "started\n"
+    for name in names:
+        mesh.delete(name)
+
+
+def _applied(mesh: Mesh, name: str) -> bool:
+    try:
+        mesh.apply(agent_pod(name, "once"))
+    except AssertionError:  # the API server is away for a moment: people try again too
+        return False
+    return True
+
+
+def test_killing_everything_and_starting_again_keeps_agents_and_objects(mesh: Mesh):
+    mesh.apply(agent_pod("survivor", "idle"))
+    uid = mesh.ready("survivor")["metadata"]["uid"]
+    pid = _pid(mesh, "survivor")
+    born = _start_time(pid)
+    supervisor = int((mesh.data / "up.pid").read_text()) if (mesh.data / "up.pid").exists() else 0
+    victims = [mesh.pid(name) for name in ("apiserver", "controller", "runner")]
+    for victim in [supervisor, *victims]:
+        if victim:
+            os.kill(victim, signal.SIGKILL)
+    assert _start_time(pid) == born
+    until(lambda: _up_again(mesh), seconds=60, what="up works again")
+    pod = mesh.ready("survivor", 60)
+    assert pod["metadata"]["uid"] == uid
+    assert _pid(mesh, "survivor") == pid
+    assert _start_time(pid) == born
+    mesh.delete("survivor")
+    until(lambda: not processes_of(uid))
+
+
+def _up_again(mesh: Mesh) -> bool:
+    try:
+        mesh.up()
+    except AssertionError as exc:
+        if "already" not in str(exc):
+            raise
+    return True
+
+
+def test_a_pod_deleted_while_the_runner_is_down_goes_when_it_is_back(mesh: Mesh):
+    mesh.apply(agent_pod("gone-meanwhile", "idle"))
+    uid = mesh.ready("gone-meanwhile")["metadata"]["uid"]
+    mesh.kill("runner")
+    mesh.kubectl("delete", "agentpod", "gone-meanwhile", "-n", "default", "--wait=false")
+    until(lambda: not mesh.exists("gone-meanwhile"), seconds=60, what="the pod has gone")
+    until(lambda: not processes_of(uid), what="its processes have gone")
+
+
+def test_nothing_is_written_while_nothing_changes(mesh: Mesh):
+    mesh.apply(agent_pod("quiet", "idle"))
+    mesh.ready("quiet")
+
+    def version() -> str:
+        return str(mesh.get("quiet")["metadata"]["resourceVersion"])
+
+    time.sleep(6)  # activity settles: executing, then idle
+    before = version()
+    time.sleep(6)
+    assert version() == before
+    mesh.delete("quiet")
