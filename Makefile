@@ -29,8 +29,9 @@ test-cluster: setup ## only the tests against a real API server (KUBEBUILDER_ASS
 test-faults: setup ## the long runs that kill processes at random
 	@scripts/test faults
 
-crds: setup ## write crds/ from schemas/
+crds: setup ## write crds/ and docs/kinds/ from schemas/
 	@$(PY) -m schemas.crdgen
+	@$(PY) -m schemas.docgen
 
 proto: setup ## write proto/meshwire from the .proto files
 	@$(PY) proto/generate.py

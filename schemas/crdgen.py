@@ -19,7 +19,7 @@ from schemas.names import API_VERSION, CATEGORY, GROUP, VERSION
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "crds"
 
-_NOT_DEFAULTS: Final = (None, [], "")
+_NOT_DEFAULTS: Final[tuple[object, ...]] = (None, [], "")
 """Absent and empty mean the same to us: a default would only clutter every object."""
 
 _DROPPED: Final = frozenset({"title", "discriminator", "additionalProperties"})
