@@ -4,9 +4,18 @@ Every run is held by a shim (``runner/shim``), a process of its own that outlive
 all methods take the run's directory and work as well for runs that an earlier daemon started.
 """
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Final, Self
+from weakref import WeakValueDictionary
 
+from runner.drivers.terminal_client import connected
+from runner.drivers.terminal_follow import follow, watch_exit
+from runner.drivers.terminal_leftovers import kill_leftovers, kill_shim
+from runner.drivers.terminal_observe import observe
+from runner.drivers.terminal_transcript import Reader, size
 from runner.drivers.terminal_values import (
     SEGMENT_BYTES,
     TRANSCRIPT_BYTES,
@@ -23,6 +32,8 @@ from runner.drivers.terminal_values import (
     State,
     TerminalError,
 )
+from runner.drivers.terminal_zygote import HOLDER_FAILED, Zygote
+from runner.shim.frames import MAX_INPUT, MILLISECONDS, OFFSET, SIGNUM, SIZE, Kind
 
 __all__ = [
     "SEGMENT_BYTES",
@@ -42,13 +53,36 @@ __all__ = [
     "Terminals",
 ]
 
+_STARTS_AT_ONCE: Final = 32
+_PIECES_UNDER_WAY: Final = 4
+_STOP_ATTEMPTS: Final = 100
+_LOOK_AGAIN_SECONDS: Final = 0.02
+_LONGEST_GRACE: Final = 2**32 - 1
+
 
 class Terminals:
     """The terminals of one runner. Close it before the loop ends; the runs go on."""
 
+    def __init__(self) -> None:
+        self._zygote = Zygote()
+        self._starting = asyncio.Semaphore(_STARTS_AT_ONCE)
+        # One writer at a time per run, so that two long inputs do not mix.
+        self._typing: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def zygote_pid(self) -> int | None:
+        """The process that forks the shims; None before the first start."""
+        return self._zygote.pid
+
     async def close(self) -> None:
         """End the zygote. Runs are not touched."""
-        raise NotImplementedError
+        await self._zygote.close()
 
     async def start(self, launch: Launch) -> Alive:
         """Start the run and return when the program was executed.
@@ -56,11 +90,19 @@ class Terminals:
         Raises:
             LaunchError: It was not started; its reason says why.
         """
-        raise NotImplementedError
+        async with self._starting:
+            if await self.observe(launch.run_dir) != Absent(died=False):
+                raise LaunchError("AlreadyStarted", f"{launch.run_dir} was used before")
+            try:
+                return await self._zygote.launch(launch)
+            except LaunchError as exc:
+                if exc.reason == HOLDER_FAILED:
+                    await self._clear(launch.run_dir)
+                raise
 
     async def observe(self, run_dir: Path) -> Observed:
         """Return what is known of the run; asks the operating system, never memory."""
-        raise NotImplementedError
+        return await asyncio.to_thread(observe, run_dir)
 
     async def state(self, run_dir: Path) -> State:
         """Return what the live shim says.
@@ -68,35 +110,76 @@ class Terminals:
         Raises:
             NotRunning: No shim answers.
         """
-        raise NotImplementedError
+        answer = await _ask(run_dir, Kind.STATE)
+        return State(**json.loads(answer))
 
     async def stop(self, run_dir: Path, grace_seconds: float) -> None:
         """Ask the run to end: SIGTERM and SIGHUP, after the grace SIGKILL to every descendant.
 
         Idempotent; returns when asked, not when ended (``watch_exit`` tells that). When the shim
         itself is dead, whatever of the run is left is killed.
+
+        Raises:
+            TerminalError: Something that is left cannot be killed.
         """
-        raise NotImplementedError
+        grace = MILLISECONDS.pack(min(_LONGEST_GRACE, max(0, round(grace_seconds * 1000))))
+        for _ in range(_STOP_ATTEMPTS):
+            try:
+                await _ask(run_dir, Kind.STOP, grace)
+            except NotRunning:
+                observed = await self.observe(run_dir)
+                if isinstance(observed, Exited):
+                    return
+                if isinstance(observed, Absent):
+                    break
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)  # it is about to end, or to begin
+            except TimeoutError:
+                break
+            else:
+                return
+        await self._clear(run_dir)
+
+    async def signal(self, run_dir: Path, signum: int) -> None:
+        """Signal the program's process group.
+
+        Raises:
+            NotRunning: No shim answers.
+            TerminalError: There is no such signal.
+        """
+        await _ask(run_dir, Kind.SIGNAL, SIGNUM.pack(signum))
 
     async def write(self, run_dir: Path, data: bytes) -> None:
         """Type into the terminal; returns when the terminal took all of it.
 
+        Waits as long as the program does not read; the caller bounds that. Cancelled, some of
+        *data* may be typed still.
+
         Raises:
             NotRunning: No shim answers, or it ended meanwhile.
         """
-        raise NotImplementedError
+        turn = self._typing.setdefault(run_dir, asyncio.Lock())
+        async with turn, connected(run_dir) as channel:
+            under_way = 0
+            for at in range(0, len(data), MAX_INPUT):
+                if under_way == _PIECES_UNDER_WAY:
+                    await channel.receive()
+                    under_way -= 1
+                await channel.send(Kind.INPUT, OFFSET.pack(at) + data[at : at + MAX_INPUT])
+                under_way += 1
+            for _ in range(under_way):
+                await channel.receive()
 
     async def resize(self, run_dir: Path, cols: int, rows: int) -> None:
-        """Set the size of the terminal; the program receives SIGWINCH.
+        """Set the terminal's size; the program receives SIGWINCH.
 
         Raises:
             NotRunning: No shim answers.
         """
-        raise NotImplementedError
+        await _ask(run_dir, Kind.RESIZE, SIZE.pack(cols, rows))
 
     async def watch_exit(self, run_dir: Path) -> Exited | Absent:
         """Wait for the end of the run, told by the shim and not by looking again and again."""
-        raise NotImplementedError
+        return await watch_exit(run_dir)
 
     def follow(
         self, transcript_dir: Path, run_dir: Path | None, offset: int
@@ -105,12 +188,23 @@ class Terminals:
 
         A slow reader costs nobody anything: it reads the files later.
         """
-        raise NotImplementedError
+        return follow(transcript_dir, run_dir, offset)
 
     def size(self, transcript_dir: Path) -> int:
         """Return the absolute offset behind the last byte on disk; 0 without a transcript."""
-        raise NotImplementedError
+        return size(transcript_dir)
 
     def read(self, transcript_dir: Path, offset: int, limit: int) -> Chunk | Gap | None:
         """Return at most *limit* bytes from *offset* on, the gap there, or None at the end."""
-        raise NotImplementedError
+        with Reader(transcript_dir) as reader:
+            return reader.read(offset, limit)
+
+    async def _clear(self, run_dir: Path) -> None:
+        """End a run whose shim is dead or stuck."""
+        await asyncio.to_thread(kill_shim, run_dir)
+        await asyncio.to_thread(kill_leftovers, run_dir)
+
+
+async def _ask(run_dir: Path, kind: Kind, payload: bytes = b"") -> bytes:
+    async with connected(run_dir) as channel:
+        return await channel.ask(kind, payload)

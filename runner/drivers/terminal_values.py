@@ -25,7 +25,8 @@ class LaunchError(TerminalError):
     """The agent was not started, and nothing of it is left.
 
     ``reason`` is one of ``CommandNotFound``, ``CommandNotExecutable``, ``WorkingDirectory``,
-    ``CommandTooLong``, ``ExecFailed``, ``AlreadyStarted``, ``RunDirectory``, ``HolderFailed``.
+    ``CommandTooLong``, ``BadArgument``, ``ExecFailed``, ``AlreadyStarted``,
+    ``RunDirectory``, ``HolderFailed``.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -164,6 +165,11 @@ class Chunk:
 
     offset: int
     data: bytes
+
+    @property
+    def end(self) -> int:
+        """Offset of the byte behind it."""
+        return self.offset + len(self.data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""The process that keeps one agent alive: pseudo-terminal, transcript, exit; it outlives the runner."""
+"""The process that keeps one agent alive: it holds the terminal and outlives the runner."""

@@ -1,0 +1,188 @@
+"""Starts runs through the zygote, the small process that forks the shims (``runner/shim``)."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import ptyprocess
+
+from runner.drivers.terminal_client import Channel
+from runner.drivers.terminal_observe import alive, last_offset
+from runner.drivers.terminal_values import Alive, Launch, LaunchError, NotRunning
+from runner.shim.frames import MAX_LAUNCH, Kind, encode
+
+_LAUNCH_SECONDS: Final = 30.0
+_ZYGOTE_SECONDS: Final = 5.0
+
+_BOOT: Final = """\
+import sys
+sys.path += sys.argv[2:]
+from runner.shim.zygote import main
+main(int(sys.argv[1]))
+"""
+
+_IMPORT_PATHS: Final = (
+    str(Path(__file__).parents[2]),
+    str(Path(ptyprocess.__file__).parents[1]),
+)
+
+HOLDER_FAILED: Final = "HolderFailed"
+"""No shim could be started, or it was killed while it started the program."""
+
+MARK: Final = "AGENTSMESH_POD_UID"
+"""Variable in the environment of all processes of a pod, by which its leftovers are known."""
+
+
+class Zygote:
+    """The zygote of this daemon, started when first needed and again when it was killed."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._forking = asyncio.Lock()  # one process starts it, the others wait for that
+
+    @property
+    def pid(self) -> int | None:
+        """The zygote's process, None before the first launch."""
+        return self._process.pid if self._process else None
+
+    async def close(self) -> None:
+        """End the zygote. The shims stay."""
+        await asyncio.to_thread(self._end)
+
+    async def launch(self, launch: Launch) -> Alive:
+        """Start the run; return when its program was executed.
+
+        Raises:
+            LaunchError: It was not. With ``HOLDER_FAILED`` something of the run may be left.
+        """
+        request = await asyncio.to_thread(_request, launch)
+        fds = tuple(launch.pass_fds.values())
+        try:
+            async with asyncio.timeout(_LAUNCH_SECONDS):
+                for _ in range(2):  # the zygote may have been killed since the last launch
+                    if (identity := await self._attempt(request, fds)) is not None:
+                        return alive(identity)
+        except TimeoutError as exc:
+            raise LaunchError(HOLDER_FAILED, "the new shim does not answer") from exc
+        except NotRunning as exc:
+            raise LaunchError(HOLDER_FAILED, "the new shim was killed") from exc
+        raise LaunchError(HOLDER_FAILED, "no shim can be started on this machine")
+
+    async def _attempt(self, request: bytes, fds: tuple[int, ...]) -> dict[str, Any] | None:
+        """Launch once; None when no shim came to life."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            async with self._forking:
+                await asyncio.to_thread(self._fork, theirs)
+        except OSError:
+            ours.close()
+            return None
+        finally:
+            theirs.close()
+        socket.send_fds(ours, [request[:1]], fds)
+        channel = Channel(*await asyncio.open_unix_connection(sock=ours))
+        try:
+            return await _converse(channel, request[1:])
+        finally:
+            await channel.close()
+
+    def _fork(self, launch_socket: socket.socket) -> None:
+        if self._process is None or self._process.poll() is not None:
+            self._end()
+            self._begin()
+        if self._control is None:
+            raise ConnectionError("the zygote was closed")
+        socket.send_fds(self._control, [b"f"], [launch_socket.fileno()])
+
+    def _begin(self) -> None:
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        control.settimeout(_ZYGOTE_SECONDS)
+        with theirs:
+            fd = theirs.fileno()
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, str(fd), *_IMPORT_PATHS],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                cwd="/proc",  # where no file can be left
+                env={},
+                pass_fds=[fd],
+                start_new_session=True,
+            )
+        self._control = control
+
+    def _end(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is None:
+            return
+        try:
+            self._process.wait(_ZYGOTE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+
+async def _converse(channel: Channel, request: bytes) -> dict[str, Any] | None:
+    try:
+        await channel.send_raw(request)
+        kind, payload = await channel.receive()
+    except NotRunning:
+        return None
+    if kind == Kind.LOCKED:
+        await channel.send(Kind.GO)
+        kind, payload = await channel.receive()
+    answer: dict[str, Any] = json.loads(payload)
+    if kind != Kind.STARTED:
+        raise LaunchError(answer["reason"], answer["message"])
+    return answer
+
+
+def _request(launch: Launch) -> bytes:
+    """Make the directories; return the frame that the shim will receive.
+
+    Raises:
+        LaunchError: The directories cannot be made, or the launch is too long.
+    """
+    try:
+        launch.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        launch.transcript_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        floor = last_offset(launch.run_dir.parent)
+    except OSError as exc:
+        raise LaunchError("RunDirectory", f"cannot make {exc.filename}: {exc.strerror}") from exc
+    if not all(2 < number < 64 for number in launch.pass_fds):
+        raise LaunchError("BadArgument", "descriptors are passed as numbers 3 to 63")
+    payload = json.dumps(_wanted(launch, floor)).encode("ascii")
+    if len(payload) > MAX_LAUNCH:
+        raise LaunchError("CommandTooLong", "arguments and environment are too long")
+    return encode(Kind.LAUNCH, payload)
+
+
+def _wanted(launch: Launch, floor: int) -> dict[str, Any]:
+    return {
+        "uid": launch.uid,
+        "epoch": launch.epoch,
+        "restart": launch.restart,
+        "run_dir": os.fspath(launch.run_dir.absolute()),
+        "transcript_dir": os.fspath(launch.transcript_dir.absolute()),
+        "argv": launch.argv,
+        "environment": {**launch.environment, MARK: launch.uid},
+        "cwd": os.fspath(launch.cwd.absolute()),
+        "cols": launch.cols,
+        "rows": launch.rows,
+        "fds": tuple(launch.pass_fds),
+        "limits": dict(launch.limits),
+        "wrapper": launch.wrapper,
+        "umask": launch.umask,
+        "grace_seconds": launch.grace_seconds,
+        "segment_bytes": launch.segment_bytes,
+        "transcript_bytes": launch.transcript_bytes,
+        "floor": floor,
+    }

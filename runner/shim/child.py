@@ -1,0 +1,227 @@
+# ruff: noqa: PTH110, PTH113
+# pathlib would cost every shim memory
+"""Starts the program on its pseudo-terminal, and says plainly why it could not."""
+
+import errno
+import fcntl
+import os
+import resource
+import signal
+import struct
+import termios
+from collections.abc import Callable
+from typing import Any
+
+import ptyprocess
+
+IUTF8 = 0x4000
+"""Linux' flag: erase whole characters and not bytes. The termios module does not name it."""
+
+_TIOCGPTPEER = 0x5441
+"""Linux' request for the slave side of a terminal; the termios module does not name it."""
+
+_READS = 16
+"""Reads in one go: enough to make writing cheap, few enough to hear the clients."""
+
+_READ_BYTES = 65536
+
+_SHORT_BYTES = 1024
+"""A piece this short was all that there was: the kernel gives some 4 KiB at a time."""
+
+_FIRST_FREE_FD = 100
+_REASONS = {
+    errno.ENOENT: "CommandNotFound",
+    errno.ENOTDIR: "CommandNotFound",
+    errno.EACCES: "CommandNotExecutable",
+    errno.ENOEXEC: "CommandNotExecutable",
+    errno.E2BIG: "CommandTooLong",
+}
+
+
+class SpawnError(Exception):
+    """The program was not started. ``reason`` is for machines, the text for people."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Child:
+    """The program and the master side of its terminal."""
+
+    def __init__(self, process: ptyprocess.PtyProcess) -> None:
+        self._process = process  # never closed: closing sleeps, and the shim ends by _exit
+        self.pid: int = process.pid
+        self.fd: int = process.fd
+        os.set_blocking(self.fd, False)
+        self._slave = self._hold_slave()
+
+    def _hold_slave(self) -> int | None:
+        """Open the slave side, so that a program may close its terminal and open it again."""
+        flags = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
+        try:
+            return fcntl.ioctl(self.fd, _TIOCGPTPEER, flags)
+        except OSError:
+            return None  # the program has ended already
+
+    def read(self) -> list[bytes]:
+        """Return what the program wrote, in pieces; empty when there is nothing now.
+
+        Raises:
+            OSError: The terminal hung up, and everything was read.
+        """
+        pieces: list[bytes] = []
+        try:
+            for _ in range(_READS):
+                piece = os.read(self.fd, _READ_BYTES)
+                if not piece:
+                    raise OSError(errno.EIO, "hung up")
+                pieces.append(piece)
+                if len(piece) < _SHORT_BYTES:
+                    break
+        except BlockingIOError:
+            pass
+        except OSError:
+            if not pieces:
+                raise
+        return pieces
+
+    def let_go(self) -> None:
+        """Give up the slave side, so that reading ends with the last byte."""
+        if self._slave is not None:
+            os.close(self._slave)
+            self._slave = None
+
+    def resize(self, cols: int, rows: int) -> None:
+        """Set the terminal's size; the kernel tells the foreground processes."""
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+
+    def groups(self) -> set[int]:
+        """Return the program's process group and the one in the terminal's foreground."""
+        try:
+            return {self.pid, os.tcgetpgrp(self.fd)}
+        except OSError:
+            return {self.pid}
+
+
+def place(received: list[int], numbers: list[int], keep: int) -> int:
+    """Move the received descriptors to the numbers that the program expects.
+
+    Done while the shim has hardly a descriptor of its own, so nothing is in the way. Returns
+    the new number of *keep*, the one other descriptor that must live.
+    """
+    kept = fcntl.fcntl(keep, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE_FD)
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE_FD) for fd in received]
+    for fd in (keep, *received):
+        os.close(fd)
+    for fd, number in zip(high, numbers, strict=True):
+        os.dup2(fd, number, inheritable=False)
+        os.close(fd)
+    return kept
+
+
+def spawn(launch: dict[str, Any]) -> Child:
+    """Start the program of the launch; return when it was executed.
+
+    Raises:
+        SpawnError: It was not, and no process is left.
+    """
+    shim = os.getpid()
+    environment = launch["environment"]
+    _check([*launch["argv"], launch["cwd"], *(f"{k}={v}" for k, v in environment.items())])
+    argv = [_resolve(launch["argv"][0], environment, launch["cwd"]), *launch["argv"][1:]]
+    numbers = launch["fds"]
+    try:
+        process = ptyprocess.PtyProcess.spawn(
+            argv,
+            env=environment,
+            preexec_fn=_preparation(launch, numbers),
+            dimensions=(launch["rows"], launch["cols"]),
+            pass_fds=numbers,
+        )
+    except Exception as exc:  # noqa: BLE001  ptyprocess raises what the forked process named
+        raise _spawn_error(exc, argv[0]) from exc
+    finally:
+        if os.getpid() != shim:
+            os._exit(os.EX_OSERR)  # the fork must never live on as a second shim
+        for number in numbers:
+            os.close(number)
+    return Child(process)
+
+
+def _check(texts: list[str]) -> None:
+    """Refuse what execve cannot take, before a fork that could not say so."""
+    for text in texts:
+        try:
+            encoded = os.fsencode(text)
+        except UnicodeEncodeError as exc:
+            message = "an argument or a variable is no valid text"
+            raise SpawnError("BadArgument", message) from exc
+        if b"\0" in encoded:
+            raise SpawnError("BadArgument", "an argument or a variable contains a NUL character")
+
+
+def _resolve(program: str, environment: dict[str, str], cwd: str) -> str:
+    """Return the path of the program as a shell in the new environment would find it."""
+    if "/" in program:
+        path = os.path.join(cwd, program)
+        if not os.path.isfile(path):
+            raise SpawnError("CommandNotFound", f"{path} does not exist")
+        if not os.access(path, os.X_OK):
+            raise SpawnError("CommandNotExecutable", f"{path} is not executable")
+        return path
+    search = environment.get("PATH", "")
+    for directory in search.split(os.pathsep):
+        path = os.path.join(cwd, directory, program)
+        if directory and os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    raise SpawnError("CommandNotFound", f"{program} is not in PATH ({search or 'empty'})")
+
+
+def _preparation(launch: dict[str, Any], numbers: list[int]) -> Callable[[], None]:
+    """Return what the forked process does before it becomes the program."""
+
+    def prepare() -> None:
+        for number in numbers:
+            os.set_inheritable(number, True)
+        for signum in signal.valid_signals():
+            if signal.getsignal(signum) == signal.SIG_IGN:  # would stay so over exec
+                signal.signal(signum, signal.SIG_DFL)
+        attributes = termios.tcgetattr(0)
+        attributes[0] |= IUTF8
+        termios.tcsetattr(0, termios.TCSANOW, attributes)
+        os.umask(launch["umask"])
+        _enter(launch["cwd"])
+        for limit, value in launch["limits"].items():
+            _limit(limit, value)
+
+    return prepare
+
+
+def _enter(cwd: str) -> None:
+    try:
+        os.chdir(cwd)
+    except OSError as exc:
+        # ptyprocess carries the text of builtin exceptions over to the shim
+        raise NotADirectoryError(f"{cwd}: {exc.strerror}") from exc
+
+
+def _limit(name: str, value: int) -> None:
+    try:
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (value, value))
+    except (OSError, ValueError) as exc:
+        raise PermissionError(f"limit {name}={value}: {exc}") from exc
+
+
+def _spawn_error(exc: Exception, program: str) -> SpawnError:
+    if isinstance(exc, NotADirectoryError):
+        return SpawnError("WorkingDirectory", f"cannot enter {exc}")
+    if isinstance(exc, PermissionError):
+        return SpawnError("ExecFailed", f"cannot set {exc}")
+    if not isinstance(exc, OSError):
+        return SpawnError("ExecFailed", f"cannot prepare {program}: {exc}")
+    reason = _REASONS.get(exc.errno or 0, "ExecFailed")
+    text = os.strerror(exc.errno) if exc.errno else str(exc)
+    if exc.errno == errno.ENOENT and os.path.exists(program):
+        text = "its interpreter (the #! line) or loader does not exist"
+    return SpawnError(reason, f"cannot execute {program}: {text}")

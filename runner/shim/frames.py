@@ -1,0 +1,111 @@
+"""Frames between a shim and those who speak to it: one byte kind, four bytes length, payload.
+
+Numbers are big-endian. Text is JSON. ``PROTOCOL`` grows when a daemon must know the difference,
+since shims live on over an upgrade of the daemon.
+"""
+
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+
+PROTOCOL = 1
+
+HEADER = struct.Struct(">BI")
+OFFSET = struct.Struct(">Q")
+SIZE = struct.Struct(">HH")
+MILLISECONDS = struct.Struct(">I")
+SIGNUM = struct.Struct(">B")
+
+MAX_REQUEST = 64 * 1024
+"""Longest payload on the shim's socket."""
+
+MAX_INPUT = 16 * 1024
+"""Longest piece of input in one frame: pieces of several writers alternate at this size."""
+
+MAX_LAUNCH = 8 * 1024 * 1024
+"""Longest launch: more than Linux takes as arguments and environment."""
+
+
+class Kind(IntEnum):
+    """What a frame says."""
+
+    STATE = 1
+    """Empty. Answered by STATE_IS."""
+    SUBSCRIBE = 2
+    """Offset. Answered once, by HEAD when the head is beyond it; by EXITED at the end."""
+    INPUT = 3
+    """Sequence number, bytes. Answered by TAKEN when the terminal has them."""
+    RESIZE = 4
+    """Columns, rows. Answered by DONE."""
+    STOP = 5
+    """Grace in milliseconds. Answered by DONE at once."""
+    SIGNAL = 6
+    """Signal number, for the program. Answered by DONE."""
+
+    STATE_IS = 65
+    HEAD = 66
+    TAKEN = 67
+    DONE = 68
+    EXITED = 69
+    REFUSED = 70
+
+    LAUNCH = 129
+    """To a fresh shim on its launch socket: JSON, descriptors beside it."""
+    LOCKED = 130
+    """The shim has lock, identity and socket, and waits."""
+    GO = 131
+    """The daemon lives and means it: start the program."""
+    STARTED = 132
+    FAILED = 133
+
+
+class FrameError(ValueError):
+    """What arrived is no frame."""
+
+
+def encode(kind: Kind, payload: bytes = b"") -> bytes:
+    """Return the frame."""
+    return HEADER.pack(kind, len(payload)) + payload
+
+
+class Decoder:
+    """Cuts a byte stream into frames; holds one unfinished frame at most, besides what is fed."""
+
+    def __init__(self, max_payload: int = MAX_REQUEST) -> None:
+        self._max = max_payload
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes as they came."""
+        self._buffer += data
+
+    def next(self) -> tuple[Kind, bytes] | None:
+        """Return the next whole frame, None when more bytes are needed.
+
+        Raises:
+            FrameError: An unknown kind or a length beyond the limit; the stream is useless.
+        """
+        if len(self._buffer) < HEADER.size:
+            return None
+        number, length = HEADER.unpack_from(self._buffer)
+        if length > self._max:
+            raise FrameError(f"frame of {length} bytes")
+        try:
+            kind = Kind(number)
+        except ValueError as exc:
+            raise FrameError(f"frame of unknown kind {number}") from exc
+        end = HEADER.size + length
+        if len(self._buffer) < end:
+            return None
+        payload = bytes(memoryview(self._buffer)[HEADER.size : end])
+        del self._buffer[:end]
+        return kind, payload
+
+    def frames(self) -> Iterator[tuple[Kind, bytes]]:
+        """Give the whole frames that are there.
+
+        Raises:
+            FrameError: As ``next``.
+        """
+        while (frame := self.next()) is not None:
+            yield frame

@@ -1,0 +1,208 @@
+"""One shim: holds the terminal of one run, from the launch to the record of its exit."""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import time
+import traceback
+from typing import Any
+
+from runner.shim import records
+from runner.shim.child import Child
+from runner.shim.clients import Clients
+from runner.shim.ending import Ending
+from runner.shim.input import Input
+from runner.shim.transcript import Transcript
+
+_RECORD_RETRY_SECONDS = 0.5
+_TROUBLE_BYTES = 64 * 1024
+_SIGNALS_BYTES = 4096
+
+
+class Shim:
+    """The event loop of a shim, single-threaded; it ends when the exit is on disk."""
+
+    def __init__(
+        self,
+        launch: dict[str, Any],
+        child: Child,
+        transcript: Transcript,
+        listener: socket.socket,
+        signals: int,
+    ) -> None:
+        self._child = child
+        self._transcript = transcript
+        self._grace_seconds: float = launch["grace_seconds"]
+        self._ending = Ending(os.getpid(), child, wrapper=launch["wrapper"])
+        self._poll = select.epoll()
+        self._input = Input(child.fd)
+        self._clients = Clients(self, self._poll, listener, self._input)
+        self._hung_up = False
+        self._status: int | None = None
+        self._alone = False
+        self._cols: int = launch["cols"]
+        self._rows: int = launch["rows"]
+        self._terminal_events = select.EPOLLIN
+        self._signals = signals
+        self._poll.register(child.fd, self._terminal_events)
+        self._poll.register(self._signals, select.EPOLLIN)
+
+    # What clients may ask.
+
+    def state(self) -> dict[str, Any]:
+        """Return what the shim says about itself."""
+        return {
+            "pid": os.getpid(),
+            "child_pid": self._child.pid,
+            "head": self.head,
+            "lost_bytes": self._transcript.lost_bytes,
+            "cols": self._cols,
+            "rows": self._rows,
+            "stopping": self._ending.began,
+        }
+
+    @property
+    def head(self) -> int:
+        """Offset of the next byte of output."""
+        return self._transcript.head
+
+    def resize(self, cols: int, rows: int) -> None:
+        """Set the terminal's size."""
+        self._cols, self._rows = cols, rows
+        self._child.resize(cols, rows)
+
+    def stop(self, grace_seconds: float) -> None:
+        """Ask the program to end."""
+        self._ending.ask(grace_seconds)
+
+    def signal(self, signum: int) -> None:
+        """Signal the program's process group."""
+        if self._status is None:  # else the number may belong to a stranger
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._child.pid, signum)
+
+    # The loop.
+
+    def run(self) -> None:
+        """Hold the terminal until the run is over and recorded."""
+        while not self._alone:
+            self._guarded_turn(self._ending.wait_seconds())
+        self._child.let_go()
+        self._drain()
+        self._transcript.close()
+        record = self._record()
+        while not _recorded(record):
+            # The clients still learn the state; the disk will have room again.
+            self._guarded_turn(_RECORD_RETRY_SECONDS)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(records.SOCKET)  # noqa: PTH108  pathlib would cost every shim memory
+        self._clients.end(record)
+
+    def _guarded_turn(self, wait_seconds: float | None) -> None:
+        """Do one turn; whatever is wrong with it must not take the agent's life."""
+        try:
+            self._turn(wait_seconds)
+        except Exception:  # noqa: BLE001  a bug here costs one request, not one agent
+            note_trouble()
+            time.sleep(0.05)  # should it happen each time, the machine stays usable
+
+    def _turn(self, wait_seconds: float | None) -> None:
+        for fd, events in self._poll.poll(wait_seconds):
+            if fd == self._child.fd:
+                self._serve_terminal(events)
+            elif fd == self._signals:
+                self._serve_signals()
+            else:
+                self._clients.serve(fd, events)
+        self._flush_input()
+        self._ending.tick()
+        self._clients.tell_head()
+
+    def _serve_terminal(self, events: int) -> None:
+        if not events & ~select.EPOLLOUT:
+            return
+        try:
+            pieces = self._child.read()
+        except OSError:
+            self._hung_up = True
+            self._poll.unregister(self._child.fd)
+            return
+        if pieces:
+            self._transcript.append(pieces)
+
+    def _flush_input(self) -> None:
+        if self._input.waiting:
+            self._clients.taken(self._input.flush())
+        events = select.EPOLLIN | (select.EPOLLOUT if self._input.waiting else 0)
+        if events != self._terminal_events and not self._hung_up:
+            self._poll.modify(self._child.fd, events)
+            self._terminal_events = events
+
+    def _serve_signals(self) -> None:
+        received = set(os.read(self._signals, _SIGNALS_BYTES))
+        if signal.SIGTERM in received:
+            self._ending.ask(self._grace_seconds)
+        self._reap()
+
+    def _reap(self) -> None:
+        ended = False
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                self._alone = True
+                return
+            if pid == 0:
+                break
+            if pid == self._child.pid:
+                self._status, ended = status, True
+        if ended:
+            self._ending.program_ended()
+
+    def _drain(self) -> None:
+        """Read what is left in the terminal, now that nobody writes any more."""
+        try:
+            while not self._hung_up and (pieces := self._child.read()):
+                self._transcript.append(pieces)
+        except OSError:
+            self._hung_up = True
+
+    def _record(self) -> dict[str, Any]:
+        code = os.waitstatus_to_exitcode(self._status or 0)
+        return {
+            "exit_code": code if code >= 0 else None,
+            "signal": -code if code < 0 else None,
+            "finished_at": records.now(),
+            "offset": self._transcript.head,
+            "lost_bytes": self._transcript.lost_bytes,
+        }
+
+
+def note_trouble() -> None:
+    """Append the exception to the run's ``shim.log``, for whoever must find out."""
+    text = f"{records.now():.3f} {traceback.format_exc()}\n".encode()
+    try:
+        with open(records.TROUBLE, "ab") as file:
+            if file.tell() < _TROUBLE_BYTES:
+                file.write(text)
+    except OSError:
+        return  # there is no other place
+
+
+def _recorded(record: dict[str, Any]) -> bool:
+    try:
+        records.write_exit(record)
+    except OSError:
+        return False
+    return True
+
+
+def told_signals() -> int:
+    """Return a descriptor that tells, as bytes, which of SIGCHLD and SIGTERM came."""
+    readable, writable = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
+    for signum in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(signum, lambda *_: None)
+    return readable
