@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-type_texts: Final[Mapping[str, str]] = {
+TYPE_TEXTS: Final[Mapping[str, str]] = {
     "FieldValueNotFound": "Not found",
     "FieldValueRequired": "Required value",
     "FieldValueDuplicate": "Duplicate value",
@@ -36,7 +36,7 @@ class FieldError:
     """Path as Kubernetes writes it: ``spec.items[0].name``; ``<nil>`` for the root."""
 
     reason: str
-    """Machine-readable reason of the cause, a key of :data:`type_texts`."""
+    """Machine-readable reason of the cause, a key of :data:`TYPE_TEXTS`."""
 
     bad_value: Any
     """The offending value as JSON data; not shown where the reason shows none."""
@@ -47,12 +47,12 @@ class FieldError:
     @property
     def type_text(self) -> str:
         """The words for the reason, such as ``Invalid value``."""
-        return type_texts[self.reason]
+        return TYPE_TEXTS[self.reason]
 
     def body(self) -> str:
         """Return the message without the field: what a cause carries."""
         text = self.type_text
-        if self.reason not in _WITHOUT_VALUE:
+        if self.reason not in _WITHOUT_VALUE and self.bad_value is not NO_VALUE:
             text = f"{text}: {render(self.bad_value)}"
         return f"{text}: {self.detail}" if self.detail else text
 
@@ -99,13 +99,18 @@ def not_supported(field: str, value: Any, supported: Iterable[str]) -> FieldErro
 
 def too_long(field: str, limit: int) -> FieldError:
     """Return the complaint that a text exceeds *limit* bytes."""
-    return FieldError(field, "FieldValueTooLong", "", f"may not be more than {limit} bytes")
+    size = _plural(limit, "byte")
+    return FieldError(field, "FieldValueTooLong", "", f"may not be more than {size}")
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def too_many(field: str, actual: int, limit: int) -> FieldError:
     """Return the complaint that a list or a map has more than *limit* entries."""
-    noun = "item" if limit == 1 else "items"
-    return FieldError(field, "FieldValueTooMany", actual, f"must have at most {limit} {noun}")
+    items = _plural(limit, "item")
+    return FieldError(field, "FieldValueTooMany", actual, f"must have at most {items}")
 
 
 def aggregate(errors: Iterable[FieldError]) -> str:
@@ -121,6 +126,8 @@ def render(value: Any) -> str:
     """Return *value* as it is shown behind ``Invalid value:``."""
     if value is None:
         return "null"
+    if isinstance(value, Verbatim):
+        return str(value)
     if isinstance(value, str):
         return quote(value)
     if isinstance(value, bool):
@@ -132,7 +139,22 @@ def render(value: Any) -> str:
 
 def compact(value: Any) -> str:
     """Return *value* as JSON without spaces, keys sorted, as Go marshals maps."""
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    text = json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    return text.translate(_GO_HTML)
+
+
+_GO_HTML: Final = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
+"""Go's encoder escapes what HTML would take for markup."""
+
+
+class Verbatim(str):
+    """A bad value that is shown as it stands: a Go structure, whose fields keep their order."""
+
+    __slots__ = ()
+
+
+NO_VALUE: Final = Verbatim()
+"""A bad value that is not shown at all."""
 
 
 def go_float(value: float) -> str:
