@@ -13,11 +13,31 @@ Below the runner's data directory::
 What stands in a pod's repository and worktree is hostile once the agent has run.
 """
 
+import asyncio
+import json
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner.drivers.trash import Trash
+from runner.drivers.worktree_files import PodFiles, Record, finish, read_record, write_through
+from runner.drivers.worktree_make import Maker, check
+from runner.drivers.worktree_save import Keeper
 from runner.drivers.worktree_values import SavedRef, Worktree, WorktreeRequest, WorktreeState
+from runner.git import names
+from runner.git.cache import Cache, CacheError, CacheLimits, cache_name
+from runner.git.command import Git, GitRunError, Limits
+from runner.git.errors import (
+    CheckoutFailedError,
+    SaveFailedError,
+    WorktreeLostError,
+)
+from runner.git.explain import explain
+from runner.git.layout import object_folders
+from runner.git.refs import UnreadableError, read_head, read_refs
+from runner.git.view import View
+
+_OWN_GIT_DIR = "worktrees/worktree"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +63,13 @@ class GitWorktrees:
     def __init__(
         self, data_dir: Path, trash: Trash, settings: WorktreeSettings | None = None
     ) -> None:
-        self._data_dir = data_dir
+        self._data_dir = data_dir.resolve()
         self._trash = trash
         self._settings = settings or WorktreeSettings()
+        self._git = Git(self._data_dir / "git")
+        self._git.prepare()
+        self._caches: dict[str, Cache] = {}
+        self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def ensure(self, request: WorktreeRequest) -> Worktree:
         """Return the worktree of the pod, making it if absent. Safe to repeat after a crash.
@@ -53,7 +77,26 @@ class GitWorktrees:
         Raises:
             GitError: One of ``runner.git.errors``, with a sentence for the user.
         """
-        raise NotImplementedError
+        location = names.locate(request.url, self._settings.allow_local)
+        check(request)
+        async with self._only(request.uid):
+            files = self._files(request.uid)
+            try:
+                record = read_record(files.record)
+                if record is None:
+                    cache = self._cache(cache_name(location, request.credentials), location)
+                    maker = Maker(
+                        cache, self._git, self._trash, Limits(self._settings.local_seconds)
+                    )
+                    record = await maker.make(files, location, request)
+                elif files.building.exists():
+                    finish(files)
+            except OSError as exc:
+                raise CheckoutFailedError(
+                    f"The worktree could not be written on the runner: {exc.strerror or exc}.",
+                    retryable=True,
+                ) from exc
+            return self._made(files, record)
 
     async def inspect(self, uid: str) -> WorktreeState | None:
         """Return how the worktree stands, running nothing of the pod's; None without worktree.
@@ -61,7 +104,22 @@ class GitWorktrees:
         Raises:
             WorktreeLostError: The agent left something that cannot be read as a repository.
         """
-        raise NotImplementedError
+        async with self._only(uid):
+            files = self._files(uid)
+            record = read_record(files.record)
+            if record is None:
+                return None
+            self._made(files, record)
+            try:
+                return await self._looked_at(files, record)
+            except (UnreadableError, OSError) as exc:
+                raise WorktreeLostError(
+                    f"The pod's repository cannot be read as the agent left it: {exc}."
+                ) from exc
+            except GitRunError as exc:
+                raise WorktreeLostError(
+                    f"The pod's worktree cannot be read: {explain(exc).sentence}.", retryable=True
+                ) from exc
 
     async def save(self, uid: str) -> SavedRef | None:
         """Keep in the cache what upstream does not have; None when that is nothing.
@@ -72,12 +130,142 @@ class GitWorktrees:
             SaveFailedError: Not all could be kept. Nothing was removed; the next ``remove``
                 moves the files below ``kept/``.
         """
-        raise NotImplementedError
+        async with self._only(uid):
+            return await self._save(uid)
 
     async def remove(self, uid: str) -> Path | None:
         """Take the worktree and the pod's repository away. Removing an absent one is fine.
 
+        Work that ``save`` was not called for is saved first.
+
         Returns:
             Where the files were kept when ``save`` could not keep all of them, else None.
         """
-        raise NotImplementedError
+        async with self._only(uid):
+            files = self._files(uid)
+            record = read_record(files.record)
+            if record is not None and not files.saved.exists():
+                try:
+                    await self._save(uid)
+                except SaveFailedError as exc:
+                    files.unsaved.write_text(exc.message, encoding="utf-8")
+            kept = None
+            if record is not None and files.unsaved.exists():
+                kept = self._keep(files, names.own_name(uid, record.pod))
+            for path in (
+                files.worktree,
+                files.repository,
+                files.building,
+                files.view,
+                files.unsaved,
+                files.saved,
+                files.record,  # last: without it nothing was ever handed out
+            ):
+                self._trash.discard(path)
+            return kept
+
+    def _only(self, uid: str) -> asyncio.Lock:
+        """Return the lock of one pod: its worktree is made, looked at or removed, one at a time."""
+        return self._locks.setdefault(uid, asyncio.Lock())
+
+    def _files(self, uid: str) -> PodFiles:
+        names.check_pod(uid, "pod")
+        return PodFiles(self._data_dir / "pods" / uid)
+
+    def _cache(self, name: str, location: names.Location) -> Cache:
+        if name not in self._caches:
+            settings = self._settings
+            limits = CacheLimits(
+                fetch=Limits(settings.fetch_seconds, settings.idle_seconds),
+                local=Limits(settings.local_seconds),
+            )
+            directory = self._data_dir / "caches" / name
+            self._caches[name] = Cache(directory, location, self._git, limits)
+        return self._caches[name]
+
+    def _made(self, files: PodFiles, record: Record) -> Worktree:
+        for path in (files.worktree, files.repository):
+            if path.is_symlink() or not path.is_dir():
+                raise WorktreeLostError(
+                    f"The pod's {path.name} was removed or replaced by its agent: delete the pod "
+                    "and create it again."
+                )
+        cache = self._data_dir / "caches" / record.cache / "repo.git"
+        return Worktree(
+            files.worktree,
+            files.repository,
+            record.branch,
+            record.commit,
+            object_folders(cache),
+            record.note,
+        )
+
+    async def _view(self, files: PodFiles, record: Record) -> View:
+        view = View(files.view, self._git, Limits(self._settings.local_seconds))
+        lent = object_folders(self._data_dir / "caches" / record.cache / "repo.git")
+        await asyncio.to_thread(view.open, files.repository, lent)
+        return view
+
+    async def _looked_at(self, files: PodFiles, record: Record) -> WorktreeState:
+        view = await self._view(files, record)
+        head = read_head(files.repository, _OWN_GIT_DIR, read_refs(files.repository))
+        view.point(head.commit)
+        await view.load(files.worktree, head.commit)
+        dirty = await view.dirty(files.worktree)
+        ahead = 0
+        if head.commit and head.commit != record.commit:
+            ahead = await view.count(record.commit, head.commit)
+        return WorktreeState(head.branch, head.commit, dirty, ahead)
+
+    async def _save(self, uid: str) -> SavedRef | None:
+        files = self._files(uid)
+        record = read_record(files.record)
+        if record is None:
+            return None
+        if files.saved.exists():
+            return _saved(files.saved)
+        try:
+            self._made(files, record)
+            view = await self._view(files, record)
+            keeper = Keeper(
+                view,
+                self._cache(record.cache, names.Location(record.url, local=record.local)),
+                names.own_name(uid, record.pod),
+            )
+            saved = await keeper.keep(files)
+        except (UnreadableError, OSError, WorktreeLostError) as exc:
+            why = str(exc).rstrip(".")
+        except (GitRunError, CacheError) as exc:
+            why = exc.sentence if isinstance(exc, CacheError) else explain(exc).sentence
+        else:
+            if saved is not None and saved.note:
+                files.unsaved.write_text(saved.note, encoding="utf-8")
+            write_through(files.saved, saved or _NOTHING)
+            return saved
+        files.unsaved.write_text(why, encoding="utf-8")
+        raise SaveFailedError(
+            f"The pod's work could not be kept under a ref ({why}): its files are moved below "
+            "kept/ in the runner's data directory instead of being deleted."
+        )
+
+    def _keep(self, files: PodFiles, name: str) -> Path:
+        """Move what may not be deleted out of the pod's directory."""
+        root = self._data_dir / "kept"
+        root.mkdir(mode=0o700, exist_ok=True)
+        number, target = 1, root / name
+        while target.exists():
+            number, target = number + 1, root / f"{name}-{number + 1}"
+        target.mkdir(mode=0o700)
+        for path in (files.worktree, files.repository):
+            if path.exists():
+                path.rename(target / path.name)
+        return target
+
+
+_NOTHING = SavedRef("", "")
+
+
+def _saved(path: Path) -> SavedRef | None:
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    saved = SavedRef(**{**fields, "others": tuple(fields["others"])})
+    return None if saved == _NOTHING else saved

@@ -1,0 +1,110 @@
+"""Keeps a pod's unpublished work in the cache before its worktree goes.
+
+Kept are: the files as they were left (new ones too, ignored ones not), every branch, new tag and
+stash that upstream does not have. What no commit can hold is named in the note.
+"""
+
+from typing import Final
+
+from runner.drivers.worktree_files import PodFiles
+from runner.drivers.worktree_values import SavedRef
+from runner.git.cache import SAVED, TAGS, UPSTREAM, Cache
+from runner.git.errors import InvalidBranchError
+from runner.git.names import check_branch
+from runner.git.refs import UnreadableError, read_head, read_refs, read_stashes
+from runner.git.view import View
+
+_OTHERS: Final = "refs/agentsmesh/saved-refs/"
+_MOST_OTHERS: Final = 500
+_OWN_GIT_DIR: Final = "worktrees/worktree"
+
+
+class Keeper:
+    """Moves the work of one pod into the cache."""
+
+    def __init__(self, view: View, cache: Cache, name: str) -> None:
+        self._view = view
+        self._cache = cache
+        self._name = name
+
+    async def keep(self, files: PodFiles) -> SavedRef | None:
+        """Return where the work is kept; None when upstream has all of it.
+
+        Raises:
+            UnreadableError: The pod's repository is not what git writes.
+            GitRunError: Git could not read or write what it must.
+            CacheError: The cache is damaged.
+        """
+        have = self._cache.refs()
+        upstream = {commit for ref, commit in have.items() if ref.startswith((UPSTREAM, TAGS))}
+        refs = read_refs(files.repository)
+        head = read_head(files.repository, _OWN_GIT_DIR, refs)
+        self._view.point(head.commit)
+        message = (
+            f"Work of {self._name} as it was left\n\nKept by AgentsMesh when the pod was removed."
+        )
+        twin = have.get(SAVED + self._name, "")
+        if twin and not await self._follows(twin, head.commit):
+            twin = ""
+        commit = await self._view.commit_files(files.worktree, head.commit, message, twin)
+        nested = await self._view.nested(files.worktree)
+        wanted = {}
+        if commit and not await self._published(commit, upstream):
+            wanted[SAVED + self._name] = commit
+        others, unnamed = await self._others(files, refs, commit, upstream)
+        wanted |= others
+        await self._send(head.commit, wanted, have)
+        note = _note(nested, unnamed)
+        if not wanted and not note:
+            return None
+        ref = SAVED + self._name if SAVED + self._name in wanted else ""
+        return SavedRef(ref, commit, tuple(sorted(others)), note)
+
+    async def _send(self, head: str, wanted: dict[str, str], have: dict[str, str]) -> None:
+        missing = {ref: commit for ref, commit in wanted.items() if have.get(ref) != commit}
+        if not missing:
+            return
+        out = {self._view.out(number): commit for number, commit in enumerate(missing.values())}
+        self._view.point(head, out)
+        await self._cache.receive(self._view.path, dict(zip(out, missing, strict=True)))
+
+    async def _others(
+        self, files: PodFiles, refs: dict[str, str], main: str, upstream: set[str]
+    ) -> tuple[dict[str, str], int]:
+        """Return further refs to keep, and how many have names that none may have here."""
+        found = {}
+        unnamed = 0
+        for ref, commit in refs.items():
+            if not ref.startswith(("refs/heads/", "refs/tags/")) or commit in upstream | {main}:
+                continue
+            try:
+                check_branch(ref)
+            except InvalidBranchError:
+                unnamed += 1
+                continue
+            if not await self._published(commit, {*upstream, main} - {""}):
+                found[f"{_OTHERS}{self._name}/{ref.removeprefix('refs/')}"] = commit
+            if len(found) > _MOST_OTHERS:
+                raise UnreadableError(f"there are more than {_MOST_OTHERS} branches with work")
+        for number, commit in enumerate(dict.fromkeys(read_stashes(files.repository))):
+            found[f"{_OTHERS}{self._name}/stash/{number}"] = commit
+        return found, unnamed
+
+    async def _published(self, commit: str, upstream: set[str]) -> bool:
+        return commit in upstream or await self._view.is_within(commit, upstream)
+
+    async def _follows(self, twin: str, head: str) -> bool:
+        """Tell whether an earlier save stands on the same HEAD, so that it may serve again."""
+        return await self._view.parent(twin) == head
+
+
+def _note(nested: tuple[str, ...], unnamed: int) -> str:
+    parts = []
+    if nested:
+        shown = ", ".join(nested[:5]) + (", …" if len(nested) > 5 else "")
+        parts.append(f"the worktree holds repositories of their own ({shown})")
+    if unnamed:
+        parts.append(f"{unnamed} branches have names that cannot be kept")
+    if not parts:
+        return ""
+    return f"Not all fits into a commit: {' and '.join(parts)}; the files are kept as they are."

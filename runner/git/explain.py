@@ -1,0 +1,97 @@
+"""Turns what git said into one sentence for the user."""
+
+import re
+from typing import Final, NamedTuple
+
+from runner.git.command import GitRunError
+from runner.git.credentials import Credentials, redact
+
+
+class Failure(NamedTuple):
+    """Why git failed, for people; and what that means for us."""
+
+    sentence: str
+    """Without subject and full stop, to follow "could not be fetched:"."""
+    unreachable: bool = False
+    """The other side could not be asked: what is here already may serve."""
+    damaged: bool = False
+    """Our own copy is broken."""
+
+
+_KNOWN: Final[tuple[tuple[str, Failure], ...]] = (
+    (
+        r"Host key verification failed|No \w+ host key is known|REMOTE HOST IDENTIFICATION",
+        Failure("its ssh host key is not known: name it in the Repository's knownHostsRef"),
+    ),
+    (
+        (
+            r"Permission denied|Authentication failed|could not read (Username|Password)|"
+            r"error: 40[13]|Invalid username|terminal prompts disabled|Load key"
+        ),
+        Failure("the server refused the credentials: check the Repository's authSecretRef"),
+    ),
+    (
+        r"certificate problem|certificate verif|SSL peer certificate|self.signed|SSL_ERROR",
+        Failure("the server's certificate is not trusted: name its authority in caBundleRef"),
+    ),
+    (
+        r"unable to update url base from redirection|error: 30\d",
+        Failure("the server redirects elsewhere: use the repository's present url"),
+    ),
+    (
+        (
+            r"[Rr]epository.*not found|does not appear to be a git repository|error: 404|"
+            r"does not exist|not found: did you run|no such repository"
+        ),
+        Failure("there is no repository at that url, or the credentials do not open it"),
+    ),
+    (
+        r"mismatched algorithms|unsupported object format|object-format",
+        Failure("it uses another object format than SHA-1, which runners do not read yet"),
+    ),
+    (r"No space left on device|Disk quota exceeded", Failure("the runner's disk is full")),
+    (
+        (
+            r"Could not resolve host|Couldn't resolve|Name or service not known|"
+            r"Temporary failure in name"
+        ),
+        Failure("its host name is not known here", unreachable=True),
+    ),
+    (
+        (
+            r"Connection refused|Failed to connect|Couldn't connect|[Cc]onnection timed out|"
+            r"unreachable|No route to host|Connection reset|Operation too slow|error: 5\d\d|"
+            r"Connection closed by|kex_exchange|hung up unexpectedly|early EOF|Operation timed out"
+        ),
+        Failure("the server cannot be reached", unreachable=True),
+    ),
+    (
+        r"fsck error|error: object [0-9a-f]{40}: \w+:|fatal: fsck",
+        Failure("it holds an object that git's checks refuse as malformed"),
+    ),
+    (
+        (
+            r"loose object|object file .* is empty|bad object|unable to read (tree|sha1)|"
+            r"unable to read [0-9a-f]{40}|"
+            r"inflate: data|packfile .* (cannot|does not|is)|missing (blob|tree|commit)|"
+            r"not a git repository: '|bad config (line|file)|index-pack failed|reference broken|"
+            r"could not parse|Could not read [0-9a-f]{40}|invalid object|unresolved deltas|"
+            r"invalid sha1 pointer|bad tree|object directory|did not send all necessary"
+        ),
+        Failure("the runner's own copy of it is damaged", damaged=True),
+    ),
+)
+
+
+def explain(error: GitRunError, credentials: Credentials | None = None) -> Failure:
+    """Return why git failed, in words that say what to do; without secrets."""
+    if error.code is None:
+        return Failure("the server does not answer", unreachable=True)
+    for pattern, failure in _KNOWN:
+        if re.search(pattern, error.stderr):
+            return failure
+    lines = [line.strip() for line in re.split(r"[\r\n]+", error.stderr) if line.strip()]
+    telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))] or lines
+    said = redact(telling[-1], credentials) if telling else f"git ended with {error.code}"
+    printable = "".join(char if char.isprintable() else " " for char in said)
+    return Failure(f"git says {printable[:300]!r}")

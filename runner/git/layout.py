@@ -1,0 +1,115 @@
+"""Lays out bare repositories by hand: a few files, no process.
+
+Source: gitrepository-layout(5). The format is version 0, which every git reads.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What a new bare repository holds."""
+
+    alternates: Sequence[Path] = ()
+    """Object folders that it borrows from, best first."""
+
+    refs: Mapping[str, str] = field(default_factory=dict)
+    """Full name to object id."""
+
+    origin: str = ""
+    """URL of the remote; empty without one."""
+
+    tracking: tuple[str, str] | None = None
+    """Local branch and the upstream branch that it follows."""
+
+
+def lay_out(path: Path, blueprint: Blueprint) -> None:
+    """Write a bare repository at *path*, which does not exist yet."""
+    for folder in ("objects/info", "objects/pack", "refs/heads", "refs/tags"):
+        (path / folder).mkdir(parents=True)
+    (path / "HEAD").write_text("ref: refs/heads/main\n", encoding="utf-8")
+    (path / "config").write_text(_config(blueprint), encoding="utf-8")
+    if blueprint.alternates:
+        set_alternates(path, blueprint.alternates)
+    if blueprint.refs:
+        lines = (f"{commit} {name}\n" for name, commit in sorted(blueprint.refs.items()))
+        (path / "packed-refs").write_text("".join(lines), encoding="utf-8")
+
+
+def set_alternates(repository: Path, folders: Iterable[Path]) -> None:
+    """Let *repository* borrow objects from *folders*, best first."""
+    text = "".join(f"{folder}\n" for folder in folders)
+    new = repository / "objects/info/alternates.new"
+    new.write_text(text, encoding="utf-8")
+    new.replace(repository / "objects/info/alternates")
+
+
+def object_folders(repository: Path) -> tuple[Path, ...]:
+    """Return where the objects of a repository of the runner's own are: its folder, and others."""
+    own = repository / "objects"
+    borrowed = own / "info" / "alternates"
+    if not borrowed.exists():
+        return (own,)
+    return (own, *(Path(line) for line in borrowed.read_text(encoding="utf-8").splitlines()))
+
+
+def move_worktree(built: Path, final: Path) -> None:
+    """Rewrite the paths in a fresh worktree that will be renamed from *built* to *final*.
+
+    Both hold ``repo.git`` and ``worktree``. Only for a worktree that no agent has seen.
+    """
+    inner = Path("repo.git/worktrees/worktree")
+    (built / "worktree/.git").write_text(f"gitdir: {final / inner}\n", encoding="utf-8")
+    (built / inner / "gitdir").write_text(f"{final / 'worktree/.git'}\n", encoding="utf-8")
+
+
+def settle(repository: Path) -> None:
+    """Write the files of a fresh repository through to the disk."""
+    for name in ("HEAD", "config", "packed-refs", "objects/info/alternates"):
+        path = repository / name
+        if path.exists():
+            settle_file(path)
+
+
+def settle_file(path: Path) -> None:
+    """Write a file or directory through to the disk."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _config(blueprint: Blueprint) -> str:
+    lines = [
+        "[core]",
+        "\trepositoryformatversion = 0",
+        "\tfilemode = true",
+        "\tbare = true",
+        "\tlogallrefupdates = true",
+        "[gc]",
+        "\tauto = 0",
+    ]
+    if blueprint.origin:
+        lines += [
+            '[remote "origin"]',
+            f"\turl = {_quoted(blueprint.origin)}",
+            "\tfetch = +refs/heads/*:refs/remotes/origin/*",
+        ]
+    if blueprint.tracking:
+        branch, upstream = blueprint.tracking
+        lines += [
+            f"[branch {_quoted(branch)}]",
+            "\tremote = origin",
+            f"\tmerge = {_quoted('refs/heads/' + upstream)}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """Return *text* as a quoted value of a git configuration file. It holds no line break."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
