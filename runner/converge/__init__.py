@@ -1,0 +1,1 @@
+"""Makes what is like what should be, pod by pod."""

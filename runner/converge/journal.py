@@ -1,0 +1,190 @@
+"""What the runner remembers of its pods, durably: SQLite, one thread, every commit on the disk.
+
+Reading is from memory. Writes that come at the same time share one commit.
+"""
+
+import asyncio
+import collections
+import dataclasses
+import sqlite3
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from runner.converge.states import Row, State
+
+_FIELDS: Final = tuple(each.name for each in dataclasses.fields(Row))
+_BOOLEANS: Final = frozenset(
+    each.name for each in dataclasses.fields(Row) if each.type in (bool, "bool")
+)
+_SCHEMA: Final = f"""
+CREATE TABLE IF NOT EXISTS pods ({_FIELDS[0]} TEXT PRIMARY KEY, {", ".join(_FIELDS[1:])});
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+_PUT: Final = (
+    f"INSERT OR REPLACE INTO pods ({', '.join(_FIELDS)}) "  # noqa: S608  our own field names
+    f"VALUES ({', '.join('?' * len(_FIELDS))})"
+)
+
+_Change = tuple[str, tuple[Any, ...], Callable[[], None], "asyncio.Future[None]"]
+
+
+class JournalError(Exception):
+    """The journal could not be read or written; the text is a sentence for the operator."""
+
+
+class Journal:
+    """The pods of this runner. Open it with ``open``, close it before the loop ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._connection: sqlite3.Connection | None = None
+        self._rows: dict[str, Row] = {}
+        self._meta: dict[str, str] = {}
+        self._pending: collections.deque[_Change] = collections.deque()
+        self._flushing = False
+
+    async def open(self) -> None:
+        """Read everything.
+
+        Raises:
+            JournalError: The file cannot be opened, or is no journal.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            self._rows, self._meta = await loop.run_in_executor(self._thread, self._open)
+        except (sqlite3.Error, ValueError, OSError) as exc:
+            raise JournalError(f"The journal {self._path} cannot be opened: {exc}.") from exc
+
+    async def close(self) -> None:
+        """Write what is pending and close."""
+        loop = asyncio.get_running_loop()
+        connection = self._connection
+        if connection is not None:
+            self._connection = None
+            await loop.run_in_executor(self._thread, connection.close)
+        self._thread.shutdown(wait=False)
+
+    @property
+    def rows(self) -> Mapping[str, Row]:
+        """Every row by uid, as committed."""
+        return MappingProxyType(self._rows)
+
+    @property
+    def controller_epoch(self) -> int:
+        """Highest epoch of a controller that was followed."""
+        return int(self._meta.get("max_controller_epoch", "0"))
+
+    @property
+    def runner_uid(self) -> str:
+        """UID of the Runner that this journal was written as; empty before the first."""
+        return self._meta.get("runner_uid", "")
+
+    async def put(self, row: Row) -> None:
+        """Write the row; returns when it is on the disk.
+
+        Raises:
+            JournalError: It could not be written, and counts as not written.
+        """
+        values = tuple(getattr(row, name) for name in _FIELDS)
+
+        def apply() -> None:
+            self._rows[row.uid] = row
+
+        await self._write(_PUT, values, apply)
+
+    async def forget(self, uid: str) -> None:
+        """Remove the row, durably."""
+
+        def apply() -> None:
+            self._rows.pop(uid, None)
+
+        await self._write("DELETE FROM pods WHERE uid = ?", (uid,), apply)
+
+    async def set_meta(self, key: str, value: str) -> None:
+        """Remember a value, durably."""
+
+        def apply() -> None:
+            self._meta[key] = value
+
+        await self._write("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value), apply)
+
+    async def _write(self, sql: str, values: tuple[Any, ...], apply: Callable[[], None]) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pending.append((sql, values, apply, done))
+        self._flush()
+        await asyncio.shield(done)
+
+    def _flush(self) -> None:
+        if self._flushing or not self._pending:
+            return
+        self._flushing = True
+        batch = list(self._pending)
+        self._pending.clear()
+        loop = asyncio.get_running_loop()
+        written = loop.run_in_executor(self._thread, self._commit, [each[:2] for each in batch])
+        written.add_done_callback(lambda future: self._committed(batch, future))
+
+    def _committed(self, batch: list[_Change], future: "asyncio.Future[None]") -> None:
+        self._flushing = False
+        error = asyncio.CancelledError() if future.cancelled() else future.exception()
+        for _, _, apply, done in batch:
+            if error is None:
+                apply()
+                done.set_result(None)
+            else:
+                done.set_exception(
+                    JournalError(f"The journal {self._path} cannot be written: {error}.")
+                )
+                done.exception()  # looked at here: the writer may have been cancelled
+        self._flush()
+
+    # --- in the journal's thread -------------------------------------------------------------
+
+    def _open(self) -> tuple[dict[str, Row], dict[str, str]]:
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.executescript(_SCHEMA)
+        self._path.chmod(0o600)
+        self._add_missing_columns(connection)
+        found = connection.execute(
+            f"SELECT {', '.join(_FIELDS)} FROM pods"  # noqa: S608  our own field names
+        ).fetchall()
+        rows = [_row(dict(zip(_FIELDS, values, strict=True))) for values in found]
+        meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+        self._connection = connection
+        return {row.uid: row for row in rows}, meta
+
+    @staticmethod
+    def _add_missing_columns(connection: sqlite3.Connection) -> None:
+        have = {info[1] for info in connection.execute("PRAGMA table_info(pods)")}
+        for name in _FIELDS:
+            if name not in have:
+                connection.execute(f"ALTER TABLE pods ADD COLUMN {name}")
+
+    def _commit(self, changes: list[tuple[str, tuple[Any, ...]]]) -> None:
+        connection = self._connection
+        if connection is None:
+            raise sqlite3.OperationalError("it is closed")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for sql, values in changes:
+                connection.execute(sql, values)
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _row(values: dict[str, Any]) -> Row:
+    """Return the row; columns that an older version did not write keep their defaults."""
+    optional = {"exit_code", "signal"}
+    known = {k: v for k, v in values.items() if v is not None or k in optional}
+    known["state"] = State(known["state"])
+    known.update({name: bool(known[name]) for name in _BOOLEANS if name in known})
+    return Row(**known)

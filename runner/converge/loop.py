@@ -1,0 +1,368 @@
+"""Compares, again and again, and has done what is to be done: one task per pod at a time.
+
+A cycle never waits for a pod. It is run when the controller wants something else, when a task
+or a run ended, and when a wait is over.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from meshwire.v1 import link_pb2
+
+from runner.converge.diff import Action, Facts, Verb, diff
+from runner.converge.journal import Journal
+from runner.converge.perform import LaterError, Performer, Terminals
+from runner.converge.places import Places
+from runner.converge.reports import ReportFeed, Reports
+from runner.converge.states import ALIVE, Row, State
+from runner.converge.timers import Deadlines, Timers, by_uid, restart_seconds
+from runner.drivers.terminal_values import Alive
+
+logger = logging.getLogger(__name__)
+
+_LAST_STARTS_SECONDS: Final = 5.0
+_ACTIVE: Final = frozenset({State.PREPARING, State.STARTING, State.RUNNING})
+
+
+class Wanted(Protocol):
+    """What the link hands over: ``runner.link.inbox.Wanted``."""
+
+    @property
+    def controller_epoch(self) -> int:
+        """Epoch of the controller that wants this."""
+        ...
+
+    @property
+    def pods(self) -> tuple[link_pb2.PodDesired, ...]:
+        """Every pod that is wanted."""
+        ...
+
+    @property
+    def allow_empty(self) -> bool:
+        """Whether wanting nothing is meant."""
+        ...
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is being done about a pod."""
+
+    action: Action
+    epoch: int
+    task: "asyncio.Task[None] | None" = None
+    committed: bool = False
+    """A start that went so far that it has to be finished."""
+
+
+class Converger:
+    """The loop. It is what the link talks to."""
+
+    def __init__(
+        self,
+        places: Places,
+        journal: Journal,
+        reports: Reports,
+        performer: Performer,
+        terminals: Terminals,
+        max_pods: int,
+    ) -> None:
+        self._places = places
+        self._journal = journal
+        self._reports = reports
+        self._performer = performer
+        self._terminals = terminals
+        self._max_pods = max_pods
+        self._desired: Mapping[str, link_pb2.PodDesired] | None = None
+        self._works: dict[str, _Work] = {}
+        self._watched: set[tuple[str, int, int]] = set()
+        self._unsettled: set[str] = set()
+        self._strays: set[str] = set()
+        self._timers = Timers()
+        self._deadlines = Deadlines()
+        self._wake = asyncio.Event()
+        self._closing = False
+        self.on_running: list[Callable[[asyncio.TaskGroup, Row], None]] = []
+        """Called in every cycle for every running pod; may start tasks of its own."""
+
+    # --- the link's side -------------------------------------------------------------------------
+
+    @property
+    def controller_epoch(self) -> int:
+        """Highest epoch of a controller that was ever followed."""
+        return self._journal.controller_epoch
+
+    async def follow(self, controller_epoch: int) -> None:
+        """Remember, durably, that a controller of this epoch is followed."""
+        if controller_epoch > self._journal.controller_epoch:
+            await self._journal.set_meta("max_controller_epoch", str(controller_epoch))
+
+    def want(self, wanted: Wanted) -> None:
+        """Take the desired state; acted on in the background."""
+        if wanted.controller_epoch < self.controller_epoch:
+            logger.warning("ignored an older controller", extra={"epoch": wanted.controller_epoch})
+            return
+        if not wanted.pods and not wanted.allow_empty and self._holds_anything():
+            logger.warning("ignored an empty desired state: pods are here and it was not confirmed")
+            return
+        desired = by_uid(pod for pod in wanted.pods if self._is_possible(pod))
+        for uid, pod in desired.items():
+            if (self._desired or {}).get(uid) != pod:
+                self._timers.clear(uid, Verb.START, Verb.REMOVE, Verb.STOP)
+        self._desired = desired
+        self._deadlines.see(desired.values())
+        self._wake.set()
+
+    def observed(self) -> list[link_pb2.PodObserved]:
+        """Return every pod that the runner knows of."""
+        return self._reports.all()
+
+    def subscribe(self, wake: Callable[[], None]) -> ReportFeed:
+        """Return a feed of changes from now on."""
+        return self._reports.subscribe(wake)
+
+    def running(self) -> int:
+        """Return how many pods run."""
+        return sum(row.state is State.RUNNING for row in self._journal.rows.values())
+
+    # --- the loop --------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Converge until cancelled. Cancelling stops no agent."""
+        await self._look_around()
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._wake.clear()
+                self.cycle(tasks)
+                wait = min(self._timers.next_seconds(), self._deadlines.next_seconds())
+                try:
+                    async with asyncio.timeout(max(0.01, wait)):
+                        await self._wake.wait()
+                except TimeoutError:
+                    continue
+
+    async def close(self) -> None:
+        """Begin nothing more, and let starts that are half done finish."""
+        self._closing = True
+        starts = {w.task for w in self._works.values() if w.committed and w.task is not None}
+        if starts:
+            await asyncio.wait(starts, timeout=_LAST_STARTS_SECONDS)
+
+    def cycle(self, tasks: asyncio.TaskGroup) -> str:
+        """Compare once and begin what can begin; return one sentence on what was done."""
+        if self._closing:
+            return "closing: nothing is begun"
+        rows = self._journal.rows
+        self._strays.difference_update(rows)
+        facts = Facts(
+            unsettled=frozenset(self._unsettled),
+            overdue=self._deadlines.overdue(),
+            strays=frozenset(self._strays),
+        )
+        begun = [
+            action
+            for action in diff(self._desired, rows, facts)
+            if self._may_begin(action) and self._begin(tasks, action)
+        ]
+        self._watch_running(tasks)
+        note = _sentence(begun)
+        if begun:
+            logger.info("cycle", extra={"note": note, "pods": len(rows)})
+        return note
+
+    # --- one pod ---------------------------------------------------------------------------------
+
+    def _may_begin(self, action: Action) -> bool:
+        """Whether the action's time has come; it makes way for itself where it may."""
+        uid, verb = action.uid, action.verb
+        work = self._works.get(uid)
+        if work is not None:
+            if self._overrules(action, work) and work.task is not None:
+                work.task.cancel()
+            return False
+        if verb is Verb.RESTART and not self._timers.is_delayed(uid, verb):
+            failures = self._journal.rows[uid].failures
+            self._timers.delay(uid, verb, restart_seconds(failures))
+        return not self._timers.is_waiting(uid, verb)
+
+    def _overrules(self, action: Action, work: _Work) -> bool:
+        if work.action.verb in {Verb.START, Verb.RESTART} and not work.committed:
+            pod = (self._desired or {}).get(action.uid)
+            newer = pod is not None and pod.ref.epoch > work.epoch
+            return newer or action.verb in {Verb.STOP, Verb.CANCEL, Verb.REMOVE}
+        return work.action.verb is Verb.STOP and action.verb is Verb.REMOVE
+
+    def _begin(self, tasks: asyncio.TaskGroup, action: Action) -> bool:
+        pod = (self._desired or {}).get(action.uid)
+        if action.verb is Verb.DECLINE:
+            self._decline(action, pod)
+            return False
+        work = _Work(action, pod.ref.epoch if pod is not None else 0)
+        self._works[action.uid] = work
+        work.task = tasks.create_task(self._work(work, pod), name=f"{action.verb} {action.uid}")
+        work.task.add_done_callback(lambda _: self._ended(action.uid))
+        return True
+
+    def _ended(self, uid: str) -> None:
+        del self._works[uid]  # here and not in the task, which may be cancelled before it began
+        self._wake.set()
+
+    async def _work(self, work: _Work, pod: link_pb2.PodDesired | None) -> None:
+        action = work.action
+        try:
+            await self._perform(work, pod)
+        except LaterError as exc:
+            wait = self._timers.failed(action.uid, action.verb)
+            note = {"pod": action.uid, "retry_seconds": wait}
+            logger.warning("%s failed: %s", action.verb, exc, extra=note)
+        except Exception as exc:
+            self._timers.failed(action.uid, action.verb)
+            self._tell(action.uid, exc)
+            logger.exception("%s failed", action.verb, extra={"pod": action.uid})
+        else:
+            self._timers.clear(action.uid, action.verb)
+            if action.verb in {Verb.FORGET, Verb.REMOVE}:
+                self._timers.clear(action.uid)
+
+    async def _perform(self, work: _Work, pod: link_pb2.PodDesired | None) -> None:
+        uid, performer = work.action.uid, self._performer
+
+        def committed() -> None:
+            work.committed = True
+
+        match work.action.verb, pod:
+            case Verb.START, link_pb2.PodDesired() as wanted:
+                if self._is_full(uid):
+                    text = f"The runner has its {self._max_pods} pods (--max-pods) already."
+                    await performer.refuse(wanted, "Capacity", text)
+                else:
+                    await performer.start(wanted, committed)
+            case Verb.RESTART, link_pb2.PodDesired() as wanted:
+                await performer.restart(wanted, committed)
+            case Verb.CANCEL, link_pb2.PodDesired() as wanted:
+                await performer.cancel(wanted, work.action.ending)
+            case Verb.SETTLE, _:
+                await performer.settle(uid, pod)
+                self._unsettled.discard(uid)
+            case Verb.STOP, _:
+                grace = self._grace_seconds(uid, pod)
+                await performer.stop(uid, work.action.ending, grace)
+                self._unsettled.discard(uid)
+            case Verb.REMOVE, _:
+                await performer.remove(uid, pod)
+                self._unsettled.discard(uid)
+            case Verb.FORGET, _:
+                await performer.forget(uid)
+            case _:
+                raise AssertionError(f"{work.action} needs a desired pod")
+
+    def _grace_seconds(self, uid: str, pod: link_pb2.PodDesired | None) -> float:
+        return float(pod.grace_seconds if pod else self._journal.rows[uid].pod().grace_seconds)
+
+    def _decline(self, action: Action, pod: link_pb2.PodDesired | None) -> None:
+        if pod is None or action.uid in self._journal.rows:
+            return
+        report = link_pb2.PodObserved(
+            ref=pod.ref,
+            namespace=pod.namespace,
+            name=pod.name,
+            generation=pod.generation,
+            reason="Unsupported",
+            message=f"This runner is too old for what the controller wants: {action.why}.",
+        )
+        self._reports.put(report)
+
+    def _tell(self, uid: str, exc: Exception) -> None:
+        """Show the user that something is wrong, even when it could not be journalled."""
+        latest = self._reports.get(uid)
+        if latest is not None:
+            report = link_pb2.PodObserved()
+            report.CopyFrom(latest)
+            report.message = f"The runner could not go on and tries again: {type(exc).__name__}."
+            self._reports.put(report)
+
+    # --- looking ---------------------------------------------------------------------------------
+
+    async def _look_around(self) -> None:
+        """Take stock after a start: rows to settle, directories that the journal does not know."""
+        for row in self._journal.rows.values():
+            self._performer.report(row)
+            if row.state in ALIVE:
+                self._unsettled.add(row.uid)
+        self._strays = set(self._places.uids()) - set(self._journal.rows)
+        for uid in self._strays:
+            await self._report_stray(uid)
+
+    async def _report_stray(self, uid: str) -> None:
+        runs = self._places.runs(uid)
+        alive = False
+        for _, _, run_dir in runs:
+            alive = alive or isinstance(await self._terminals.observe(run_dir), Alive)
+        epoch = max((each[0] for each in runs), default=0)
+        state = link_pb2.RUNNING if alive else link_pb2.FAILED
+        ref = link_pb2.PodRef(pod_uid=uid, epoch=epoch)
+        text = "It has a directory on the runner and no entry in its journal."
+        self._reports.put(
+            link_pb2.PodObserved(ref=ref, state=state, orphan=True, reason="Orphan", message=text)
+        )
+        logger.warning("found a pod that the journal does not know", extra={"pod": uid})
+
+    def _watch_running(self, tasks: asyncio.TaskGroup) -> None:
+        for row in self._journal.rows.values():
+            if row.state is not State.RUNNING or row.uid in self._unsettled:
+                continue
+            key = (row.uid, row.epoch, row.restart)
+            if key not in self._watched:
+                self._watched.add(key)
+                tasks.create_task(self._watch(key), name=f"watch {row.uid}")
+            for hook in self.on_running:
+                hook(tasks, row)
+
+    async def _watch(self, key: tuple[str, int, int]) -> None:
+        uid, epoch, restart = key
+        run_dir = self._places.run(uid, epoch, restart)
+        try:
+            while True:
+                await self._terminals.watch_exit(run_dir)
+                if not isinstance(await self._terminals.observe(run_dir), Alive):
+                    break
+                await asyncio.sleep(1.0)  # it said so and is not: do not turn in circles
+        except Exception:
+            logger.exception("watching a run failed", extra={"pod": uid})
+            await asyncio.sleep(1.0)
+        self._watched.discard(key)
+        self._unsettled.add(uid)
+        self._wake.set()
+
+    def _holds_anything(self) -> bool:
+        rows = self._journal.rows.values()
+        return bool(self._strays) or any(row.state is not State.REMOVED for row in rows)
+
+    def _is_full(self, uid: str) -> bool:
+        if self._max_pods <= 0:
+            return False
+        active = {row.uid for row in self._journal.rows.values() if row.state in _ACTIVE}
+        active |= {other for other, w in self._works.items() if w.action.verb is Verb.START}
+        mine = self._journal.rows.get(uid)
+        if mine is not None and mine.state is State.PREPARING:
+            return False  # it was let in before
+        return len(active - {uid}) >= self._max_pods
+
+    def _is_possible(self, pod: link_pb2.PodDesired) -> bool:
+        try:
+            self._places.pod(pod.ref.pod_uid)
+        except ValueError:
+            logger.error("the controller wants a pod with an impossible uid")  # noqa: TRY400
+            return False
+        return True
+
+
+def _sentence(actions: list[Action]) -> str:
+    if not actions:
+        return "nothing to do"
+    counts: dict[Verb, int] = {}
+    for action in actions:
+        counts[action.verb] = counts.get(action.verb, 0) + 1
+    return ", ".join(f"{verb} {count}" for verb, count in sorted(counts.items()))

@@ -1,0 +1,118 @@
+"""The states of a pod on this runner, the legal moves between them, and what is remembered."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from meshwire.v1 import link_pb2
+
+
+class State(StrEnum):
+    """Where a pod stands."""
+
+    PREPARING = "preparing"
+    """Worktree, home, sandbox. Nothing was started."""
+    STARTING = "starting"
+    """Journalled before the spawn: from here on this (uid, epoch, restart) never starts again."""
+    RUNNING = "running"
+    STOPPING = "stopping"
+    """Being ended, or being removed."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REMOVED = "removed"
+    """A tombstone: nothing is left but what the controller may still ask about."""
+
+
+MOVES: Final[dict[State, frozenset[State]]] = {
+    State.PREPARING: frozenset({State.PREPARING, State.STARTING, State.FAILED, State.STOPPING}),
+    State.STARTING: frozenset({State.RUNNING, State.SUCCEEDED, State.FAILED, State.STOPPING}),
+    State.RUNNING: frozenset({State.RUNNING, State.SUCCEEDED, State.FAILED, State.STOPPING}),
+    State.STOPPING: frozenset({State.STOPPING, State.SUCCEEDED, State.FAILED, State.REMOVED}),
+    # begun again by a higher epoch or the restart policy, which raise epoch or restart
+    State.SUCCEEDED: frozenset({State.SUCCEEDED, State.PREPARING, State.STOPPING}),
+    State.FAILED: frozenset({State.FAILED, State.PREPARING, State.STOPPING}),
+    State.REMOVED: frozenset({State.REMOVED, State.PREPARING}),
+}
+"""A move that is not listed is a bug, and refused."""
+
+ALIVE: Final = frozenset({State.STARTING, State.RUNNING, State.STOPPING})
+"""States in which a process of the pod may exist."""
+
+ENDED: Final = frozenset({State.SUCCEEDED, State.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the journal knows of one pod."""
+
+    uid: str
+    epoch: int
+    namespace: str
+    name: str
+    state: State
+    restart: int = 0
+    """Which restart within the epoch."""
+    generation: int = 0
+    digest: str = ""
+    desired: bytes = field(default=b"", repr=False)
+    """The PodDesired as last acted on. It holds no secrets: those are fetched for each start."""
+    initialized: bool = False
+    pid: int = 0
+    """Of the shim."""
+    child_pid: int = 0
+    """Of the agent."""
+    started_ms: int = 0
+    finished_ms: int = 0
+    exit_code: int | None = None
+    signal: int | None = None
+    reason: str = ""
+    message: str = ""
+    ending: str = ""
+    """Why the run is being ended: Stopped, DeadlineExceeded, Replaced; empty when it is not."""
+    proven_dead: bool = True
+    """False when a run was lost without proof that none of its processes lives."""
+    failures: int = 0
+    """Failures in a row without ten minutes of running in between: the restart backoff."""
+    branch: str = ""
+    commit: str = ""
+    dirty: bool = False
+    saved_ref: str = ""
+    note: str = ""
+    """One sentence about worktree or sandbox."""
+    isolation: str = ""
+    network: str = ""
+    prompt_sent: bool = False
+
+    def moved(self, state: State, **changes: object) -> "Row":
+        """Return the row after a legal move.
+
+        Raises:
+            IllegalMoveError: The table does not allow it.
+        """
+        if state not in MOVES[self.state]:
+            raise IllegalMoveError(f"{self.uid}: {self.state} -> {state}")
+        return dataclasses.replace(self, state=state, **changes)  # type: ignore[arg-type]
+
+    def pod(self) -> link_pb2.PodDesired:
+        """Return the PodDesired that was last acted on."""
+        return link_pb2.PodDesired.FromString(self.desired)
+
+
+class IllegalMoveError(Exception):
+    """A bug: a state was left in a way that the table of moves does not know."""
+
+
+def begun(pod: link_pb2.PodDesired, state: State = State.PREPARING, **fields: object) -> Row:
+    """Return the first row of a pod's epoch."""
+    return Row(
+        uid=pod.ref.pod_uid,
+        epoch=pod.ref.epoch,
+        namespace=pod.namespace,
+        name=pod.name,
+        state=state,
+        generation=pod.generation,
+        digest=pod.spec_digest,
+        desired=pod.SerializeToString(),
+        **fields,  # type: ignore[arg-type]
+    )

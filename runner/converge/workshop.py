@@ -1,0 +1,302 @@
+"""Makes ready what a pod needs before it starts, and clears it away when it is gone.
+
+This is where the drivers meet: worktree, home, agent and sandbox become one ``Launch``.
+
+* NotPreparedError   -- reason and sentence for the user, and whether trying again can help
+"""
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+from meshwire.v1 import link_pb2
+
+from runner.converge.places import Places
+from runner.drivers import agents
+from runner.drivers.errors import DriverError
+from runner.drivers.sandbox.prepare import prepare
+from runner.drivers.sandbox.values import (
+    Capabilities,
+    Isolation,
+    Network,
+    Prepared,
+    SandboxRequest,
+    Want,
+)
+from runner.drivers.terminal_values import Launch
+from runner.drivers.worktree_values import SavedRef, Worktree, WorktreeRequest, WorktreeState
+from runner.git.credentials import Credentials
+
+_REASONS: Final = {
+    "NotAllowed": "RepositoryNotAllowed",
+    "SandboxRefused": "SandboxUnavailable",
+    "CheckoutFailed": "CloneFailed",
+    "SaveFailed": "TeardownFailed",
+    "WorktreeLost": "StartFailed",
+    "InvalidAgent": "StartFailed",
+    "DriverFailed": "StartFailed",
+}
+"""Reasons of drivers in the words that conditions use; others are the same."""
+
+_POSITIONS: Final = {
+    link_pb2.PROMPT_NONE: agents.PromptPosition.NONE,
+    link_pb2.PROMPT_ARGUMENT: agents.PromptPosition.ARGUMENT,
+    link_pb2.PROMPT_FLAG: agents.PromptPosition.FLAG,
+    link_pb2.PROMPT_TYPED: agents.PromptPosition.TYPED,
+}
+_COLS: Final = 120
+_ROWS: Final = 40
+
+
+_Result = TypeVar("_Result")
+
+
+class NotPreparedError(Exception):
+    """A pod could not be made ready, or not be cleared away."""
+
+    def __init__(self, reason: str, message: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.retryable = retryable
+
+
+class Worktrees(Protocol):
+    """What is needed of ``runner.drivers.worktree.GitWorktrees``."""
+
+    async def ensure(self, request: WorktreeRequest) -> Worktree:
+        """Return the worktree, making it if absent."""
+        ...
+
+    async def inspect(self, uid: str) -> WorktreeState | None:
+        """Return how it stands."""
+        ...
+
+    async def save(self, uid: str) -> SavedRef | None:
+        """Keep what upstream does not have."""
+        ...
+
+    async def remove(self, uid: str) -> Path | None:
+        """Take it away."""
+        ...
+
+
+class Bin(Protocol):
+    """What is needed of ``runner.drivers.trash.Trash``."""
+
+    def discard(self, path: Path) -> bool:
+        """Rename into the trash."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A pod that can be started."""
+
+    worktree: Worktree | None
+    home: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to start it, and what to say about it."""
+
+    launch: Launch
+    isolation: str
+    network: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What is left to say about a pod that is gone."""
+
+    saved_ref: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the machine and its owner give to every pod."""
+
+    search_path: tuple[Path, ...]
+    """Where agents are looked for, and their PATH."""
+    capabilities: Capabilities
+    allowed_writable: tuple[Path, ...] = ()
+    readable: tuple[Path, ...] = field(default_factory=tuple)
+
+
+class Workshop:
+    """Prepares and clears pods. Everything may be repeated after a crash."""
+
+    def __init__(self, places: Places, worktrees: Worktrees, trash: Bin, ground: Ground) -> None:
+        self._places = places
+        self._worktrees = worktrees
+        self._trash = trash
+        self._ground = ground
+
+    async def prepare(self, pod: link_pb2.PodDesired, secrets: Credentials | None) -> Ready:
+        """Make worktree and home.
+
+        Raises:
+            NotPreparedError: It cannot be done, now or at all.
+        """
+        uid = pod.ref.pod_uid
+        with _translated():
+            await _in_thread(functools.partial(self._make_directories, pod))
+            worktree = None
+            if pod.spec.HasField("repository"):
+                worktree = await self._worktrees.ensure(_request(pod, secrets))
+        return Ready(worktree, self._places.home(uid))
+
+    async def plan(self, pod: link_pb2.PodDesired, restart: int, ready: Ready) -> Plan:
+        """Return how the pod is started: its command line within its sandbox.
+
+        Raises:
+            NotPreparedError: The executable is missing, the prompt cannot be passed, the
+                sandbox cannot be had.
+        """
+        with _translated():
+            return await _in_thread(functools.partial(self._plan, pod, restart, ready))
+
+    async def inspect(self, uid: str) -> WorktreeState | None:
+        """Return how the worktree stands; None when there is none or it cannot be told."""
+        try:
+            return await self._worktrees.inspect(uid)
+        except DriverError:
+            return None
+
+    async def clear(self, uid: str) -> Cleared:
+        """Save the pod's work, then leave nothing of it. All its processes must have ended.
+
+        Raises:
+            NotPreparedError: Something is left; it may be tried again.
+        """
+        with _translated(reason="TeardownFailed"):
+            saved, note = None, ""
+            try:
+                saved = await self._worktrees.save(uid)
+            except DriverError as exc:
+                if exc.retryable:
+                    raise
+                note = exc.message  # the next remove keeps the files
+            kept = await self._worktrees.remove(uid)
+            await _in_thread(functools.partial(self._trash.discard, self._places.pod(uid)))
+        notes = [saved.note if saved else "", note, f"Files were kept in {kept}." if kept else ""]
+        return Cleared(saved.ref if saved else "", " ".join(each for each in notes if each))
+
+    def _make_directories(self, pod: link_pb2.PodDesired) -> None:
+        uid = pod.ref.pod_uid
+        self._places.pod(uid).mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in (self._places.home(uid), self._places.tmp(uid), self._places.private(uid)):
+            path.mkdir(mode=0o700, exist_ok=True)
+        files = [(each.path, each.content) for each in pod.spec.home_files]
+        agents.write_home(self._places.home(uid), files)
+
+    def _plan(self, pod: link_pb2.PodDesired, restart: int, ready: Ready) -> Plan:
+        spec, uid = pod.spec, pod.ref.pod_uid
+        executable = agents.resolve(spec.executable, self._ground.search_path)
+        prompt = agents.Prompt(spec.prompt, _POSITIONS[spec.prompt_position], spec.prompt_flag)
+        argv = agents.argv(executable, spec.args, {}, prompt)
+        surroundings = agents.Surroundings(
+            pod=pod.name,
+            organization=spec.organization or pod.namespace,
+            home=ready.home,
+            tmp=self._places.tmp(uid),
+            worktree=ready.worktree.path if ready.worktree else None,
+            path=self._ground.search_path,
+        )
+        environment = agents.environment(
+            surroundings, [(each.name, each.value) for each in spec.environment]
+        )
+        sandboxed = prepare(self._request(pod, argv, ready), self._ground.capabilities)
+        launch = Launch(
+            uid=uid,
+            epoch=pod.ref.epoch,
+            restart=restart,
+            run_dir=self._places.run(uid, pod.ref.epoch, restart),
+            transcript_dir=self._places.transcript(uid),
+            argv=sandboxed.argv,
+            environment={**environment, **sandboxed.environment},
+            cwd=ready.worktree.path if ready.worktree else ready.home,
+            cols=spec.terminal.cols or _COLS,
+            rows=spec.terminal.rows or _ROWS,
+            limits={"core": 0},
+            wrapper=bool(sandboxed.wrapper),
+            grace_seconds=float(pod.grace_seconds),
+        )
+        return _planned(launch, sandboxed, ready)
+
+    def _request(
+        self, pod: link_pb2.PodDesired, argv: tuple[str, ...], ready: Ready
+    ) -> SandboxRequest:
+        uid, sandbox, tree = pod.ref.pod_uid, pod.spec.sandbox, ready.worktree
+        return SandboxRequest(
+            argv=argv,
+            cwd=tree.path if tree else ready.home,
+            home=ready.home,
+            tmp=self._places.tmp(uid),
+            private=self._places.private(uid),
+            writable=(tree.path, tree.repository) if tree else (),
+            readable=((*tree.readable,) if tree else ()) + self._ground.readable,
+            extra_writable=tuple(sandbox.writable_paths),
+            allowed_writable=self._ground.allowed_writable,
+            protected=(self._places.data_dir,),
+            search_path=self._ground.search_path,
+            isolation=Want(sandbox.isolation or Want.PREFERRED),
+            network=Network(sandbox.network or Network.HOST),
+        )
+
+
+def _planned(launch: Launch, sandboxed: Prepared, ready: Ready) -> Plan:
+    notes = [sandboxed.note, ready.worktree.note if ready.worktree else ""]
+    note = " ".join(each for each in notes if each)
+    return Plan(launch, Isolation(sandboxed.isolation), Network(sandboxed.network), note)
+
+
+def _request(pod: link_pb2.PodDesired, secrets: Credentials | None) -> WorktreeRequest:
+    repository = pod.spec.repository
+    create: bool | None = None  # a pod that was placed before may find its own branch upstream
+    if repository.branch and (pod.ref.epoch <= 1 or not repository.create_branch):
+        create = repository.create_branch
+    return WorktreeRequest(
+        uid=pod.ref.pod_uid,
+        pod=pod.name,
+        url=repository.url,
+        ref=repository.ref,
+        branch=repository.branch,
+        create=create,
+        default_branch=repository.default_branch,
+        credentials=secrets,
+    )
+
+
+async def _in_thread(work: Callable[[], _Result]) -> _Result:
+    """Do blocking work; when cancelled, still wait for its end: nothing is made afterwards."""
+    future = asyncio.get_running_loop().run_in_executor(None, work)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait({future})
+        raise
+
+
+@contextlib.contextmanager
+def _translated(reason: str = "") -> Iterator[None]:
+    """Say in one kind of error what drivers and the system say in theirs."""
+    try:
+        yield
+    except DriverError as exc:
+        said = reason or _REASONS.get(exc.reason, exc.reason)
+        raise NotPreparedError(said, exc.message, retryable=exc.retryable) from exc
+    except OSError as exc:
+        place = f" ({exc.filename})" if exc.filename else ""
+        text = f"The runner's disk does not take it: {exc.strerror or exc}{place}."
+        raise NotPreparedError(reason or "StartFailed", text, retryable=True) from exc
+    except ValueError as exc:
+        said = reason or "StartFailed"
+        raise NotPreparedError(said, f"The pod cannot be started: {exc}.", retryable=False) from exc
