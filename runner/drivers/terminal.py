@@ -91,8 +91,6 @@ class Terminals:
             LaunchError: It was not started; its reason says why.
         """
         async with self._starting:
-            if await self.observe(launch.run_dir) != Absent(died=False):
-                raise LaunchError("AlreadyStarted", f"{launch.run_dir} was used before")
             try:
                 return await self._zygote.launch(launch)
             except LaunchError as exc:

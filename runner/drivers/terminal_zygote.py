@@ -12,8 +12,8 @@ from typing import Any, Final
 import ptyprocess
 
 from runner.drivers.terminal_client import Channel
-from runner.drivers.terminal_observe import alive, last_offset
-from runner.drivers.terminal_values import Alive, Launch, LaunchError, NotRunning
+from runner.drivers.terminal_observe import alive, last_offset, observe
+from runner.drivers.terminal_values import Absent, Alive, Launch, LaunchError, NotRunning
 from runner.shim.frames import MAX_LAUNCH, Kind, encode
 
 _LAUNCH_SECONDS: Final = 30.0
@@ -61,7 +61,7 @@ class Zygote:
         Raises:
             LaunchError: It was not. With ``HOLDER_FAILED`` something of the run may be left.
         """
-        request = await asyncio.to_thread(_request, launch)
+        request = await asyncio.to_thread(_checked_request, launch)
         fds = tuple(launch.pass_fds.values())
         try:
             async with asyncio.timeout(_LAUNCH_SECONDS):
@@ -78,8 +78,7 @@ class Zygote:
         """Launch once; None when no shim came to life."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            async with self._forking:
-                await asyncio.to_thread(self._fork, theirs)
+            await self._fork(theirs)
         except OSError:
             ours.close()
             return None
@@ -92,15 +91,17 @@ class Zygote:
         finally:
             await channel.close()
 
-    def _fork(self, launch_socket: socket.socket) -> None:
-        if self._process is None or self._process.poll() is not None:
-            self._end()
-            self._begin()
+    async def _fork(self, launch_socket: socket.socket) -> None:
+        async with self._forking:
+            if self._process is None or self._process.poll() is not None:
+                await asyncio.to_thread(self._begin)
         if self._control is None:
             raise ConnectionError("the zygote was closed")
+        # one byte: it waits only behind hundreds of others
         socket.send_fds(self._control, [b"f"], [launch_socket.fileno()])
 
     def _begin(self) -> None:
+        self._end()
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         control.settimeout(_ZYGOTE_SECONDS)
         with theirs:
@@ -143,6 +144,12 @@ async def _converse(channel: Channel, request: bytes) -> dict[str, Any] | None:
     if kind != Kind.STARTED:
         raise LaunchError(answer["reason"], answer["message"])
     return answer
+
+
+def _checked_request(launch: Launch) -> bytes:
+    if observe(launch.run_dir) != Absent(died=False):
+        raise LaunchError("AlreadyStarted", f"{launch.run_dir} was used before")
+    return _request(launch)
 
 
 def _request(launch: Launch) -> bytes:

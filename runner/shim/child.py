@@ -17,6 +17,9 @@ import ptyprocess
 IUTF8 = 0x4000
 """Linux' flag: erase whole characters and not bytes. The termios module does not name it."""
 
+IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ)
+"""Signals that zygote and shims ignore: what a terminal or a supervisor sends to whole groups."""
+
 _TIOCGPTPEER = 0x5441
 """Linux' request for the slave side of a terminal; the termios module does not name it."""
 
@@ -184,9 +187,8 @@ def _preparation(launch: dict[str, Any], numbers: list[int]) -> Callable[[], Non
     def prepare() -> None:
         for number in numbers:
             os.set_inheritable(number, True)
-        for signum in signal.valid_signals():
-            if signal.getsignal(signum) == signal.SIG_IGN:  # would stay so over exec
-                signal.signal(signum, signal.SIG_DFL)
+        for signum in IGNORED:
+            signal.signal(signum, signal.SIG_DFL)  # ignored ones would stay so over exec
         attributes = termios.tcgetattr(0)
         attributes[0] |= IUTF8
         termios.tcsetattr(0, termios.TCSANOW, attributes)

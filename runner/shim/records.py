@@ -33,8 +33,8 @@ def now() -> float:
 
 def boot_id() -> str:
     """Return the identity of this boot of the machine."""
-    with open(_BOOT_ID, encoding="ascii") as file:
-        return file.read().strip()
+    with open(_BOOT_ID, "rb") as file:
+        return file.read().decode("ascii").strip()
 
 
 def start_time(pid: int) -> int | None:

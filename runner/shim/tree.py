@@ -28,8 +28,8 @@ def find(pid: int) -> Process | None:
 def name(pid: int) -> str:
     """Return the process' name (at most 15 bytes), empty when it is gone."""
     try:
-        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-            return file.read().rstrip("\n")
+        with open(f"/proc/{pid}/comm", "rb") as file:
+            return file.read().decode(errors="replace").rstrip("\n")
     except (FileNotFoundError, ProcessLookupError):
         return ""
 

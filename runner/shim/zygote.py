@@ -11,6 +11,7 @@ import signal
 import socket
 
 from runner.shim import launching
+from runner.shim.child import IGNORED
 
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
@@ -36,25 +37,20 @@ def main(control_fd: int) -> None:
 
 
 def _be_quiet() -> None:
-    """Ignore what a terminal or a supervisor sends to whole groups; block nothing."""
-    for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
-        signal.signal(signum, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    """Take nothing over from whoever started the daemon, and ignore what is not for us."""
+    for signum in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(signum, signal.SIG_IGN if signum in IGNORED else signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the shims
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _fork_shim(control: socket.socket, launch_fd: int) -> None:
-    """Fork twice, so that the shim is nobody's child and its own session's leader no more."""
-    middle = os.fork()
-    if middle:
-        os.waitpid(middle, 0)
+    """Fork a shim: in a session of its own, so that no signal to ours reaches it."""
+    if os.fork():
         return
     try:
         control.close()
         os.setsid()
-        if os.fork():
-            os._exit(0)
         _libc.prctl(_PR_SET_NAME, b"mesh-shim")
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
         _silence()
