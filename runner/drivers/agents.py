@@ -3,12 +3,26 @@
 Nothing here is ever put into a shell line: values stay values.
 """
 
+import contextlib
+import os
+import re
+import secrets
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Final
 
 from runner.drivers.errors import DriverError
+
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_REFERENCE: Final = re.compile(r"\$(\$|\(([A-Za-z_][A-Za-z0-9_]*)\))")
+_DENIED: Final = re.compile(r"LD_.*|GLIBC_TUNABLES|BASH_ENV|ENV|IFS|BASH_FUNC_.*|AGENTSMESH_.*")
+"""What would change how every program of the pod starts, or what the pod is told about itself."""
+
+_LONGEST_ARGUMENT: Final = 128 * 1024 - 1
+"""Bytes. Source: execve(2), MAX_ARG_STRLEN: 32 pages, with the NUL behind it."""
 
 
 class ExecutableNotFoundError(DriverError):
@@ -64,7 +78,39 @@ def resolve(executable: str, search_path: Sequence[Path]) -> Path:
     Raises:
         ExecutableNotFoundError: Not there or not executable; names what was searched and where.
     """
-    raise NotImplementedError
+    if "\0" in executable or not executable:
+        raise ExecutableNotFoundError("The AgentClass names no executable.")
+    if executable.startswith("/"):
+        candidates = [Path(executable)]
+    elif "/" in executable:
+        raise ExecutableNotFoundError(
+            f"The executable {executable!r} is neither a name nor an absolute path: write one of "
+            "them into the AgentClass."
+        )
+    else:
+        candidates = [folder / executable for folder in search_path]
+    for candidate in candidates:
+        if _runs(candidate):
+            return candidate
+    there = [path for path in candidates if path.is_file()]
+    if there:
+        raise ExecutableNotFoundError(
+            f"The executable {str(there[0])!r} is there but may not be executed: set its mode."
+        )
+    if executable.startswith("/"):
+        raise ExecutableNotFoundError(
+            f"The executable {executable!r} does not exist on this runner: install it, or place "
+            "the pod on a runner that has it."
+        )
+    searched = ", ".join(str(folder) for folder in search_path) or "an empty search path"
+    raise ExecutableNotFoundError(
+        f"The executable {executable!r} was not found on this runner (searched {searched}): "
+        "install it, or place the pod on a runner that has it."
+    )
+
+
+def _runs(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)
 
 
 def environment(
@@ -80,12 +126,66 @@ def environment(
     Raises:
         InvalidAgentError: A reserved or impossible name, or a NUL.
     """
-    raise NotImplementedError
+    found = _basic(surroundings)
+    for variables in added:
+        for name, value in variables:
+            _check_variable(name, value)
+            found[name] = value
+    for name, value in (ours or {}).items():
+        if not _NAME.fullmatch(name) or "\0" in value:
+            raise InvalidAgentError("A variable of the runner's own cannot be passed on.")
+        found[name] = value
+    return found
+
+
+def _basic(about: Surroundings) -> dict[str, str]:
+    email = f"{about.pod}@{about.organization}.agentsmesh"
+    worktree = {"AGENTSMESH_WORKTREE": str(about.worktree)} if about.worktree else {}
+    return {
+        "TERM": about.term,
+        "COLORTERM": "truecolor",
+        "LANG": about.language,
+        "PATH": os.pathsep.join(str(folder) for folder in about.path),
+        "HOME": str(about.home),
+        "TMPDIR": str(about.tmp),
+        "USER": "agent",
+        "LOGNAME": "agent",
+        "SHELL": "/bin/sh",
+        "GIT_AUTHOR_NAME": about.pod,
+        "GIT_AUTHOR_EMAIL": email,
+        "GIT_COMMITTER_NAME": about.pod,
+        "GIT_COMMITTER_EMAIL": email,
+        "GIT_TERMINAL_PROMPT": "0",
+        "AGENTSMESH_POD": about.pod,
+        "AGENTSMESH_ORGANIZATION": about.organization,
+        "AGENTSMESH_HOME": str(about.home),
+        **worktree,
+    }
+
+
+def _check_variable(name: str, value: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InvalidAgentError(
+            f"environment: {name[:80]!r} is not a name of letters, digits and underscores."
+        )
+    if _DENIED.fullmatch(name):
+        raise InvalidAgentError(f"environment: {name} is reserved: remove it.")
+    if "\0" in value:
+        raise InvalidAgentError(f"environment: the value of {name} contains a NUL.")
 
 
 def expand(text: str, names: Mapping[str, str]) -> str:
-    """Return *text* with ``$(NAME)`` replaced; ``$$`` is a dollar, unknown names stay literal."""
-    raise NotImplementedError
+    """Return *text* with ``$(NAME)`` replaced; ``$$`` is a dollar, unknown names stay literal.
+
+    Source: Kubernetes, dependent environment variables. What was put in is not expanded again.
+    """
+
+    def replaced(match: re.Match[str]) -> str:
+        if match[1] == "$":
+            return "$"
+        return names.get(match[2], match[0])
+
+    return _REFERENCE.sub(replaced, text)
 
 
 def argv(
@@ -96,7 +196,29 @@ def argv(
     Raises:
         InvalidAgentError: A NUL, or an argument that is longer than the system takes.
     """
-    raise NotImplementedError
+    line = [str(executable), *(expand(arg, names) for arg in args)]
+    if prompt.text and prompt.position is PromptPosition.ARGUMENT:
+        line.append(prompt.text)
+    if prompt.text and prompt.position is PromptPosition.FLAG:
+        if not prompt.flag:
+            raise InvalidAgentError("The AgentClass takes its prompt by a flag and names none.")
+        line += [prompt.flag, prompt.text]
+    for item in line:
+        _check_argument(item, "prompt" if item is prompt.text else "args")
+    return tuple(line)
+
+
+def _check_argument(item: str, field: str) -> None:
+    if "\0" in item:
+        raise InvalidAgentError(f"{field}: a NUL cannot be passed to a process: remove it.")
+    try:
+        long = len(item.encode())
+    except UnicodeEncodeError as exc:
+        raise InvalidAgentError(f"{field}: it is not Unicode text.") from exc
+    if long > _LONGEST_ARGUMENT:
+        raise InvalidAgentError(
+            f"{field}: {long} bytes are more than the {_LONGEST_ARGUMENT} that one argument holds."
+        )
 
 
 def write_home(home: Path, files: Iterable[tuple[str, str]]) -> None:
@@ -107,4 +229,58 @@ def write_home(home: Path, files: Iterable[tuple[str, str]]) -> None:
     Raises:
         InvalidAgentError: A path that is absolute, leaves *home*, or goes through a link.
     """
-    raise NotImplementedError
+    root = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for path, text in files:
+            _write_below(root, path, text)
+    finally:
+        os.close(root)
+
+
+def _write_below(root: int, path: str, text: str) -> None:
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or path.endswith("/") or ".." in parts or "\0" in path:
+        raise InvalidAgentError(f"homeFiles: {path[:120]!r} is not a path below the pod's home.")
+    *folders, name = parts
+    at = os.dup(root)
+    try:
+        for folder in folders:
+            at = _enter(at, folder)
+        _replace(at, name, text)
+    except OSError as exc:
+        raise InvalidAgentError(
+            f"homeFiles: {path[:120]!r} could not be written: {exc.strerror or exc}."
+        ) from exc
+    finally:
+        os.close(at)
+
+
+def _enter(at: int, folder: str) -> int:
+    """Return the folder below *at*, made where absent; *at* is closed. Links are refused."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, 0o700, dir_fd=at)
+    inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+    os.close(at)
+    return inner
+
+
+def _replace(at: int, name: str, text: str) -> None:
+    new = f".{secrets.token_hex(8)}.new"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(new, flags, 0o600, dir_fd=at)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(text.encode())
+        if _is_folder(at, name):
+            raise IsADirectoryError(21, "a folder has that name")
+        os.replace(new, name, src_dir_fd=at, dst_dir_fd=at)
+    except OSError:
+        os.unlink(new, dir_fd=at)
+        raise
+
+
+def _is_folder(at: int, name: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False

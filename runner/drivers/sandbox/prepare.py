@@ -1,15 +1,46 @@
 """Chooses the sandbox of a pod and puts it around the agent's command line."""
 
-from runner.drivers.sandbox.values import Capabilities, Isolation, Prepared, SandboxRequest
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from runner.drivers.sandbox import bubblewrap, landlock
+from runner.drivers.sandbox.paths import installation, is_system
+from runner.drivers.sandbox.values import (
+    Capabilities,
+    Isolation,
+    Network,
+    Prepared,
+    SandboxRefusedError,
+    SandboxRequest,
+    Want,
+)
 
 
 def prepare(request: SandboxRequest, capabilities: Capabilities) -> Prepared:
     """Return the command line with the strongest sandbox that this machine has.
 
+    Reads links and first lines of scripts, and writes two small files: some file operations, no
+    process.
+
     Raises:
         SandboxRefusedError: What was asked for cannot be had, or may not be.
     """
-    raise NotImplementedError
+    if request.network is Network.ALLOWLIST:
+        raise SandboxRefusedError(
+            "sandbox.network allowlist is not available on this runner: use host or none."
+        )
+    isolation = _choose(request, capabilities)
+    if isolation is Isolation.NONE:
+        return _bare(request, capabilities)
+    writable = tuple(_writable(request))
+    readable = tuple(_readable(request))
+    if isolation is Isolation.BUBBLEWRAP and capabilities.bubblewrap is not None:
+        bubblewrap.write_accounts(request.private, request.home)
+        argv = bubblewrap.wrap(capabilities.bubblewrap, request, readable, writable)
+        inside = {"TMPDIR": "/tmp"}  # noqa: S108  the pod's own, inside
+        return Prepared(argv, isolation, request.network, inside, wrapper="bwrap")
+    argv = landlock.wrap(request, readable, writable)
+    return Prepared(argv, isolation, request.network, note=landlock.NOTE)
 
 
 def agent_exit(
@@ -20,4 +51,100 @@ def agent_exit(
     bubblewrap ends with 128+n when signal n ended the agent, and so does a shell that saw a
     signal end its child: both are reported as that signal.
     """
-    raise NotImplementedError
+    if isolation is Isolation.BUBBLEWRAP and exit_code is not None and 128 < exit_code <= 128 + 64:
+        return None, exit_code - 128
+    return exit_code, signal
+
+
+def _choose(request: SandboxRequest, capabilities: Capabilities) -> Isolation:
+    if request.isolation is Want.NONE:
+        return Isolation.NONE
+    if capabilities.bubblewrap is not None:
+        return Isolation.BUBBLEWRAP
+    if capabilities.landlock and (
+        request.network is Network.HOST or capabilities.network_namespace
+    ):
+        return Isolation.LANDLOCK
+    if request.isolation is Want.REQUIRED:
+        raise SandboxRefusedError(
+            f"sandbox.isolation required cannot be had on this runner: {_why(capabilities)}. "
+            "Install bubblewrap there, or place the pod on another runner."
+        )
+    return Isolation.NONE
+
+
+def _bare(request: SandboxRequest, capabilities: Capabilities) -> Prepared:
+    if request.network is Network.NONE:
+        raise SandboxRefusedError(
+            "sandbox.network none needs a sandbox that can take the network away, and this pod "
+            f"would have none: {_why(capabilities)}."
+            if request.isolation is Want.PREFERRED
+            else "sandbox.network none cannot go with sandbox.isolation none: choose one of them."
+        )
+    if request.isolation is Want.NONE:
+        note = ""
+    else:
+        note = f"The pod runs without a sandbox, as the runner's own account: {_why(capabilities)}."
+    return Prepared(request.argv, Isolation.NONE, Network.HOST, note=note)
+
+
+def _why(capabilities: Capabilities) -> str:
+    return capabilities.why_not or "neither bubblewrap nor Landlock works there"
+
+
+def _readable(request: SandboxRequest) -> Iterator[Path]:
+    """Yield what is readable beyond the system; what is not there is left out."""
+    wanted = (*request.readable, *installation(Path(request.argv[0]), request.search_path))
+    for path in dict.fromkeys(wanted):
+        if not path.exists() or is_system(path):
+            continue
+        if (guarded := _guards(request, path)) is None:
+            yield path
+        elif path not in request.readable:
+            raise SandboxRefusedError(
+                f"The agent is installed in {path}, which holds {guarded} too: install it "
+                "elsewhere, or start the runner with another data directory."
+            )
+        else:
+            raise SandboxRefusedError(
+                f"The runner lets pods read {path}, which holds {guarded} too: name a narrower "
+                "folder."
+            )
+
+
+def _guards(request: SandboxRequest, path: Path) -> Path | None:
+    """Return what would be laid open with *path* and must not be."""
+    real = path.resolve()
+    for guarded in request.protected:
+        if guarded.resolve().is_relative_to(real):
+            return guarded
+    return None
+
+
+def _writable(request: SandboxRequest) -> Iterator[Path]:
+    yield from (request.home, *request.writable)
+    if request.tmp.parts[:2] != ("/", "tmp"):
+        yield request.tmp
+    yield from _extra(request, request.extra_writable)
+
+
+def _extra(request: SandboxRequest, paths: Iterable[str]) -> Iterator[Path]:
+    for text in paths:
+        real = Path(text).resolve() if text.startswith("/") and "\0" not in text else None
+        allowed = real is not None and any(
+            real.is_relative_to(folder.resolve()) for folder in request.allowed_writable
+        )
+        if real is None or not allowed or _guards(request, real) is not None:
+            raise SandboxRefusedError(
+                f"sandbox.writablePaths {text[:120]!r} is not below a folder that this runner's "
+                "operator lets pods write to."
+            )
+        if any(real.is_relative_to(folder.resolve()) for folder in request.protected):
+            raise SandboxRefusedError(
+                f"sandbox.writablePaths {text[:120]!r} is within the runner's own data."
+            )
+        if not real.exists():
+            raise SandboxRefusedError(
+                f"sandbox.writablePaths {text[:120]!r} does not exist on this runner."
+            )
+        yield real

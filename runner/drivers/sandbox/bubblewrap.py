@@ -1,0 +1,100 @@
+"""The command line of bubblewrap around an agent.
+
+Signals: a terminal sends ^C to all of its foreground processes, and so to bwrap, whose death
+would take the sandbox along. So ``env`` has bwrap ignore those signals, and gives them back to
+the agent inside. ``env`` replaces itself: no process stays.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from runner.drivers.sandbox.paths import HARDWARE, SETTINGS, SYSTEM
+from runner.drivers.sandbox.values import Network, SandboxRequest
+
+SIGNALS: Final = "HUP,INT,QUIT,TERM,USR1,USR2,ALRM"
+"""Meant for the agent, never for what stands around it."""
+
+ENV: Final = "/usr/bin/env"
+
+_UNSHARE: Final = (
+    "--unshare-user", "--uid", "1000", "--gid", "1000", "--cap-drop", "ALL", "--unshare-pid",
+    "--unshare-ipc", "--unshare-uts", "--hostname", "pod", "--die-with-parent",
+)  # fmt: skip
+# No --new-session: the shim has given the agent a session and a terminal of its own, and job
+# control needs both. Pushing characters into that terminal reaches nobody but the pod itself.
+
+
+def wrap(
+    bwrap: Path,
+    request: SandboxRequest,
+    readable: Iterable[Path],
+    writable: Iterable[Path],
+) -> tuple[str, ...]:
+    """Return the command line; *readable* and *writable* are real paths that exist."""
+    return (
+        ENV,
+        f"--ignore-signal={SIGNALS}",
+        str(bwrap),
+        *_UNSHARE,
+        *(("--unshare-net",) if request.network is Network.NONE else ()),
+        *_system(),
+        *_accounts(request),
+        *("--proc", "/proc", "--dev", "/dev"),
+        *("--bind", str(request.tmp), "/tmp"),  # noqa: S108  the pod's own, inside
+        *("--symlink", "../tmp", "/var/tmp"),  # noqa: S108  the pod's own, inside
+        *_binds("--ro-bind", readable),
+        *_binds("--bind", writable),
+        *("--chdir", str(request.cwd)),
+        "--",
+        ENV,
+        f"--default-signal={SIGNALS}",
+        *request.argv,
+    )
+
+
+def _system() -> Iterator[str]:
+    for name in SYSTEM:
+        path = Path(name)
+        if path.is_symlink():
+            yield from ("--symlink", str(path.readlink()), name)
+        elif path.is_dir():
+            yield from ("--ro-bind", name, name)
+    for name in (*SETTINGS, *HARDWARE):
+        if Path(name).exists():
+            yield from ("--ro-bind-try", name, name)
+
+
+def _accounts(request: SandboxRequest) -> Iterator[str]:
+    for name in ("passwd", "group"):
+        yield from ("--ro-bind", str(request.private / name), f"/etc/{name}")
+
+
+def _binds(option: str, paths: Iterable[Path]) -> Iterator[str]:
+    for path in sorted(paths, key=lambda path: len(path.parts)):  # outer before inner
+        yield from (option, str(path), str(path))
+
+
+def write_accounts(private: Path, home: Path) -> None:
+    """Write the accounts that the pod sees: those of the system, and its own."""
+    private.mkdir(mode=0o700, parents=True, exist_ok=True)
+    users = [*_of_the_system("/etc/passwd"), f"agent:x:1000:1000:agent:{home}:/bin/sh"]
+    groups = [*_of_the_system("/etc/group"), "agent:x:1000:"]
+    for name, lines in (("passwd", users), ("group", groups)):
+        new = private / f"{name}.new"
+        new.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        new.chmod(0o644)  # read inside by uid 1000
+        new.replace(private / name)
+
+
+def _of_the_system(path: str) -> Iterator[str]:
+    """Yield entries that are not people's."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        number = line.split(":")[2:3]
+        if number and number[0].isdigit() and (int(number[0]) < 1000 or number[0] == "65534"):
+            yield line
