@@ -19,6 +19,11 @@ class Told:
         self._revision = first_revision
         self._pods: dict[PodId, link_pb2.PodDesired] = {}
 
+    @property
+    def anything(self) -> bool:
+        """Whether the runner was told to have anything."""
+        return bool(self._pods)
+
     def snapshot(
         self, pods: Sequence[link_pb2.PodDesired], *, allow_empty: bool
     ) -> list[link_pb2.Snapshot]:

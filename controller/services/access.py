@@ -1,0 +1,117 @@
+"""What people may do: asked of the API server, remembered for a few seconds."""
+
+import hashlib
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Final, Generic, TypeVar
+
+from controller.rpc.ports import Reviews, User
+from schemas.names import AGENT_POD, GROUP
+
+CACHE_SECONDS: Final = 10.0
+"""A withdrawn permission works at most this much longer for new streams."""
+
+_MAX_ENTRIES: Final = 4096
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether something is allowed."""
+
+    allowed: bool
+    message: str
+    """If not: one sentence that names the missing permission."""
+
+
+class _Recent(Generic[K, V]):
+    """Answers not older than CACHE_SECONDS."""
+
+    def __init__(self, ticks: Callable[[], float]) -> None:
+        self._ticks = ticks
+        self._answers: dict[K, tuple[float, V]] = {}
+
+    def get(self, key: K) -> V | None:
+        found = self._answers.get(key)
+        if found is None or self._ticks() - found[0] >= CACHE_SECONDS:
+            return None
+        return found[1]
+
+    def put(self, key: K, value: V) -> None:
+        now = self._ticks()
+        if len(self._answers) >= _MAX_ENTRIES:
+            self._answers = {
+                key: answer
+                for key, answer in self._answers.items()
+                if now - answer[0] < CACHE_SECONDS
+            }
+        if len(self._answers) < _MAX_ENTRIES:  # else everybody asks anew: slower, never wrong
+            self._answers[key] = (now, value)
+
+
+class Access:
+    """Recognises people by their token and asks what they may do with a pod's terminal."""
+
+    def __init__(self, reviews: Reviews, *, ticks: Callable[[], float] = monotonic) -> None:
+        self._reviews = reviews
+        self._users: _Recent[bytes, Any] = _Recent(ticks)
+        self._verdicts: _Recent[tuple[bytes, str, str, bool], Verdict] = _Recent(ticks)
+
+    def knows(self, token: str) -> bool:
+        """Whether the token was accepted a moment ago."""
+        return self._users.get(_digest(token)) is not None
+
+    async def authenticate(self, token: str, *, fresh: bool = False) -> User | None:
+        """Return who the token belongs to, or None. With *fresh* the API server is asked anew.
+
+        Raises:
+            KubeError: The API server cannot be asked.
+        """
+        key = _digest(token)
+        known = None if fresh else self._users.get(key)
+        if known is not None:
+            return known  # type: ignore[no-any-return]  # what the client answered, as it came
+        user = await self._reviews.review_token(token)
+        if user is not None:
+            self._users.put(key, user)
+        return user
+
+    async def may_attach(
+        self, token: str, user: Any, namespace: str, pod: str, *, read_only: bool, fresh: bool
+    ) -> Verdict:
+        """Return whether the user may type into the pod's terminal, or only see it.
+
+        Raises:
+            KubeError: The API server cannot be asked.
+        """
+        key = (_digest(token), namespace, pod, read_only)
+        known = None if fresh else self._verdicts.get(key)
+        if known is not None:
+            return known
+        verb, subresource = ("get", "log") if read_only else ("create", "attach")
+        allowed, _ = await self._reviews.may(
+            user,
+            verb=verb,
+            group=GROUP,
+            resource=AGENT_POD.plural,
+            subresource=subresource,
+            namespace=namespace,
+            name=pod,
+        )
+        verdict = Verdict(
+            allowed,
+            ""
+            if allowed
+            else f"user {user.name} may not {verb} {AGENT_POD.plural}/{subresource} "
+            f"in namespace {namespace}: ask an administrator of the organization",
+        )
+        self._verdicts.put(key, verdict)
+        return verdict
+
+
+def _digest(token: str) -> bytes:
+    """Return a key for the cache, so that no token is kept in memory longer than its stream."""
+    return hashlib.sha256(token.encode()).digest()
