@@ -32,6 +32,10 @@ class Access:
         self._kubeconfig = kubeconfig
         self.configuration = Configuration()
 
+    def again(self) -> "Access":
+        """Return a fresh one of the same kubeconfig, not loaded yet, for another event loop."""
+        return Access(self._kubeconfig)
+
     async def load(self) -> None:
         """Read the kubeconfig, or without one what Kubernetes gives to a container.
 

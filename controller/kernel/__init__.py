@@ -1,0 +1,1 @@
+"""The machine that turns events into reconciliations. It knows no kind."""

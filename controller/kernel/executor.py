@@ -1,0 +1,90 @@
+"""Carries out plans: the only place from which children are created, changed and deleted."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from controller.kernel.events import About, Recorder
+from controller.kernel.queue import Key
+from controller.kernel.reconciler import Action, Create, Delete, Patch, Tell
+from controller.kernel.store import Store
+from controller.kube.errors import AlreadyExists
+from schemas.names import Resource
+
+logger = logging.getLogger(__name__)
+
+
+class Writer(Protocol):
+    """What the executor needs of the API client."""
+
+    async def create(
+        self, resource: Resource, namespace: str, manifest: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Create the object."""
+        ...
+
+    async def patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        patch: dict[str, Any],
+        *,
+        subresource: str = "",
+    ) -> dict[str, Any]:
+        """Merge a patch into the object."""
+        ...
+
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> None:
+        """Delete the object."""
+        ...
+
+
+class Executor:
+    """Carries out changes one after the other and feeds the answers to the store."""
+
+    def __init__(
+        self, kube: Writer, store: Store, recorder: Recorder, wrote: Callable[[Key], None]
+    ) -> None:
+        self._kube = kube
+        self._store = store
+        self._recorder = recorder
+        self._wrote = wrote
+
+    async def apply(self, key: Key, changes: Iterable[Action]) -> None:
+        """Carry out *changes* on behalf of *key*.
+
+        Raises:
+            KubeError: One could not be carried out; those after it were not tried.
+        """
+        for change in changes:
+            if isinstance(change, Tell):
+                about = About(change.resource, change.namespace, change.name, change.uid)
+                self._recorder.event(
+                    about, warning=change.warning, reason=change.reason, message=change.message
+                )
+                continue
+            self._wrote(key)
+            await self._carry_out(change)
+            logger.info(
+                "changed",
+                extra={"key": key.path, "change": type(change).__name__, "why": change.why},
+            )
+
+    async def _carry_out(self, change: Create | Patch | Delete) -> None:
+        match change:
+            case Create(resource, namespace, manifest, _):
+                try:
+                    answer = await self._kube.create(resource, namespace, dict(manifest))
+                except AlreadyExists:
+                    return
+                self._learn(resource, answer)
+            case Patch(resource, namespace, name, patch, _):
+                answer = await self._kube.patch(resource, namespace, name, dict(patch))
+                self._learn(resource, answer)
+            case Delete(resource, namespace, name, uid, _):
+                await self._kube.delete(resource, namespace, name, uid=uid)
+
+    def _learn(self, resource: Resource, answer: Mapping[str, Any]) -> None:
+        if resource.kind in self._store.kinds():
+            self._store.apply(resource.kind, answer)
