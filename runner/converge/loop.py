@@ -94,6 +94,12 @@ class Converger:
         """Highest epoch of a controller that was ever followed."""
         return self._journal.controller_epoch
 
+    async def known_as(self, runner_uid: str) -> None:
+        """Remember as which Runner this one speaks; another one follows its controller anew."""
+        if runner_uid != self._journal.runner_uid:
+            await self._journal.set_meta("max_controller_epoch", "0")
+            await self._journal.set_meta("runner_uid", runner_uid)
+
     async def follow(self, controller_epoch: int) -> None:
         """Remember, durably, that a controller of this epoch is followed."""
         if controller_epoch > self._journal.controller_epoch:

@@ -129,6 +129,7 @@ class Link:
         return successor
 
     async def _one(self, identity: Identity, took_over: asyncio.Event | None) -> Ending:
+        await self._pods.known_as(identity.about.uid)
         channel = mutual(self._endpoint, identity)
         session = Session(channel, self._hello(identity), self._pods, self._keeper.take_bundle)
         before = self._session, self._channel

@@ -56,6 +56,10 @@ class Pods(Protocol):
         """Highest epoch of a controller that was ever followed."""
         ...
 
+    async def known_as(self, runner_uid: str) -> None:
+        """Remember, durably, as which Runner this one speaks."""
+        ...
+
     async def follow(self, controller_epoch: int) -> None:
         """Remember, durably, that a controller of this epoch is followed."""
         ...

@@ -1,0 +1,230 @@
+"""The runner's composition root: makes the parts, joins them, and ends them in order.
+
+Ending the daemon ends no agent. Killing it at any moment is fine as well.
+"""
+
+import asyncio
+import ctypes
+import fcntl
+import importlib.metadata
+import logging
+import os
+import platform
+import signal
+import socket
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from meshwire.v1 import link_pb2
+
+from runner import logs
+from runner.clock import wall_ms
+from runner.converge.journal import Journal, JournalError
+from runner.converge.loop import Converger
+from runner.converge.perform import Performer
+from runner.converge.places import Places
+from runner.converge.reports import Reports
+from runner.converge.secrets import LinkSecrets
+from runner.converge.workshop import Ground, Workshop
+from runner.drivers.sandbox.probe import probe
+from runner.drivers.sandbox.values import Capabilities
+from runner.drivers.terminal import Terminals
+from runner.drivers.trash import Trash
+from runner.drivers.worktree import GitWorktrees, WorktreeSettings
+from runner.link.enrol import Door
+from runner.link.identity import Identity, IdentityStore
+from runner.link.keeper import Keeper
+from runner.link.link import Link
+from runner.link.session import PROTOCOL
+from runner.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_PR_SET_DUMPABLE: Final = 4
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+class StartError(Exception):
+    """The runner cannot start; the text is one sentence for whoever started it."""
+
+
+def run(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        StartError: It cannot start.
+    """
+    os.umask(0o077)
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # no core, no ptrace: it holds a key
+    lock = _claim(settings.data_dir)
+    try:
+        try:
+            logs.start(settings.log_file)
+        except OSError as exc:
+            text = f"The log file {settings.log_file} cannot be written: {exc.strerror}."
+            raise StartError(text) from exc
+        asyncio.run(_run(settings))
+    finally:
+        os.close(lock)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a running runner."""
+
+    converger: Converger
+    keeper: Keeper
+    link: Link
+    trash: Trash
+    journal: Journal
+    terminals: Terminals
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with assemble(settings) as parts:
+        logger.info("runner started", extra={"runner": settings.name, "pid": os.getpid()})
+        await serve(parts, stop)
+    logger.info("runner stopped; agents go on")
+
+
+async def serve(parts: Parts, stop: asyncio.Event) -> None:
+    """Run all parts until *stop* is set, then leave in order."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [
+            tasks.create_task(each.run(), name=type(each).__name__)
+            for each in (parts.trash, parts.converger, parts.keeper, parts.link)
+        ]
+        await stop.wait()
+        await parts.converger.close()
+        await parts.link.close("Stopping")
+        for task in running:
+            task.cancel()
+
+
+@asynccontextmanager
+async def assemble(settings: Settings) -> AsyncIterator[Parts]:
+    """Make the parts; close what holds something when done.
+
+    Raises:
+        StartError: The journal cannot be opened.
+    """
+    places = Places(settings.data_dir)
+    journal = Journal(places.journal)
+    try:
+        await journal.open()
+    except JournalError as exc:
+        raise StartError(str(exc)) from exc
+    terminals = Terminals()
+    try:
+        capabilities = await asyncio.to_thread(probe)
+        yield _join(settings, places, journal, terminals, capabilities)
+    finally:
+        await terminals.close()
+        await journal.close()
+
+
+def _join(
+    settings: Settings,
+    places: Places,
+    journal: Journal,
+    terminals: Terminals,
+    capabilities: Capabilities,
+) -> Parts:
+    reports, secrets, trash = Reports(), LinkSecrets(), Trash(places.trash)
+    worktrees = GitWorktrees(
+        settings.data_dir, trash, WorktreeSettings(allow_local=settings.allow_local_repositories)
+    )
+    ground = Ground(settings.search_path, capabilities, settings.allow_writable)
+    workshop = Workshop(places, worktrees, trash, ground)
+    performer = Performer(places, journal, reports, terminals, workshop, secrets)
+    converger = Converger(places, journal, reports, performer, terminals, settings.max_pods)
+    info = _info(settings, capabilities)
+    keeper = Keeper(IdentityStore(places.identity), _door(settings), settings.controller, info)
+    instance_id = str(uuid.uuid4())
+
+    def hello(identity: Identity) -> link_pb2.Hello:
+        return link_pb2.Hello(
+            runner_uid=identity.about.uid,
+            boot_id=_boot_id(),
+            instance_id=instance_id,
+            protocol_min=PROTOCOL,
+            protocol_max=PROTOCOL,
+            info=info,
+            last_controller_epoch=journal.controller_epoch,
+            wall_clock_unix_ms=wall_ms(),
+        )
+
+    link = Link(settings.controller, keeper, converger, hello)
+    secrets.source = link
+    return Parts(converger, keeper, link, trash, journal, terminals)
+
+
+def _door(settings: Settings) -> Door:
+    return Door(
+        endpoint=settings.enroll,
+        organization=settings.organization,
+        name=settings.name,
+        token_file=settings.join_token_file,
+        pin=settings.ca_pin,
+        ca_file=settings.ca_file,
+    )
+
+
+def _info(settings: Settings, capabilities: Capabilities) -> link_pb2.RunnerInfo:
+    isolations = ["bubblewrap"] if capabilities.bubblewrap is not None else []
+    isolations += ["landlock"] if capabilities.landlock > 0 else []
+    return link_pb2.RunnerInfo(
+        version=_version(),
+        os=platform.system().lower(),
+        arch=platform.machine(),
+        hostname=socket.gethostname(),
+        isolations=[*isolations, "none"],
+        max_pods=settings.max_pods,
+    )
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("agentsmesh")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _boot_id() -> str:
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _claim(data_dir: Path) -> int:
+    """Make the data directory and take it for this process; return the lock's descriptor.
+
+    Raises:
+        StartError: Another runner has it, or it cannot be written.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data_dir.chmod(0o700)
+        lock = os.open(data_dir / "runner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise StartError(
+            f"The data directory {data_dir} cannot be written ({exc.strerror}): "
+            "give --data-dir a directory that this user owns."
+        ) from exc
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        os.close(lock)
+        raise StartError(
+            f"Another runner uses {data_dir}: stop it, or give this one its own --data-dir."
+        ) from exc
+    return lock

@@ -1,0 +1,1 @@
+"""Views onto the terminals of this runner's pods, for people far away."""
