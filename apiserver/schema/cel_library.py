@@ -59,7 +59,7 @@ class _Declarations:
         yield from self._versions()
 
     def _declare(self, name: str, *overloads: tuple[str, Callable[..., Any]]) -> Any:
-        """Declare *name*; each overload: ``receiver.arguments>result`` in letters, and a function."""
+        """Declare *name*; overloads: ``receiver.arguments>result`` in letters, a function."""
         made = []
         for signature, implementation in overloads:
             left, _, result = signature.partition(">")

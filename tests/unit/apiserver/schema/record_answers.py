@@ -39,12 +39,14 @@ class Server:
             pem.flush()
             self._context.load_cert_chain(pem.name)
 
-    def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any, list[str]]:
+    def call(
+        self, method: str, path: str, body: Any = None, media: str = "application/json"
+    ) -> tuple[int, Any, list[str]]:
         request = urllib.request.Request(  # noqa: S310 - the URL comes from a kubeconfig
             self._url + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", "Accept": "application/json"},
+            headers={"Content-Type": media, "Accept": "application/json"},
         )
         try:
             with urllib.request.urlopen(request, context=self._context) as answer:  # noqa: S310

@@ -1,0 +1,339 @@
+"""Label and field selectors, as they come in ``labelSelector=`` and ``fieldSelector=``."""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from apiserver.kinds.names import label_value
+from apiserver.schema.errors import FieldError, invalid, quote
+from apiserver.schema.metadata import key_errors
+
+_TOKEN: Final = re.compile(r"\s*(==|!=|=|!|,|\(|\)|[^\s=!,()<>]+|[<>])")
+
+
+class SelectorError(ValueError):
+    """A selector that cannot be understood; the text goes to the user with status 400."""
+
+
+# -- labels ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One condition on one label."""
+
+    key: str
+    operator: str
+    """``in``, ``notin``, ``exists`` or ``!``; ``=`` and ``!=`` are of the first two."""
+    values: frozenset[str] = frozenset()
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Say whether *labels* satisfy the condition."""
+        if self.operator == "exists":
+            return self.key in labels
+        if self.operator == "!":
+            return self.key not in labels
+        if self.operator == "in":
+            return labels.get(self.key) in self.values if self.key in labels else False
+        return self.key not in labels or labels[self.key] not in self.values
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSelector:
+    """All conditions together; without any, everything matches."""
+
+    requirements: tuple[Requirement, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the selector written as *text*.
+
+        Raises:
+            SelectorError: It is none, or names a key or a value that no label can have.
+        """
+        return cls(tuple(_Parser(text).requirements()))
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Self:
+        """Return the selector written as ``matchLabels`` and ``matchExpressions``.
+
+        Raises:
+            SelectorError: An operator is unknown.
+        """
+        found = [
+            Requirement(key, "in", frozenset({value}))
+            for key, value in (raw.get("matchLabels") or {}).items()
+        ]
+        names = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!"}
+        for item in raw.get("matchExpressions") or ():
+            operator = item.get("operator")
+            if operator not in names:
+                raise SelectorError(
+                    f"{quote(str(operator))} is not a valid label selector operator"
+                )
+            values = frozenset(item.get("values") or ())
+            found.append(Requirement(item.get("key", ""), names[operator], values))
+        return cls(tuple(found))
+
+    def matches(self, labels: Mapping[str, str] | None) -> bool:
+        """Say whether an object with *labels* is selected."""
+        have = labels or {}
+        return all(requirement.matches(have) for requirement in self.requirements)
+
+
+class _Parser:
+    """Reads ``a=b,c in (d,e),!f``."""
+
+    def __init__(self, text: str) -> None:
+        self._tokens = _TOKEN.findall(text)
+        self._at = 0
+
+    def _peek(self) -> str:
+        return self._tokens[self._at] if self._at < len(self._tokens) else ""
+
+    def _next(self) -> str:
+        token = self._peek()
+        self._at += 1
+        return token
+
+    def requirements(self) -> Iterable[Requirement]:
+        """Yield the conditions in their order."""
+        if not self._tokens:
+            return
+        while True:
+            yield self._requirement()
+            token = self._next()
+            if not token:
+                return
+            if token != ",":
+                raise _unparsable(f"found '{token}', expected: ',' or 'end of string'")
+            if not self._peek():
+                raise _unparsable("found '', expected: identifier after ','")
+
+    def _requirement(self) -> Requirement:
+        absent = self._peek() == "!"
+        if absent:
+            self._next()
+        key = self._next()
+        if key in {"", ",", "(", ")", "=", "==", "!=", "<", ">"}:
+            raise _unparsable(f"found '{key}', expected: !, identifier, or 'end of string'")
+        _check_key(key)
+        if absent or self._peek() in {"", ","}:
+            return Requirement(key, "!" if absent else "exists")
+        return self._with_values(key)
+
+    def _with_values(self, key: str) -> Requirement:
+        operator = self._next()
+        if operator in {"in", "notin"}:
+            values = frozenset(self._list())
+        elif operator in {"=", "==", "!="}:
+            values = frozenset({self._exact()})
+            operator = "notin" if operator == "!=" else "in"
+        else:
+            raise _unparsable(f"found '{operator}', expected: in, notin, =, ==, !=, gt, lt")
+        for value in sorted(values):
+            _check_value(key, value)
+        return Requirement(key, operator, values)
+
+    def _exact(self) -> str:
+        if self._peek() in {"", ","}:
+            return ""
+        value = self._next()
+        if not value[0].isalnum() and value[0] not in "_.-":
+            raise _unparsable(f"found '{value}', expected: identifier")
+        return value
+
+    def _list(self) -> Iterable[str]:
+        token = self._next()
+        if token != "(":  # noqa: S105 - a bracket
+            raise _unparsable(f"found '{token}' expected: '('")
+        empty = True
+        while True:
+            token = self._next()
+            if token in {",", ")"}:
+                if empty:
+                    yield ""
+                if token == ")":  # noqa: S105 - a bracket
+                    return
+                empty = True
+            elif token and empty:
+                empty = False
+                yield token
+            else:
+                raise _unparsable(f"found '{token}', expected: ',', ')' or identifier")
+
+
+def _unparsable(text: str) -> SelectorError:
+    return SelectorError(f"unable to parse requirement: {text}")
+
+
+def _check_key(key: str) -> None:
+    wrong = key_errors(key)
+    if wrong:
+        error = invalid("key", key, "; ".join(wrong))
+        raise SelectorError(f"unable to parse requirement: {error.text()}")
+
+
+def _check_value(key: str, value: str) -> None:
+    wrong = label_value(value)
+    if wrong:
+        error = FieldError(f"values[0][{key}]", "FieldValueInvalid", value, "; ".join(wrong))
+        raise SelectorError(f"unable to parse requirement: {error.text()}")
+
+
+# -- fields ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FieldTerm:
+    """One condition on one field."""
+
+    field: str
+    value: str
+    equal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSelector:
+    """All conditions together; without any, everything matches."""
+
+    terms: tuple[FieldTerm, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str, supported: Collection[str] | None = None) -> Self:
+        """Return the selector written as *text*: ``a=b``, ``a==b``, ``a!=b``, joined by commas.
+
+        Args:
+            text: A backslash takes the meaning from ``\\``, ``,`` and ``=``.
+            supported: The fields that may be named beside ``metadata.name`` and
+                ``metadata.namespace``; None allows all.
+
+        Raises:
+            SelectorError: It is no selector, or names a field that cannot be selected by.
+        """
+        terms = [_field_term(part) for part in _split(text) if part]
+        if supported is not None:
+            for term in terms:
+                if term.field not in {"metadata.name", "metadata.namespace", *supported}:
+                    raise SelectorError(f"field label not supported: {term.field}")
+        return cls(tuple(terms))
+
+    def required(self, field: str) -> str | None:
+        """Return the value that *field* must have, None if it may have several."""
+        for term in self.terms:
+            if term.field == field and term.equal:
+                return term.value
+        return None
+
+    def matches(self, value_of: Callable[[str], str]) -> bool:
+        """Say whether an object is selected; *value_of* returns a field's value, absent is ``""``."""
+        return all((value_of(term.field) == term.value) is term.equal for term in self.terms)
+
+    def matches_object(
+        self, obj: Mapping[str, Any], paths: Mapping[str, Callable[[Any], str]] | None = None
+    ) -> bool:
+        """Say whether *obj* is selected.
+
+        Args:
+            obj: The object.
+            paths: For fields whose name is not the way to them: what returns their value.
+        """
+
+        def value_of(field: str) -> str:
+            special = paths.get(field) if paths else None
+            return special(obj) if special is not None else field_value(obj, field)
+
+        return self.matches(value_of)
+
+
+def field_value(obj: Mapping[str, Any], field: str) -> str:
+    """Return the value at a dotted path as a selector compares it; ``""`` if it is absent."""
+    value: Any = obj
+    for name in field.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None or isinstance(value, dict | list) else str(value)
+
+
+EVENT_FIELDS: Final = (
+    "involvedObject.kind",
+    "involvedObject.namespace",
+    "involvedObject.name",
+    "involvedObject.uid",
+    "involvedObject.apiVersion",
+    "involvedObject.resourceVersion",
+    "involvedObject.fieldPath",
+    "reason",
+    "reportingComponent",
+    "source",
+    "type",
+)
+"""Fields by which events of the core group can be selected."""
+
+SUPPORTED_FIELDS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
+    ("", "Event"): EVENT_FIELDS,
+    ("", "Namespace"): ("status.phase", "name"),
+    ("", "Secret"): ("type",),
+}
+"""By group and kind: what built-in kinds can be selected by, beside name and namespace."""
+
+FIELD_PATHS: Final[Mapping[tuple[str, str], Mapping[str, Callable[[Any], str]]]] = {
+    ("", "Event"): {
+        "source": lambda event: (
+            field_value(event, "source.component") or field_value(event, "reportingComponent")
+        )
+    },
+    ("", "Namespace"): {"name": lambda namespace: field_value(namespace, "metadata.name")},
+}
+"""For :meth:`FieldSelector.matches_object`: the fields that stand elsewhere."""
+
+
+def _split(text: str) -> list[str]:
+    parts, start, escaped = [], 0, False
+    for index, char in enumerate(text):
+        if escaped:
+            escaped = False
+        elif char == "\\":
+            escaped = True
+        elif char == ",":
+            parts.append(text[start:index])
+            start = index + 1
+    parts.append(text[start:])
+    return parts
+
+
+def _field_term(part: str) -> FieldTerm:
+    index, escaped = 0, False
+    while index < len(part):
+        if escaped:
+            escaped = False
+        elif part[index] == "\\":
+            escaped = True
+        else:
+            for operator in ("!=", "==", "="):
+                if part.startswith(operator, index):
+                    value = _unescape(part[index + len(operator) :])
+                    return FieldTerm(part[:index], value, operator != "!=")
+        index += 1
+    raise SelectorError(f"invalid selector: '{part}'; can't understand '{part}'")
+
+
+def _unescape(text: str) -> str:
+    value, escaped = [], False
+    for char in text:
+        if escaped:
+            if char not in "\\,=":
+                raise SelectorError(f"invalid field selector: invalid escape sequence: \\{char}")
+            value.append(char)
+            escaped = False
+        elif char == "\\":
+            escaped = True
+        elif char in ",=":
+            raise SelectorError(f"invalid field selector: unescaped {char} in value: {text}")
+        else:
+            value.append(char)
+    if escaped:
+        raise SelectorError("invalid field selector: invalid escape sequence: \\")
+    return "".join(value)
