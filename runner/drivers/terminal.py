@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Self
 from weakref import WeakValueDictionary
 
+from runner.drivers.screen import Screen
 from runner.drivers.terminal_client import connected
 from runner.drivers.terminal_follow import follow, watch_exit
 from runner.drivers.terminal_leftovers import kill_leftovers, kill_shim
@@ -52,6 +53,9 @@ __all__ = [
     "TerminalError",
     "Terminals",
 ]
+
+SCREEN_BYTES: Final = 1024 * 1024
+"""A screen is rebuilt from this much of the transcript's end: some 5 ms, and plenty for a TUI."""
 
 _STARTS_AT_ONCE: Final = 32
 _PIECES_UNDER_WAY: Final = 4
@@ -188,6 +192,13 @@ class Terminals:
         """
         return follow(transcript_dir, run_dir, offset)
 
+    async def screen(self, transcript_dir: Path, cols: int, rows: int) -> tuple[Screen, int]:
+        """Return the screen as of now and the offset to follow from; close the screen.
+
+        Built from the end of the transcript, as if the size had always been the given one.
+        """
+        return await asyncio.to_thread(_replay, transcript_dir, cols, rows)
+
     def size(self, transcript_dir: Path) -> int:
         """Return the absolute offset behind the last byte on disk; 0 without a transcript."""
         return size(transcript_dir)
@@ -201,6 +212,18 @@ class Terminals:
         """End a run whose shim is dead or stuck."""
         await asyncio.to_thread(kill_shim, run_dir)
         await asyncio.to_thread(kill_leftovers, run_dir)
+
+
+def _replay(transcript_dir: Path, cols: int, rows: int) -> tuple[Screen, int]:
+    end = size(transcript_dir)
+    offset = max(0, end - SCREEN_BYTES)
+    screen = Screen(cols, rows)
+    with Reader(transcript_dir) as reader:
+        while (item := reader.read(offset, SCREEN_BYTES, end)) is not None:
+            offset = item.end
+            if isinstance(item, Chunk):
+                screen.feed(item.data)
+    return screen, offset
 
 
 async def _ask(run_dir: Path, kind: Kind, payload: bytes = b"") -> bytes:
