@@ -1,0 +1,1 @@
+"""``agentsmesh up``: the API server, the controller and a runner on this machine, supervised."""

@@ -1,0 +1,61 @@
+"""What `agentsmesh up` was asked for, checked."""
+
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.datadir import DataDir, locate
+from cli.errors import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One `up`."""
+
+    directory: DataDir
+    port: int | None
+    """Of the embedded API server: 0 = any free ports, None = the usual ones."""
+    kubeconfig: Path | None
+    """Of an existing cluster; None: the embedded API server."""
+    local_repositories: tuple[Path, ...]
+    """Folders below which Repository urls may be local paths."""
+    max_pods: int | None
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the API server is ours."""
+        return self.kubeconfig is None
+
+    @property
+    def effective_kubeconfig(self) -> Path:
+        """The kubeconfig that everybody uses."""
+        return self.kubeconfig or self.directory.kubeconfig
+
+
+def settings(arguments: Namespace) -> Settings:
+    """Return the settings in *arguments*.
+
+    Raises:
+        Usage: They contradict each other or name what does not exist.
+    """
+    kubeconfig = (
+        Path(arguments.kubeconfig).expanduser().absolute() if arguments.kubeconfig else None
+    )
+    if kubeconfig is not None and not kubeconfig.is_file():
+        raise Usage(f"--kubeconfig {kubeconfig}: there is no such file")
+    if kubeconfig is not None and arguments.port:
+        raise Usage("--port is the embedded API server's: leave it out with --kubeconfig")
+    return Settings(
+        locate(arguments.data_dir),
+        arguments.port,
+        kubeconfig,
+        tuple(_folder(name) for name in arguments.allow_local_repositories),
+        arguments.max_pods,
+    )
+
+
+def _folder(name: str) -> Path:
+    folder = Path(name).expanduser().absolute()
+    if not folder.is_dir():
+        raise Usage(f"--allow-local-repositories {folder}: there is no such folder")
+    return folder.resolve()
