@@ -192,7 +192,8 @@ class _Conversation:
         self._call = call
         self._out = bytearray()
         self._err = bytearray()
-        self._timeout = asyncio.timeout(call.limits.seconds)
+        limits = call.limits
+        self._timeout = asyncio.timeout(min(limits.seconds, limits.idle_seconds or limits.seconds))
         self._deadline = asyncio.get_running_loop().time() + call.limits.seconds
 
     async def finish(self) -> bytes:
