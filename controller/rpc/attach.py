@@ -1,0 +1,204 @@
+"""Attach, on the public port: people look at a pod's terminal and type into it."""
+
+import asyncio
+import logging
+from typing import Any, Final
+
+import grpc
+from meshwire.v1 import link_pb2
+
+from controller.kube.errors import KubeError
+from controller.rpc.caller import Caller, current_caller
+from controller.rpc.ports import Placement, PodPlace, RunnerKey
+from controller.rpc.race import first_done
+from controller.rpc.refusal import Refusal, refuse
+from controller.services.access import Access
+from controller.services.terminals import Terminals, View, away
+from controller.services.tokens import is_name
+
+logger = logging.getLogger(__name__)
+
+OPEN_SECONDS: Final = 10.0
+"""How long a viewer may take for its first message."""
+
+RECHECK_SECONDS: Final = 60.0
+"""How often the API server is asked again about a long stream."""
+
+BLIND_SECONDS: Final = 300.0
+"""How long a stream goes on while the API server cannot be asked."""
+
+_MAX_SIDE: Final = 2000
+"""No terminal is wider or higher."""
+
+
+class Attach:
+    """Translates between the wire and the service, for callers that the API server recognised."""
+
+    def __init__(
+        self,
+        terminals: Terminals,
+        access: Access,
+        placement: Placement,
+        *,
+        recheck_seconds: float = RECHECK_SECONDS,
+    ) -> None:
+        self._terminals = terminals
+        self._access = access
+        self._placement = placement
+        self._recheck_seconds = recheck_seconds
+
+    async def Attach(  # noqa: N802 - the name of the RPC
+        self,
+        request_iterator: Any,  # noqa: ARG002 - messages are read from the context
+        context: Any,
+    ) -> None:
+        """View a pod's terminal and, if the caller may, type into it."""
+        caller = current_caller()
+        wish = await _read_open(context)
+        await self._authorise(caller, wish, fresh=False)
+        place, runner = self._place(wish)
+        opened = await self._terminals.open(place, runner, _open_view(place, wish))
+        if opened is None:
+            await context.write(link_pb2.AttachOut(ended=away(place)))
+            return
+        link, view = opened
+        logger.info(
+            "viewer attached",
+            extra={"key": f"{place.namespace}/{place.name}", "user": caller.user.name},
+        )
+        try:
+            await first_done(
+                _read_viewer(context, view, read_only=wish.read_only),
+                _write_viewer(context, view),
+                self._recheck(caller, wish),
+            )
+        finally:
+            link.forget(view)
+
+    async def _authorise(self, caller: Caller, wish: link_pb2.AttachOpen, *, fresh: bool) -> None:
+        """Ask whether the caller may have what it wishes. Raises Refusal, KubeError."""
+        if fresh:
+            caller.user = await self._access.authenticate(caller.token, fresh=True)
+            if caller.user is None:
+                refuse(
+                    grpc.StatusCode.UNAUTHENTICATED,
+                    "the API server no longer accepts the bearer token",
+                )
+        verdict = await self._access.may_attach(
+            caller.token,
+            caller.user,
+            wish.namespace,
+            wish.pod,
+            read_only=wish.read_only,
+            fresh=fresh,
+        )
+        if not verdict.allowed:
+            refuse(grpc.StatusCode.PERMISSION_DENIED, verdict.message)
+
+    def _place(self, wish: link_pb2.AttachOpen) -> tuple[PodPlace, RunnerKey]:
+        place = self._placement.find(wish.namespace, wish.pod)
+        if place is None:
+            refuse(
+                grpc.StatusCode.NOT_FOUND,
+                f"there is no AgentPod {wish.pod} in namespace {wish.namespace}",
+            )
+        if place.runner is None:
+            refuse(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                f"AgentPod {wish.pod} is not placed on a runner yet: its condition Scheduled says "
+                "why",
+            )
+        return place, place.runner
+
+    async def _recheck(self, caller: Caller, wish: link_pb2.AttachOpen) -> None:
+        """Ask again now and then; raise Refusal when the right is gone."""
+        loop = asyncio.get_running_loop()
+        sure_at = loop.time()
+        while True:
+            await asyncio.sleep(self._recheck_seconds)
+            try:
+                await self._authorise(caller, wish, fresh=True)
+            except KubeError as exc:
+                if loop.time() - sure_at > BLIND_SECONDS:
+                    raise
+                logger.warning("viewer cannot be checked again", extra={"reason": str(exc)})
+            else:
+                sure_at = loop.time()
+
+
+async def _read_open(context: Any) -> link_pb2.AttachOpen:
+    """Return the viewer's first message. Raises Refusal."""
+    try:
+        async with asyncio.timeout(OPEN_SECONDS):
+            first = await context.read()
+    except TimeoutError:
+        refuse(grpc.StatusCode.DEADLINE_EXCEEDED, "no AttachOpen came: send it first")
+    if first is grpc.aio.EOF or first.WhichOneof("msg") != "open":
+        refuse(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be AttachOpen")
+    wish: link_pb2.AttachOpen = first.open
+    if not is_name(wish.namespace) or not is_name(wish.pod):
+        refuse(grpc.StatusCode.INVALID_ARGUMENT, "namespace and pod must be names of resources")
+    return wish
+
+
+def _open_view(place: PodPlace, wish: link_pb2.AttachOpen) -> link_pb2.OpenView:
+    request = link_pb2.OpenView(
+        ref=link_pb2.PodRef(pod_uid=place.uid, epoch=place.epoch),
+        start=wish.start,
+        from_offset=wish.from_offset,
+        follow=wish.follow,
+        tail_lines=wish.tail_lines,
+    )
+    if wish.HasField("size") and not wish.read_only and _sane(wish.size):
+        request.size.CopyFrom(wish.size)
+    return request
+
+
+async def _read_viewer(context: Any, view: View, *, read_only: bool) -> None:
+    """Take what the viewer sends; one that has nothing more to say may still look on."""
+    while (message := await context.read()) is not grpc.aio.EOF:
+        match message.WhichOneof("msg"):
+            case "credit":
+                view.allow(message.credit.bytes)
+            case "input" | "resize" if read_only:
+                raise Refusal(
+                    grpc.StatusCode.PERMISSION_DENIED,
+                    "the terminal was opened read-only: attach without it to type",
+                )
+            case "input":
+                await view.type(message.input)
+            case "resize":
+                if _sane(message.resize):
+                    view.resize(message.resize)
+            case "open":
+                refuse(grpc.StatusCode.INVALID_ARGUMENT, "AttachOpen comes once")
+            case _:
+                continue  # of a newer client
+    await asyncio.Event().wait()
+
+
+async def _write_viewer(context: Any, view: View) -> None:
+    """Pass on what the runner sends until the view ends."""
+    while True:
+        up = await view.next()
+        if isinstance(up, link_pb2.ViewEnded):
+            await context.write(link_pb2.AttachOut(ended=up))
+            return
+        await context.write(_passed_on(up))
+        view.passed(up)
+
+
+def _passed_on(up: link_pb2.TerminalUp) -> link_pb2.AttachOut:
+    match up.WhichOneof("msg"):
+        case "output":
+            return link_pb2.AttachOut(output=up.output)
+        case "opened":
+            return link_pb2.AttachOut(opened=up.opened)
+        case "gap":
+            return link_pb2.AttachOut(gap=up.gap)
+        case _:
+            return link_pb2.AttachOut(input_ack=up.input_ack)
+
+
+def _sane(size: link_pb2.TerminalSize) -> bool:
+    return 0 < size.cols <= _MAX_SIDE and 0 < size.rows <= _MAX_SIDE
