@@ -6,10 +6,16 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from apiserver.kinds.names import label_value
-from apiserver.schema.errors import FieldError, invalid, quote
+from apiserver.schema.errors import invalid, quote
 from apiserver.schema.metadata import key_errors
 
 _TOKEN: Final = re.compile(r"\s*(==|!=|=|!|,|\(|\)|[^\s=!,()<>]+|[<>])")
+
+
+_INTEGER: Final = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+_SYMBOLS: Final = frozenset({"=", "==", "!=", "!", ",", "(", ")", "<", ">"})
+_COMMA: Final = ","
+_OPERATORS: Final = "in, notin, =, ==, !=, gt, lt"
 
 
 class SelectorError(ValueError):
@@ -25,7 +31,7 @@ class Requirement:
 
     key: str
     operator: str
-    """``in``, ``notin``, ``exists`` or ``!``; ``=`` and ``!=`` are of the first two."""
+    """``in``, ``notin``, ``exists``, ``!``, ``>``, ``<``; ``=`` and ``!=`` are the first two."""
     values: frozenset[str] = frozenset()
 
     def matches(self, labels: Mapping[str, str]) -> bool:
@@ -34,9 +40,19 @@ class Requirement:
             return self.key in labels
         if self.operator == "!":
             return self.key not in labels
+        if self.operator == "notin":
+            return labels.get(self.key) not in self.values
+        if self.key not in labels:
+            return False
         if self.operator == "in":
-            return labels.get(self.key) in self.values if self.key in labels else False
-        return self.key not in labels or labels[self.key] not in self.values
+            return labels[self.key] in self.values
+        return self._compares(labels[self.key])
+
+    def _compares(self, label: str) -> bool:
+        limit = int(next(iter(self.values)))
+        if not _INTEGER.fullmatch(label):
+            return False
+        return int(label) > limit if self.operator == ">" else int(label) < limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +122,23 @@ class _Parser:
             token = self._next()
             if not token:
                 return
-            if token != ",":
-                raise _unparsable(f"found '{token}', expected: ',' or 'end of string'")
-            if not self._peek():
-                raise _unparsable("found '', expected: identifier after ','")
+            if token != _COMMA:
+                raise SelectorError(f"found '{token}', expected: ',' or 'end of string'")
+            if self._peek() in {"", ","}:
+                raise SelectorError(f"found '{self._peek()}', expected: identifier after ','")
 
     def _requirement(self) -> Requirement:
         absent = self._peek() == "!"
         if absent:
             self._next()
         key = self._next()
-        if key in {"", ",", "(", ")", "=", "==", "!=", "<", ">"}:
-            raise _unparsable(f"found '{key}', expected: !, identifier, or 'end of string'")
+        if not key or key in _SYMBOLS:
+            raise SelectorError(f"found '{key}', expected: !, identifier, or 'end of string'")
         _check_key(key)
-        if absent or self._peek() in {"", ","}:
-            return Requirement(key, "!" if absent else "exists")
+        if absent:
+            return Requirement(key, "!")
+        if self._peek() in {"", ","}:
+            return Requirement(key, "exists")
         return self._with_values(key)
 
     def _with_values(self, key: str) -> Requirement:
@@ -130,8 +148,10 @@ class _Parser:
         elif operator in {"=", "==", "!="}:
             values = frozenset({self._exact()})
             operator = "notin" if operator == "!=" else "in"
+        elif operator in {">", "<"}:
+            values = frozenset({self._limit()})
         else:
-            raise _unparsable(f"found '{operator}', expected: in, notin, =, ==, !=, gt, lt")
+            raise _unparsable(f"found '{operator}', expected: {_OPERATORS}")
         for value in sorted(values):
             _check_value(key, value)
         return Requirement(key, operator, values)
@@ -140,28 +160,34 @@ class _Parser:
         if self._peek() in {"", ","}:
             return ""
         value = self._next()
-        if not value[0].isalnum() and value[0] not in "_.-":
+        if value in _SYMBOLS:
             raise _unparsable(f"found '{value}', expected: identifier")
         return value
 
+    def _limit(self) -> str:
+        value = self._next()
+        if not _INTEGER.fullmatch(value):
+            text = "for 'Gt', 'Lt' operators, the value must be an integer"
+            raise _unparsable(invalid("values[0]", value, text).text())
+        return value
+
     def _list(self) -> Iterable[str]:
-        token = self._next()
-        if token != "(":  # noqa: S105 - a bracket
-            raise _unparsable(f"found '{token}' expected: '('")
-        empty = True
+        bracket = self._next()
+        if bracket != "(":
+            raise _unparsable(f"found '{bracket}' expected: '('")
         while True:
-            token = self._next()
-            if token in {",", ")"}:
-                if empty:
-                    yield ""
-                if token == ")":  # noqa: S105 - a bracket
-                    return
-                empty = True
-            elif token and empty:
-                empty = False
-                yield token
+            if self._peek() in {",", ")"}:
+                yield ""
             else:
-                raise _unparsable(f"found '{token}', expected: ',', ')' or identifier")
+                value = self._next()
+                if value in _SYMBOLS:
+                    raise _unparsable(f"found '{value}', expected: ',', ')' or identifier")
+                yield value
+            after = self._next()
+            if after == ")":
+                return
+            if after != ",":
+                raise _unparsable(f"found '{after}', expected: ',' or ')'")
 
 
 def _unparsable(text: str) -> SelectorError:
@@ -171,15 +197,13 @@ def _unparsable(text: str) -> SelectorError:
 def _check_key(key: str) -> None:
     wrong = key_errors(key)
     if wrong:
-        error = invalid("key", key, "; ".join(wrong))
-        raise SelectorError(f"unable to parse requirement: {error.text()}")
+        raise _unparsable(invalid("<nil>", key, "; ".join(wrong)).text())
 
 
 def _check_value(key: str, value: str) -> None:
     wrong = label_value(value)
     if wrong:
-        error = FieldError(f"values[0][{key}]", "FieldValueInvalid", value, "; ".join(wrong))
-        raise SelectorError(f"unable to parse requirement: {error.text()}")
+        raise _unparsable(invalid(f"values[0][{key}]", value, "; ".join(wrong)).text())
 
 
 # -- fields ---------------------------------------------------------------------------------------
@@ -202,10 +226,10 @@ class FieldSelector:
 
     @classmethod
     def parse(cls, text: str, supported: Collection[str] | None = None) -> Self:
-        """Return the selector written as *text*: ``a=b``, ``a==b``, ``a!=b``, joined by commas.
+        r"""Return the selector written as *text*: ``a=b``, ``a==b``, ``a!=b``, joined by commas.
 
         Args:
-            text: A backslash takes the meaning from ``\\``, ``,`` and ``=``.
+            text: A backslash takes the meaning from ``\``, ``,`` and ``=``.
             supported: The fields that may be named beside ``metadata.name`` and
                 ``metadata.namespace``; None allows all.
 
@@ -227,7 +251,7 @@ class FieldSelector:
         return None
 
     def matches(self, value_of: Callable[[str], str]) -> bool:
-        """Say whether an object is selected; *value_of* returns a field's value, absent is ``""``."""
+        """Say whether an object is selected; *value_of* returns a field's value, else ``""``."""
         return all((value_of(term.field) == term.value) is term.equal for term in self.terms)
 
     def matches_object(
@@ -331,7 +355,9 @@ def _unescape(text: str) -> str:
         elif char == "\\":
             escaped = True
         elif char in ",=":
-            raise SelectorError(f"invalid field selector: unescaped {char} in value: {text}")
+            raise SelectorError(
+                f"invalid field selector: unescaped character in value: {ord(char)}"
+            )
         else:
             value.append(char)
     if escaped:
