@@ -27,11 +27,13 @@ from runner.converge.journal import Journal, JournalError
 from runner.converge.loop import Converger
 from runner.converge.perform import Performer
 from runner.converge.places import Places
+from runner.converge.prompt import Prompter
 from runner.converge.reports import Reports
 from runner.converge.secrets import LinkSecrets
 from runner.converge.workshop import Ground, Workshop
 from runner.drivers.sandbox.probe import probe
 from runner.drivers.sandbox.values import Capabilities
+from runner.drivers.screen import Screen
 from runner.drivers.terminal import Terminals
 from runner.drivers.trash import Trash
 from runner.drivers.worktree import GitWorktrees, WorktreeSettings
@@ -41,6 +43,8 @@ from runner.link.keeper import Keeper
 from runner.link.link import Link
 from runner.link.session import PROTOCOL
 from runner.settings import Settings
+from runner.terminals.draw import draw
+from runner.terminals.serve import TerminalServer
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +83,7 @@ class Parts:
     converger: Converger
     keeper: Keeper
     link: Link
+    views: TerminalServer
     trash: Trash
     journal: Journal
     terminals: Terminals
@@ -100,7 +105,7 @@ async def serve(parts: Parts, stop: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as tasks:
         running = [
             tasks.create_task(each.run(), name=type(each).__name__)
-            for each in (parts.trash, parts.converger, parts.keeper, parts.link)
+            for each in (parts.trash, parts.converger, parts.keeper, parts.link, parts.views)
         ]
         await stop.wait()
         await parts.converger.close()
@@ -145,7 +150,10 @@ def _join(
     ground = Ground(settings.search_path, capabilities, settings.allow_writable)
     workshop = Workshop(places, worktrees, trash, ground)
     performer = Performer(places, journal, reports, terminals, workshop, secrets)
-    converger = Converger(places, journal, reports, performer, terminals, settings.max_pods)
+    prompter = Prompter(terminals, Screen)
+    converger = Converger(
+        places, journal, reports, performer, terminals, prompter, settings.max_pods
+    )
     info = _info(settings, capabilities)
     keeper = Keeper(IdentityStore(places.identity), _door(settings), settings.controller, info)
     instance_id = str(uuid.uuid4())
@@ -164,7 +172,16 @@ def _join(
 
     link = Link(settings.controller, keeper, converger, hello)
     secrets.source = link
-    return Parts(converger, keeper, link, trash, journal, terminals)
+    views = TerminalServer(
+        settings.controller,
+        keeper,
+        instance_id,
+        lambda: journal.rows,
+        places,
+        terminals,
+        draw,
+    )
+    return Parts(converger, keeper, link, views, trash, journal, terminals)
 
 
 def _door(settings: Settings) -> Door:

@@ -8,42 +8,24 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from meshwire.v1 import link_pb2
 
 from runner.converge.diff import Action, Facts, Verb, diff
 from runner.converge.journal import Journal
-from runner.converge.perform import LaterError, Performer, Terminals
+from runner.converge.perform import LaterError, Performer
 from runner.converge.places import Places
+from runner.converge.ports import Prompts, Terminals, Wanted
 from runner.converge.reports import ReportFeed, Reports
-from runner.converge.states import ALIVE, Row, State
+from runner.converge.states import State
 from runner.converge.timers import Deadlines, Timers, by_uid, restart_seconds
-from runner.drivers.terminal_values import Alive
+from runner.converge.watch import Watch
 
 logger = logging.getLogger(__name__)
 
 _LAST_STARTS_SECONDS: Final = 5.0
 _ACTIVE: Final = frozenset({State.PREPARING, State.STARTING, State.RUNNING})
-
-
-class Wanted(Protocol):
-    """What the link hands over: ``runner.link.inbox.Wanted``."""
-
-    @property
-    def controller_epoch(self) -> int:
-        """Epoch of the controller that wants this."""
-        ...
-
-    @property
-    def pods(self) -> tuple[link_pb2.PodDesired, ...]:
-        """Every pod that is wanted."""
-        ...
-
-    @property
-    def allow_empty(self) -> bool:
-        """Whether wanting nothing is meant."""
-        ...
 
 
 @dataclass(slots=True)
@@ -67,25 +49,21 @@ class Converger:
         reports: Reports,
         performer: Performer,
         terminals: Terminals,
+        prompter: Prompts,
         max_pods: int,
     ) -> None:
         self._places = places
         self._journal = journal
         self._reports = reports
         self._performer = performer
-        self._terminals = terminals
         self._max_pods = max_pods
         self._desired: Mapping[str, link_pb2.PodDesired] | None = None
         self._works: dict[str, _Work] = {}
-        self._watched: set[tuple[str, int, int]] = set()
-        self._unsettled: set[str] = set()
-        self._strays: set[str] = set()
         self._timers = Timers()
         self._deadlines = Deadlines()
         self._wake = asyncio.Event()
         self._closing = False
-        self.on_running: list[Callable[[asyncio.TaskGroup, Row], None]] = []
-        """Called in every cycle for every running pod; may start tasks of its own."""
+        self._watch = Watch(places, journal, reports, terminals, prompter, self._wake.set)
 
     # --- the link's side -------------------------------------------------------------------------
 
@@ -137,7 +115,9 @@ class Converger:
 
     async def run(self) -> None:
         """Converge until cancelled. Cancelling stops no agent."""
-        await self._look_around()
+        for row in self._journal.rows.values():
+            self._performer.report(row)
+        await self._watch.look_around()
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._wake.clear()
@@ -161,18 +141,18 @@ class Converger:
         if self._closing:
             return "closing: nothing is begun"
         rows = self._journal.rows
-        self._strays.difference_update(rows)
         facts = Facts(
-            unsettled=frozenset(self._unsettled),
+            unsettled=frozenset(self._watch.unsettled),
             overdue=self._deadlines.overdue(),
-            strays=frozenset(self._strays),
+            promptable=self._watch.promptable(),
+            strays=self._watch.strays(),
         )
         begun = [
             action
             for action in diff(self._desired, rows, facts)
             if self._may_begin(action) and self._begin(tasks, action)
         ]
-        self._watch_running(tasks)
+        self._watch.running(tasks)
         note = _sentence(begun)
         if begun:
             logger.info("cycle", extra={"note": note, "pods": len(rows)})
@@ -225,7 +205,8 @@ class Converger:
             logger.warning("%s failed: %s", action.verb, exc, extra=note)
         except Exception as exc:
             self._timers.failed(action.uid, action.verb)
-            self._tell(action.uid, exc)
+            text = f"The runner could not go on and tries again: {type(exc).__name__}."
+            self._watch.note(action.uid, text)
             logger.exception("%s failed", action.verb, extra={"pod": action.uid})
         else:
             self._timers.clear(action.uid, action.verb)
@@ -234,35 +215,42 @@ class Converger:
 
     async def _perform(self, work: _Work, pod: link_pb2.PodDesired | None) -> None:
         uid, performer = work.action.uid, self._performer
+        match work.action.verb:
+            case Verb.SETTLE:
+                await performer.settle(uid, pod)
+            case Verb.TYPE:
+                await performer.type(uid, self._watch.prompt(self._journal.rows[uid]))
+                return
+            case Verb.STOP:
+                await performer.stop(uid, work.action.ending, self._grace_seconds(uid, pod))
+            case Verb.REMOVE:
+                await performer.remove(uid, pod)
+            case Verb.FORGET:
+                await performer.forget(uid)
+            case _:
+                if pod is not None:
+                    await self._perform_wanted(work, pod)
+                return
+        self._watch.unsettled.discard(uid)
+
+    async def _perform_wanted(self, work: _Work, pod: link_pb2.PodDesired) -> None:
+        """Do what only a pod that is wanted can need."""
 
         def committed() -> None:
             work.committed = True
 
-        match work.action.verb, pod:
-            case Verb.START, link_pb2.PodDesired() as wanted:
-                if self._is_full(uid):
-                    text = f"The runner has its {self._max_pods} pods (--max-pods) already."
-                    await performer.refuse(wanted, "Capacity", text)
-                else:
-                    await performer.start(wanted, committed)
-            case Verb.RESTART, link_pb2.PodDesired() as wanted:
-                await performer.restart(wanted, committed)
-            case Verb.CANCEL, link_pb2.PodDesired() as wanted:
-                await performer.cancel(wanted, work.action.ending)
-            case Verb.SETTLE, _:
-                await performer.settle(uid, pod)
-                self._unsettled.discard(uid)
-            case Verb.STOP, _:
-                grace = self._grace_seconds(uid, pod)
-                await performer.stop(uid, work.action.ending, grace)
-                self._unsettled.discard(uid)
-            case Verb.REMOVE, _:
-                await performer.remove(uid, pod)
-                self._unsettled.discard(uid)
-            case Verb.FORGET, _:
-                await performer.forget(uid)
+        match work.action.verb:
+            case Verb.START if self._is_full(work.action.uid):
+                text = f"The runner has its {self._max_pods} pods (--max-pods) already."
+                await self._performer.refuse(pod, "Capacity", text)
+            case Verb.START:
+                await self._performer.start(pod, committed)
+            case Verb.RESTART:
+                await self._performer.restart(pod, committed)
+            case Verb.CANCEL:
+                await self._performer.cancel(pod, work.action.ending)
             case _:
-                raise AssertionError(f"{work.action} needs a desired pod")
+                raise AssertionError(f"{work.action} is not for a wanted pod")
 
     def _grace_seconds(self, uid: str, pod: link_pb2.PodDesired | None) -> float:
         return float(pod.grace_seconds if pod else self._journal.rows[uid].pod().grace_seconds)
@@ -280,71 +268,9 @@ class Converger:
         )
         self._reports.put(report)
 
-    def _tell(self, uid: str, exc: Exception) -> None:
-        """Show the user that something is wrong, even when it could not be journalled."""
-        latest = self._reports.get(uid)
-        if latest is not None:
-            report = link_pb2.PodObserved()
-            report.CopyFrom(latest)
-            report.message = f"The runner could not go on and tries again: {type(exc).__name__}."
-            self._reports.put(report)
-
-    # --- looking ---------------------------------------------------------------------------------
-
-    async def _look_around(self) -> None:
-        """Take stock after a start: rows to settle, directories that the journal does not know."""
-        for row in self._journal.rows.values():
-            self._performer.report(row)
-            if row.state in ALIVE:
-                self._unsettled.add(row.uid)
-        self._strays = set(self._places.uids()) - set(self._journal.rows)
-        for uid in self._strays:
-            await self._report_stray(uid)
-
-    async def _report_stray(self, uid: str) -> None:
-        runs = self._places.runs(uid)
-        alive = False
-        for _, _, run_dir in runs:
-            alive = alive or isinstance(await self._terminals.observe(run_dir), Alive)
-        epoch = max((each[0] for each in runs), default=0)
-        state = link_pb2.RUNNING if alive else link_pb2.FAILED
-        ref = link_pb2.PodRef(pod_uid=uid, epoch=epoch)
-        text = "It has a directory on the runner and no entry in its journal."
-        self._reports.put(
-            link_pb2.PodObserved(ref=ref, state=state, orphan=True, reason="Orphan", message=text)
-        )
-        logger.warning("found a pod that the journal does not know", extra={"pod": uid})
-
-    def _watch_running(self, tasks: asyncio.TaskGroup) -> None:
-        for row in self._journal.rows.values():
-            if row.state is not State.RUNNING or row.uid in self._unsettled:
-                continue
-            key = (row.uid, row.epoch, row.restart)
-            if key not in self._watched:
-                self._watched.add(key)
-                tasks.create_task(self._watch(key), name=f"watch {row.uid}")
-            for hook in self.on_running:
-                hook(tasks, row)
-
-    async def _watch(self, key: tuple[str, int, int]) -> None:
-        uid, epoch, restart = key
-        run_dir = self._places.run(uid, epoch, restart)
-        try:
-            while True:
-                await self._terminals.watch_exit(run_dir)
-                if not isinstance(await self._terminals.observe(run_dir), Alive):
-                    break
-                await asyncio.sleep(1.0)  # it said so and is not: do not turn in circles
-        except Exception:
-            logger.exception("watching a run failed", extra={"pod": uid})
-            await asyncio.sleep(1.0)
-        self._watched.discard(key)
-        self._unsettled.add(uid)
-        self._wake.set()
-
     def _holds_anything(self) -> bool:
         rows = self._journal.rows.values()
-        return bool(self._strays) or any(row.state is not State.REMOVED for row in rows)
+        return bool(self._watch.strays()) or any(row.state is not State.REMOVED for row in rows)
 
     def _is_full(self, uid: str) -> bool:
         if self._max_pods <= 0:

@@ -10,7 +10,7 @@ import dataclasses
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from meshwire.v1 import link_pb2
 
@@ -19,12 +19,18 @@ from runner.converge.diff import may_restart
 from runner.converge.journal import Journal
 from runner.converge.outcome import exited, lost, running
 from runner.converge.places import Places
+from runner.converge.ports import Secrets, Terminals, Workshop
 from runner.converge.reports import Reports, observed
 from runner.converge.states import ALIVE, Row, State, begun
-from runner.converge.workshop import Cleared, NotPreparedError, Plan, Ready
-from runner.drivers.terminal_values import Absent, Alive, Exited, Launch, LaunchError, Observed
-from runner.drivers.worktree_values import WorktreeState
-from runner.git.credentials import Credentials
+from runner.converge.workshop import NotPreparedError, Plan, Ready
+from runner.drivers.terminal_values import (
+    Absent,
+    Alive,
+    Exited,
+    Launch,
+    LaunchError,
+    NotRunning,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -37,62 +43,6 @@ _LAUNCH_REASONS: Final = {
     "CommandNotFound": "ExecutableNotFound",
     "CommandNotExecutable": "ExecutableNotFound",
 }
-
-
-class Terminals(Protocol):
-    """What is needed of ``runner.drivers.terminal.Terminals``."""
-
-    async def start(self, launch: Launch) -> Alive:
-        """Start the run."""
-        ...
-
-    async def observe(self, run_dir: Path) -> Observed:
-        """Return what is known of the run."""
-        ...
-
-    async def stop(self, run_dir: Path, grace_seconds: float) -> None:
-        """Ask the run to end."""
-        ...
-
-    async def watch_exit(self, run_dir: Path) -> Exited | Absent:
-        """Wait for its end."""
-        ...
-
-    def size(self, transcript_dir: Path) -> int:
-        """Return the length of the transcript."""
-        ...
-
-
-class Workshop(Protocol):
-    """What is needed of ``runner.converge.workshop.Workshop``."""
-
-    async def prepare(self, pod: link_pb2.PodDesired, secrets: Credentials | None) -> Ready:
-        """Make worktree and home."""
-        ...
-
-    async def plan(self, pod: link_pb2.PodDesired, restart: int, ready: Ready) -> Plan:
-        """Return how the pod is started."""
-        ...
-
-    async def inspect(self, uid: str) -> WorktreeState | None:
-        """Return how the worktree stands."""
-        ...
-
-    async def clear(self, uid: str) -> Cleared:
-        """Save the work, leave nothing."""
-        ...
-
-
-class Secrets(Protocol):
-    """Fetches what a pod needs to start and no journal may hold."""
-
-    async def fetch(self, ref: link_pb2.PodRef) -> Credentials | None:
-        """Return credentials for the pod's repository.
-
-        Raises:
-            NotPreparedError: They cannot be had.
-        """
-        ...
 
 
 class LaterError(Exception):
@@ -184,6 +134,7 @@ class Performer:
                 reason="",
                 message="",
                 proven_dead=False,
+                output_begin=self._terminals.size(self._places.transcript(row.uid)),
             )
         )
         await self._spawn(row, plan.launch)
@@ -225,6 +176,17 @@ class Performer:
             return
         await self.save(running(row, alive))
         logger.info("pod started", extra={"pod": row.uid, "epoch": row.epoch, "pid": alive.pid})
+
+    async def type(self, uid: str, data: bytes) -> None:
+        """Type the first prompt. Journalled before: rather never than twice."""
+        row = self._journal.rows[uid]
+        if row.state is not State.RUNNING or row.prompt_sent:
+            return
+        row = await self.save(dataclasses.replace(row, prompt_sent=True))
+        try:
+            await self._terminals.write(self._places.run(uid, row.epoch, row.restart), data)
+        except NotRunning:
+            logger.info("the agent ended before its prompt was typed", extra={"pod": uid})
 
     async def _adopt(self, pod: link_pb2.PodDesired) -> bool:
         """Take over a run that the journal does not know. Its directory is the claim.

@@ -83,6 +83,9 @@ class Row:
     isolation: str = ""
     network: str = ""
     prompt_sent: bool = False
+    """Whether a typed prompt was, or may have been, typed into this run."""
+    output_begin: int = 0
+    """Offset of this run's first byte in the pod's transcript."""
 
     def moved(self, state: State, **changes: object) -> "Row":
         """Return the row after a legal move.

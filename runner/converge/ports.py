@@ -1,0 +1,106 @@
+"""What converging needs of its surroundings."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from meshwire.v1 import link_pb2
+
+from runner.converge.workshop import Cleared, Plan, Ready
+from runner.drivers.terminal_values import Absent, Alive, Exited, Launch, Observed
+from runner.drivers.worktree_values import WorktreeState
+from runner.git.credentials import Credentials
+
+
+class Terminals(Protocol):
+    """What is needed of ``runner.drivers.terminal.Terminals``."""
+
+    async def start(self, launch: Launch) -> Alive:
+        """Start the run."""
+        ...
+
+    async def observe(self, run_dir: Path) -> Observed:
+        """Return what is known of the run."""
+        ...
+
+    async def stop(self, run_dir: Path, grace_seconds: float) -> None:
+        """Ask the run to end."""
+        ...
+
+    async def watch_exit(self, run_dir: Path) -> Exited | Absent:
+        """Wait for its end."""
+        ...
+
+    async def write(self, run_dir: Path, data: bytes) -> None:
+        """Type into the terminal."""
+        ...
+
+    def size(self, transcript_dir: Path) -> int:
+        """Return the length of the transcript."""
+        ...
+
+
+class Workshop(Protocol):
+    """What is needed of ``runner.converge.workshop.Workshop``."""
+
+    async def prepare(self, pod: link_pb2.PodDesired, secrets: Credentials | None) -> Ready:
+        """Make worktree and home."""
+        ...
+
+    async def plan(self, pod: link_pb2.PodDesired, restart: int, ready: Ready) -> Plan:
+        """Return how the pod is started."""
+        ...
+
+    async def inspect(self, uid: str) -> WorktreeState | None:
+        """Return how the worktree stands."""
+        ...
+
+    async def clear(self, uid: str) -> Cleared:
+        """Save the work, leave nothing."""
+        ...
+
+
+class Secrets(Protocol):
+    """Fetches what a pod needs to start and no journal may hold."""
+
+    async def fetch(self, ref: link_pb2.PodRef) -> Credentials | None:
+        """Return credentials for the pod's repository.
+
+        Raises:
+            NotPreparedError: They cannot be had.
+        """
+        ...
+
+
+class Prompts(Protocol):
+    """What is needed of ``runner.converge.prompt.Prompter``."""
+
+    async def wait(
+        self,
+        pod: link_pb2.PodDesired,
+        transcript_dir: Path,
+        run_dir: Path,
+        offset: int,
+        late: Callable[[str], None],
+    ) -> bytes | None:
+        """Return what to type once the agent is ready, None when it ended before."""
+        ...
+
+
+class Wanted(Protocol):
+    """What the link hands over: ``runner.link.inbox.Wanted``."""
+
+    @property
+    def controller_epoch(self) -> int:
+        """Epoch of the controller that wants this."""
+        ...
+
+    @property
+    def pods(self) -> tuple[link_pb2.PodDesired, ...]:
+        """Every pod that is wanted."""
+        ...
+
+    @property
+    def allow_empty(self) -> bool:
+        """Whether wanting nothing is meant."""
+        ...

@@ -1,0 +1,144 @@
+"""Keeps an eye on runs: which ended, which ask for their prompt, which nobody knows."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+
+from meshwire.v1 import link_pb2
+
+from runner.converge.journal import Journal
+from runner.converge.places import Places
+from runner.converge.ports import Prompts, Terminals
+from runner.converge.prompt import is_typed
+from runner.converge.reports import Reports
+from runner.converge.states import ALIVE, Row, State
+from runner.drivers.terminal_values import Alive
+
+logger = logging.getLogger(__name__)
+
+_Run = tuple[str, int, int]
+"""uid, epoch, restart."""
+
+
+class Watch:
+    """What is seen of runs between cycles; *wake* is called when there is something new."""
+
+    def __init__(
+        self,
+        places: Places,
+        journal: Journal,
+        reports: Reports,
+        terminals: Terminals,
+        prompts: Prompts,
+        wake: Callable[[], None],
+    ) -> None:
+        self._places = places
+        self._journal = journal
+        self._reports = reports
+        self._terminals = terminals
+        self._prompter = prompts
+        self._wake = wake
+        self._watched: set[_Run] = set()
+        self._prompts: dict[_Run, bytes] = {}
+        self._strays: set[str] = set()
+        self.unsettled: set[str] = set()
+        """Pods whose run may have ended: the operating system has to be asked."""
+
+    async def look_around(self) -> None:
+        """Take stock after a start: rows to settle, directories that the journal does not know."""
+        for row in self._journal.rows.values():
+            if row.state in ALIVE:
+                self.unsettled.add(row.uid)
+        self._strays = set(self._places.uids()) - set(self._journal.rows)
+        for uid in self._strays:
+            await self._report_stray(uid)
+
+    def strays(self) -> frozenset[str]:
+        """Return the pods that have a directory and no row."""
+        self._strays.difference_update(self._journal.rows)
+        return frozenset(self._strays)
+
+    def promptable(self) -> frozenset[str]:
+        """Return the pods whose agent takes its prompt now."""
+        return frozenset(self._current_prompts())
+
+    def prompt(self, row: Row) -> bytes:
+        """Hand out what is to be typed into the row's run; only once."""
+        return self._prompts.pop((row.uid, row.epoch, row.restart), b"")
+
+    def running(self, tasks: asyncio.TaskGroup) -> None:
+        """Begin to watch every run that is not watched yet."""
+        for row in self._journal.rows.values():
+            run = (row.uid, row.epoch, row.restart)
+            if row.state is not State.RUNNING or row.uid in self.unsettled or run in self._watched:
+                continue
+            self._watched.add(run)
+            tasks.create_task(self._await_end(run), name=f"watch {row.uid}")
+            pod = row.pod()
+            if is_typed(pod) and not row.prompt_sent:
+                tasks.create_task(self._await_prompt(run, row, pod), name=f"prompt {row.uid}")
+
+    def note(self, uid: str, text: str) -> None:
+        """Say something about a pod until the next change of its state."""
+        latest = self._reports.get(uid)
+        if latest is not None:
+            report = link_pb2.PodObserved()
+            report.CopyFrom(latest)
+            report.message = text
+            self._reports.put(report)
+
+    def _current_prompts(self) -> Iterator[str]:
+        """Drop prompts of runs that are gone; give the pods of the others."""
+        rows = self._journal.rows
+        for uid, epoch, restart in list(self._prompts):
+            row = rows.get(uid)
+            if row is not None and (row.epoch, row.restart) == (epoch, restart):
+                yield uid
+            else:
+                del self._prompts[uid, epoch, restart]
+
+    async def _report_stray(self, uid: str) -> None:
+        runs = self._places.runs(uid)
+        alive = False
+        for _, _, run_dir in runs:
+            alive = alive or isinstance(await self._terminals.observe(run_dir), Alive)
+        epoch = max((each[0] for each in runs), default=0)
+        state = link_pb2.RUNNING if alive else link_pb2.FAILED
+        ref = link_pb2.PodRef(pod_uid=uid, epoch=epoch)
+        text = "It has a directory on the runner and no entry in its journal."
+        self._reports.put(
+            link_pb2.PodObserved(ref=ref, state=state, orphan=True, reason="Orphan", message=text)
+        )
+        logger.warning("found a pod that the journal does not know", extra={"pod": uid})
+
+    async def _await_prompt(self, run: _Run, row: Row, pod: link_pb2.PodDesired) -> None:
+        try:
+            keys = await self._prompter.wait(
+                pod,
+                self._places.transcript(row.uid),
+                self._places.run(*run),
+                row.output_begin,
+                lambda text: self.note(row.uid, text),
+            )
+        except Exception:
+            logger.exception("waiting to type a prompt failed", extra={"pod": row.uid})
+            self.note(row.uid, "The prompt could not be typed.")
+            return
+        if keys is not None:
+            self._prompts[run] = keys
+            self._wake()
+
+    async def _await_end(self, run: _Run) -> None:
+        run_dir = self._places.run(*run)
+        try:
+            while True:
+                await self._terminals.watch_exit(run_dir)
+                if not isinstance(await self._terminals.observe(run_dir), Alive):
+                    break
+                await asyncio.sleep(1.0)  # it said so and is not: do not turn in circles
+        except Exception:
+            logger.exception("watching a run failed", extra={"pod": run[0]})
+            await asyncio.sleep(1.0)
+        self._watched.discard(run)
+        self.unsettled.add(run[0])
+        self._wake()
