@@ -1,0 +1,1 @@
+"""Terminals of pods on the user's screen: ``attach`` and ``logs``."""

@@ -1,0 +1,50 @@
+"""Terminal output as text: what remains when control sequences are left out."""
+
+import re
+from typing import Final
+
+_SEQUENCE: Final = re.compile(
+    rb"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI
+    rb"|\x1b[\]P_^X](?:[^\x07\x1b]|\x1b(?!\\))*(?:\x07|\x1b\\)"  # OSC, DCS, APC, PM, SOS
+    rb"|\x1b[ -/]+[0-~]"  # character sets and the like
+    rb"|\x1b[0-OQ-WYZ\\`-~]"  # all other escapes of two bytes
+    rb"|[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f]|\x07|\x0b|\x0c"  # controls that are no text
+)
+_UNFINISHED: Final = re.compile(
+    rb"\x1b(?:\[[0-?]*[ -/]*|[ -/]*|[\]P_^X](?:[^\x07\x1b]|\x1b(?!\\))*\x1b?)?$|\r+$"
+)
+_COLOUR: Final = re.compile(rb"\x1b\[[0-9;:]*m$")
+_LONGEST_HELD: Final = 1 << 16
+
+
+class Plain:
+    """Leaves out everything but text, and colours if they are wanted.
+
+    The line ends of a terminal become those of a file; a carriage return alone ends a line, too.
+    """
+
+    def __init__(self, *, colours: bool) -> None:
+        self._colours = colours
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the text in the next bytes of output."""
+        text = self._held + data
+        unfinished = _UNFINISHED.search(text)
+        cut = unfinished.start() if unfinished else len(text)
+        if len(text) - cut > _LONGEST_HELD:  # it never ends: not a sequence then
+            cut = len(text)
+        self._held = text[cut:]
+        return self._clean(text[:cut])
+
+    def finish(self) -> bytes:
+        """Return what is left at the end of the output."""
+        left, self._held = self._held, b""
+        return self._clean(left) if left.startswith(b"\r") else b""
+
+    def _clean(self, text: bytes) -> bytes:
+        text = _SEQUENCE.sub(self._keep, text)
+        return re.sub(rb"\r+\n|\r+", b"\n", text)
+
+    def _keep(self, match: re.Match[bytes]) -> bytes:
+        return match[0] if self._colours and _COLOUR.match(match[0]) else b""
