@@ -1,7 +1,7 @@
 """The part of JSONPath that CRDs may use in columns and selectable fields.
 
 ``.a.b``, ``.a['b.c']``, ``.l[0]``, ``.l[-1]``, ``.l[*].x``, ``.m.*``, ``.l[0:2]``, ``..x`` and
-filters such as ``.status.conditions[?(@.type=="Ready")].status``. Braces around the whole are allowed.
+filters such as ``.status.conditions[?(@.type=="Ready")].status``. Braces around it are allowed.
 """
 
 import operator

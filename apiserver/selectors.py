@@ -1,7 +1,7 @@
 """Label and field selectors, as they come in ``labelSelector=`` and ``fieldSelector=``."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -92,10 +92,14 @@ class LabelSelector:
             found.append(Requirement(item.get("key", ""), names[operator], values))
         return cls(tuple(found))
 
-    def matches(self, labels: Mapping[str, str] | None) -> bool:
+    def admits(self, labels: Mapping[str, str] | None) -> bool:
         """Say whether an object with *labels* is selected."""
         have = labels or {}
         return all(requirement.matches(have) for requirement in self.requirements)
+
+    def matches(self, obj: Mapping[str, Any]) -> bool:
+        """Say whether *obj* is selected."""
+        return self.admits((obj.get("metadata") or {}).get("labels"))
 
 
 class _Parser:
@@ -250,29 +254,44 @@ class FieldSelector:
                 return term.value
         return None
 
-    def matches(self, value_of: Callable[[str], str]) -> bool:
-        """Say whether an object is selected; *value_of* returns a field's value, else ``""``."""
-        return all((value_of(term.field) == term.value) is term.equal for term in self.terms)
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that are looked at."""
+        return tuple(term.field for term in self.terms)
 
-    def matches_object(
-        self, obj: Mapping[str, Any], paths: Mapping[str, Callable[[Any], str]] | None = None
-    ) -> bool:
-        """Say whether *obj* is selected.
+    def matches(self, obj: Mapping[str, Any]) -> bool:
+        """Say whether *obj* is selected."""
+        return all(
+            (field_value(obj, term.field) == term.value) is term.equal for term in self.terms
+        )
 
-        Args:
-            obj: The object.
-            paths: For fields whose name is not the way to them: what returns their value.
-        """
 
-        def value_of(field: str) -> str:
-            special = paths.get(field) if paths else None
-            return special(obj) if special is not None else field_value(obj, field)
+def parse_label_selector(text: str) -> LabelSelector:
+    """Return the label selector written as *text*.
 
-        return self.matches(value_of)
+    Raises:
+        SelectorError: It is none, or names a key or a value that no label can have.
+    """
+    return LabelSelector.parse(text)
+
+
+def parse_field_selector(text: str) -> FieldSelector:
+    """Return the field selector written as *text*; which fields it may name is for the caller.
+
+    Raises:
+        SelectorError: It is none.
+    """
+    return FieldSelector.parse(text)
 
 
 def field_value(obj: Mapping[str, Any], field: str) -> str:
-    """Return the value at a dotted path as a selector compares it; ``""`` if it is absent."""
+    """Return the value of *field* as a selector compares it; ``""`` if it is absent.
+
+    A field is a dotted path; an event's ``source`` is the component that reported it.
+    """
+    if field == "source":
+        component = field_value(obj, "source.component")
+        return component or field_value(obj, "reportingComponent")
     value: Any = obj
     for name in field.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
@@ -295,23 +314,6 @@ EVENT_FIELDS: Final = (
     "type",
 )
 """Fields by which events of the core group can be selected."""
-
-SUPPORTED_FIELDS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
-    ("", "Event"): EVENT_FIELDS,
-    ("", "Namespace"): ("status.phase", "name"),
-    ("", "Secret"): ("type",),
-}
-"""By group and kind: what built-in kinds can be selected by, beside name and namespace."""
-
-FIELD_PATHS: Final[Mapping[tuple[str, str], Mapping[str, Callable[[Any], str]]]] = {
-    ("", "Event"): {
-        "source": lambda event: (
-            field_value(event, "source.component") or field_value(event, "reportingComponent")
-        )
-    },
-    ("", "Namespace"): {"name": lambda namespace: field_value(namespace, "metadata.name")},
-}
-"""For :meth:`FieldSelector.matches_object`: the fields that stand elsewhere."""
 
 
 def _split(text: str) -> list[str]:
