@@ -85,11 +85,12 @@ class Store:
         self.end_watches()
         self._log.close()
 
-    def end_watches(self) -> None:
-        """End all subscriptions; their readers see the end of the stream."""
-        for history in self._histories.values():
-            for subscription in list(history.subscriptions):
-                subscription.end()
+    def end_watches(self, resource: str = "") -> None:
+        """End the subscriptions to *resource*, or all; their readers see the stream end."""
+        for name, history in self._histories.items():
+            if not resource or name == resource:
+                for subscription in list(history.subscriptions):
+                    subscription.end()
 
     def listen(self, listener: Callable[[Change], None]) -> None:
         """Call *listener* for each visible change, in order, before its writer hears of it."""

@@ -1,0 +1,1 @@
+"""What the server does by itself: definitions, namespaces, garbage, old events, roles."""

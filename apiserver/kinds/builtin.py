@@ -1,0 +1,228 @@
+"""The built-in resources."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from apiserver.kinds.core import (
+    ConfigMapStrategy,
+    EventConversion,
+    EventStrategy,
+    NamespaceStrategy,
+    NewEventStrategy,
+    QuotaStrategy,
+    SecretStrategy,
+)
+from apiserver.kinds.crds import CrdStrategy
+from apiserver.kinds.rbac import BindingStrategy, RoleStrategy
+from apiserver.kinds.resource import AS_STORED, Resource
+from apiserver.selectors import EVENT_FIELDS
+from apiserver.store.records import Object
+
+_RBAC: Final = "rbac.authorization.k8s.io"
+_CREATE: Final = ("create",)
+
+_NEW_EVENT_FIELDS: Final = ("reason", "reportingController", "type", "regarding.kind")
+
+
+def _column(name: str, path: str, kind: str = "string", priority: int = 0) -> Object:
+    return {"name": name, "type": kind, "jsonPath": path, "priority": priority}
+
+
+_NAME: Final = _column("Name", ".metadata.name")
+_AGE: Final = _column("Age", ".metadata.creationTimestamp", "date")
+_CREATED: Final = _column("Created At", ".metadata.creationTimestamp")
+
+
+def _core() -> list[Resource]:
+    common: dict[str, Any] = {"group": "", "version": "v1", "view": AS_STORED}
+    return [
+        Resource(
+            **common,
+            plural="namespaces",
+            kind="Namespace",
+            namespaced=False,
+            short_names=("ns",),
+            verbs=("create", "delete", "get", "list", "patch", "update", "watch"),
+            subresources=frozenset({"status", "finalize"}),
+            strategy=NamespaceStrategy(),
+            selectable=("status.phase",),
+            columns=(_column("Status", ".status.phase"), _AGE),
+        ),
+        Resource(
+            **common,
+            plural="secrets",
+            kind="Secret",
+            namespaced=True,
+            strategy=SecretStrategy(),
+            selectable=("type",),
+            columns=(_column("Type", ".type"), _column("Data", "._print.data", "integer"), _AGE),
+        ),
+        Resource(
+            **common,
+            plural="configmaps",
+            kind="ConfigMap",
+            namespaced=True,
+            short_names=("cm",),
+            strategy=ConfigMapStrategy(),
+            columns=(_column("Data", "._print.data", "integer"), _AGE),
+        ),
+        Resource(
+            **common,
+            plural="events",
+            kind="Event",
+            namespaced=True,
+            short_names=("ev",),
+            strategy=EventStrategy(),
+            selectable=EVENT_FIELDS,
+            columns=_EVENT_COLUMNS,
+        ),
+        Resource(
+            **common,
+            plural="serviceaccounts",
+            kind="ServiceAccount",
+            namespaced=True,
+            short_names=("sa",),
+            subresources=frozenset({"token"}),
+            columns=(_column("Secrets", "._print.secrets", "integer"), _AGE),
+        ),
+        Resource(
+            **common,
+            plural="resourcequotas",
+            kind="ResourceQuota",
+            namespaced=True,
+            short_names=("quota",),
+            subresources=frozenset({"status"}),
+            strategy=QuotaStrategy(),
+            columns=(_AGE,),
+        ),
+    ]
+
+
+_EVENT_COLUMNS: Final = (
+    _column("Last Seen", "._print.lastSeen", "date"),
+    _column("Type", ".type"),
+    _column("Reason", ".reason"),
+    _column("Object", "._print.object"),
+    _column("Message", "._print.message"),
+    _column("Name", ".metadata.name", priority=1),
+)
+
+
+def _rbac(plural: str, kind: str, *, namespaced: bool) -> Resource:
+    binding = kind.endswith("Binding")
+    role = _column("Role", "._print.role")
+    return Resource(
+        group=_RBAC,
+        version="v1",
+        view=AS_STORED,
+        plural=plural,
+        kind=kind,
+        namespaced=namespaced,
+        strategy=BindingStrategy(plural) if binding else RoleStrategy(plural),
+        columns=(role, _AGE) if binding else (_CREATED,),
+    )
+
+
+def _review(group: str, plural: str, kind: str, *, namespaced: bool = False) -> Resource:
+    return Resource(
+        group=group,
+        version="v1",
+        view=AS_STORED,
+        plural=plural,
+        kind=kind,
+        namespaced=namespaced,
+        verbs=_CREATE,
+    )
+
+
+def resources() -> list[Resource]:
+    """Return the built-in resources, in the order of discovery."""
+    authorization, authentication = "authorization.k8s.io", "authentication.k8s.io"
+    return [
+        *_core(),
+        Resource(
+            group="events.k8s.io",
+            version="v1",
+            plural="events",
+            kind="Event",
+            namespaced=True,
+            short_names=("ev",),
+            strategy=NewEventStrategy(),
+            conversion=EventConversion(),
+            selectable=_NEW_EVENT_FIELDS,
+            columns=_EVENT_COLUMNS,
+            stored_elsewhere="events",
+        ),
+        _review(authentication, "tokenreviews", "TokenReview"),
+        _review(authentication, "selfsubjectreviews", "SelfSubjectReview"),
+        _review(
+            authorization, "localsubjectaccessreviews", "LocalSubjectAccessReview", namespaced=True
+        ),
+        _review(authorization, "selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+        _review(authorization, "selfsubjectrulesreviews", "SelfSubjectRulesReview"),
+        _review(authorization, "subjectaccessreviews", "SubjectAccessReview"),
+        _rbac("clusterrolebindings", "ClusterRoleBinding", namespaced=False),
+        _rbac("clusterroles", "ClusterRole", namespaced=False),
+        _rbac("rolebindings", "RoleBinding", namespaced=True),
+        _rbac("roles", "Role", namespaced=True),
+        Resource(
+            group="apiextensions.k8s.io",
+            version="v1",
+            view=AS_STORED,
+            plural="customresourcedefinitions",
+            kind="CustomResourceDefinition",
+            namespaced=False,
+            short_names=("crd", "crds"),
+            categories=("api-extensions",),
+            subresources=frozenset({"status"}),
+            strategy=CrdStrategy(),
+            columns=(_CREATED,),
+        ),
+        Resource(
+            group="coordination.k8s.io",
+            version="v1",
+            view=AS_STORED,
+            plural="leases",
+            kind="Lease",
+            namespaced=True,
+            columns=(_column("Holder", ".spec.holderIdentity"), _AGE),
+        ),
+    ]
+
+
+def printable(obj: Object) -> Object:
+    """Return *obj* with what its table shows and no JSONPath can say, below `_print`."""
+    extra: Object = {}
+    match obj.get("kind"):
+        case "Secret":
+            extra["data"] = len(obj.get("data") or {})
+        case "ConfigMap":
+            extra["data"] = len(obj.get("data") or {}) + len(obj.get("binaryData") or {})
+        case "ServiceAccount":
+            extra["secrets"] = len(obj.get("secrets") or ())
+        case "RoleBinding" | "ClusterRoleBinding":
+            ref = obj.get("roleRef") or {}
+            extra["role"] = f"{ref.get('kind', '')}/{ref.get('name', '')}"
+        case "Event":
+            extra |= _event(obj)
+        case _:
+            pass
+    return obj | {"_print": extra}
+
+
+def _event(obj: Object) -> Object:
+    about = obj.get("involvedObject") or obj.get("regarding") or {}
+    series = obj.get("series") or {}
+    seen = (
+        series.get("lastObservedTime")
+        or obj.get("lastTimestamp")
+        or obj.get("deprecatedLastTimestamp")
+        or obj.get("eventTime")
+        or obj["metadata"].get("creationTimestamp")
+    )
+    return {
+        "lastSeen": seen,
+        "object": f"{about.get('kind', '').lower()}/{about.get('name', '')}",
+        "message": str(obj.get("message") or obj.get("note") or "").strip(),
+    }

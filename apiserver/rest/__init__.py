@@ -1,0 +1,1 @@
+"""The verbs: what a request means, and what it gets as answer."""

@@ -1,0 +1,123 @@
+"""From a request's body to an object of the resource: decoded, checked, pruned, defaulted."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from apiserver import errors
+from apiserver.kinds import objectmeta
+from apiserver.kinds.resource import Resource
+from apiserver.rest.call import Call
+from apiserver.rest.media import Body, decode, media_type
+from apiserver.schema.errors import FieldError, invalid, not_supported
+from apiserver.store.records import Object
+
+_OPTION_KINDS: Final = {"create": "CreateOptions", "update": "UpdateOptions"}
+
+
+def refuse_write_options(call: Call) -> None:
+    """Refuse unknown values of `dryRun` and `fieldValidation`.
+
+    Raises:
+        ApiError: 422.
+    """
+    found: list[FieldError] = []
+    dry_run = call.query.get("dryRun", "")
+    if dry_run not in {"", "All"}:
+        found.append(not_supported("dryRun", dry_run, ["All"]))
+    mode = call.query.get("fieldValidation", "")
+    if mode not in {"", "Ignore", "Strict", "Warn"}:
+        allowed = ["", "Ignore", "Strict", "Warn"]
+        found.append(not_supported("fieldValidation", mode, allowed))
+    if found:
+        kind = _OPTION_KINDS.get(call.target.verb, "PatchOptions")
+        raise errors.invalid("meta.k8s.io", kind, "", found)
+
+
+def is_dry(call: Call) -> bool:
+    """Tell whether nothing may be kept of this request."""
+    return call.query.get("dryRun", "") == "All"
+
+
+def read(call: Call, resource: Resource) -> Object:
+    """Return the object in the body of a create or an update.
+
+    Raises:
+        ApiError: 400 or 415, the body is no object of *resource*.
+    """
+    decoded = decode(call.body, media_type(call.header(b"content-type")))
+    obj = decoded.value
+    if not isinstance(obj, dict):
+        raise errors.bad_request(
+            "couldn't get version/kind; json parse error: the body is no object"
+        )
+    _require_type(obj, resource)
+    strays = [f'duplicate field "{name}"' for name in decoded.duplicates]
+    strays += [f'unknown field "{path}"' for path in settle(resource, obj)]
+    if strays:
+        _report(call, resource, strays)
+    return obj
+
+
+def _require_type(obj: Object, resource: Resource) -> None:
+    kind, api_version = obj.get("kind"), obj.get("apiVersion")
+    for name, value in (("Kind", kind), ("apiVersion", api_version)):
+        if not isinstance(value, str) or not value:
+            if not resource.custom:  # typed clients leave them out
+                continue
+            shown = json.dumps(obj, ensure_ascii=False)[:500]
+            raise errors.bad_request(f"Object '{name}' is missing in '{shown}'")
+    if api_version and api_version != resource.api_version:
+        raise errors.bad_request(
+            f"the API version in the data ({api_version}) does not match the expected API version"
+            f" ({resource.api_version})"
+        )
+    if kind and kind != resource.kind:
+        text = f"the kind in the data ({kind}) does not match the expected kind ({resource.kind})"
+        raise errors.bad_request(text)
+    obj.setdefault("apiVersion", resource.api_version)
+    obj.setdefault("kind", resource.kind)
+
+
+def settle(resource: Resource, obj: Object) -> list[str]:
+    """Bring *obj* into the resource's shape, in place; return the paths of unknown fields.
+
+    Raises:
+        ApiError: 400, `metadata` has a field of the wrong type.
+    """
+    unknown = objectmeta.clean(resource.kind, obj)
+    if resource.schema is not None:
+        unknown += resource.schema.prune(obj)
+        resource.schema.default(obj)
+    resource.strategy.default(obj)
+    return unknown
+
+
+def _report(call: Call, resource: Resource, strays: list[str]) -> None:
+    mode = call.query.get("fieldValidation", "")
+    if mode == "Strict":
+        raise errors.bad_request(
+            f'{resource.kind} in version "{resource.version}" cannot be handled as a'
+            f" {resource.kind}: strict decoding error: {', '.join(strays)}"
+        )
+    if mode != "Ignore":
+        call.warnings += strays
+
+
+def report_patched(call: Call, patched: Object, body: Body, unknown: list[str]) -> None:
+    """Complain about unknown fields of a patch's result, as the client asked for it.
+
+    Raises:
+        ApiError: 422, the client asked for strictness.
+    """
+    strays = [f'duplicate field "{name}"' for name in body.duplicates]
+    strays += [f'unknown field "{path}"' for path in unknown]
+    mode = call.query.get("fieldValidation", "")
+    if not strays or mode == "Ignore":
+        return
+    if mode == "Strict":
+        shown: Any = json.dumps(patched, ensure_ascii=False, separators=(",", ":"))
+        text = f"strict decoding error: {', '.join(strays)}"
+        raise errors.invalid("", "", "", [invalid("patch", shown, text)])
+    call.warnings += strays

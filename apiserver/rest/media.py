@@ -1,0 +1,259 @@
+"""Media types: what a client accepts, and what its body says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from enum import StrEnum
+from functools import lru_cache
+from json import loads as slow_loads
+from typing import Any, Final, NamedTuple
+
+import orjson
+import yaml
+
+from apiserver import errors
+from apiserver.store.records import Object
+
+JSON: Final = "application/json"
+YAML: Final = "application/yaml"
+PROTOBUF: Final = "application/vnd.kubernetes.protobuf"
+
+_JSON_RANGES: Final = frozenset({JSON, "application/*", "*/*"})
+_MOST_NODES: Final = 500_000
+"""A YAML document that unfolds to more than this is an attack (aliases of aliases)."""
+
+_DEEPEST: Final = 200
+"""Levels of a YAML document."""
+
+_KEY: Final = re.compile(rb'"\s*:')
+
+
+class Shape(StrEnum):
+    """What an answer's objects look like."""
+
+    OBJECT = "object"
+    TABLE = "Table"
+    PARTIAL = "PartialObjectMetadata"
+    PARTIAL_LIST = "PartialObjectMetadataList"
+
+
+class Form(NamedTuple):
+    """How an answer is to be given."""
+
+    shape: Shape
+    version: str
+    """Version of the meta.k8s.io type, for tables and partial objects."""
+    yaml: bool
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML as Kubernetes reads it: dates stay texts."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as the base class has it
+        first: [(tag, regexp) for tag, regexp in found if tag != "tag:yaml.org,2002:timestamp"]
+        for first, found in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+class Range(NamedTuple):
+    """One part of an Accept header."""
+
+    type: str
+    params: dict[str, str]
+
+
+@lru_cache(maxsize=256)
+def ranges(accept: str) -> tuple[Range, ...]:
+    """Return the parts of an Accept header, the most wanted first."""
+    found: list[tuple[float, Range]] = []
+    for part in accept.split(","):
+        kind, *rest = (piece.strip() for piece in part.split(";"))
+        params = dict(_pair(piece) for piece in rest)
+        try:
+            quality = float(params.pop("q", "1"))
+        except ValueError:
+            quality = 0.0
+        if kind:
+            found.append((-quality, Range(kind.lower(), params)))
+    return tuple(item for _, item in sorted(found, key=lambda pair: pair[0]))
+
+
+def _pair(piece: str) -> tuple[str, str]:
+    name, _, value = piece.partition("=")
+    return name.strip(), value.strip().strip('"')
+
+
+@lru_cache(maxsize=256)
+def negotiate(accept: str, *, shapes: bool = True) -> Form:
+    """Return the form that fits an Accept header best.
+
+    Args:
+        accept: The header; empty means JSON.
+        shapes: Whether tables and partial objects can be made of the answer.
+
+    Raises:
+        ApiError: 406, nothing fits.
+    """
+    if not accept:
+        return Form(Shape.OBJECT, "", yaml=False)
+    for kind, params in ranges(accept):
+        if kind not in _JSON_RANGES and kind != YAML:
+            continue
+        shape = Shape.OBJECT
+        if "as" in params:
+            if not shapes or params["as"] not in set(Shape) or params.get("g") != "meta.k8s.io":
+                continue
+            shape = Shape(params["as"])
+        return Form(shape, params.get("v", "v1"), yaml=kind == YAML)
+    raise errors.not_acceptable()
+
+
+class Body(NamedTuple):
+    """A decoded body."""
+
+    value: Any
+    duplicates: list[str]
+    """Keys that occur twice in one mapping."""
+
+
+def media_type(content_type: str) -> str:
+    """Return a Content-Type without its parameters, in lower case."""
+    return content_type.split(";", 1)[0].strip().lower()
+
+
+def decode(body: bytes, kind: str) -> Body:
+    """Return what *body* says, in the media type *kind*.
+
+    Raises:
+        ApiError: 400 or 415.
+    """
+    if kind in {JSON, ""} or (kind == YAML and body[:1] == b"{"):
+        return decode_json(body)
+    if kind == YAML:
+        return decode_yaml(body)
+    if kind == PROTOBUF:
+        return Body(_decode_protobuf(body), [])
+    raise errors.unsupported_media_type(
+        "the body of the request was in an unknown format - accepted media types include:"
+        f" {JSON}, {YAML}, {PROTOBUF}"
+    )
+
+
+def _decode_protobuf(body: bytes) -> Object:
+    from apiserver import protobuf  # few clients need it; saves 10 MiB where none does
+
+    try:
+        return protobuf.decode(body)
+    except ValueError as exc:
+        raise errors.bad_request(f"the protobuf body cannot be decoded: {exc}") from exc
+
+
+def decode_json(body: bytes) -> Body:
+    """Return what the JSON text *body* says.
+
+    Raises:
+        ApiError: 400, it is no JSON.
+    """
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        raise errors.bad_request(f"couldn't get version/kind; json parse error: {exc}") from exc
+    if len(_KEY.findall(body)) == _count_keys(value):
+        return Body(value, [])
+    duplicates: list[str] = []
+
+    def build(pairs: list[tuple[str, Any]]) -> Object:
+        found: Object = {}
+        for key, item in pairs:
+            if key in found:
+                duplicates.append(key)
+            found[key] = item
+        return found
+
+    try:
+        slow_loads(body, object_pairs_hook=build)
+    except RecursionError as exc:
+        raise errors.bad_request("the JSON document is nested too deeply") from exc
+    return Body(value, duplicates)
+
+
+def _count_keys(value: Any) -> int:
+    stack, count = [value], 0
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            count += len(item)
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
+    return count
+
+
+def decode_yaml(body: bytes) -> Body:
+    """Return what the YAML document *body* says, read as Kubernetes does: as JSON.
+
+    Raises:
+        ApiError: 400, it is no YAML, or unfolds to too much.
+    """
+    _refuse_deep_yaml(body)
+    loader = _Loader(body)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            raise errors.bad_request("the request body is empty")
+        _weigh(node, {})
+        duplicates = list(_duplicates(node))
+        value = loader.construct_document(node)
+        return Body(orjson.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)), duplicates)
+    except (yaml.YAMLError, orjson.JSONEncodeError, ValueError, RecursionError) as exc:
+        text = str(exc).replace("\n", " ")
+        raise errors.bad_request(f"error converting YAML to JSON: yaml: {text}") from exc
+    finally:
+        loader.dispose()
+
+
+def _refuse_deep_yaml(body: bytes) -> None:
+    # The composer recurses in C without a limit: a deep document would end the process.
+    depth = 0
+    try:
+        for event in yaml.parse(body, Loader=yaml.CSafeLoader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > _DEEPEST:
+                    raise errors.bad_request("the YAML document is nested too deeply")
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    except (yaml.YAMLError, ValueError) as exc:
+        text = str(exc).replace("\n", " ")
+        raise errors.bad_request(f"error converting YAML to JSON: yaml: {text}") from exc
+
+
+def _children(node: yaml.Node) -> Iterable[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            yield from pair
+    elif isinstance(node, yaml.SequenceNode):
+        yield from node.value
+
+
+def _weigh(node: yaml.Node, known: dict[int, int]) -> int:
+    weight = known.get(id(node))
+    if weight is None:
+        known[id(node)] = _MOST_NODES  # an alias to itself has no end
+        weight = known[id(node)] = 1 + sum(_weigh(child, known) for child in _children(node))
+    if weight >= _MOST_NODES:
+        raise errors.too_large("the YAML document unfolds to too many values")
+    return weight
+
+
+def _duplicates(node: yaml.Node) -> Iterable[str]:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if key.value in seen:
+                    yield key.value
+                seen.add(key.value)
+    for child in _children(node):
+        yield from _duplicates(child)

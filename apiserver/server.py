@@ -1,0 +1,240 @@
+"""The process: data directory, store, controllers and HTTPS, from start to a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sqlite3
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from typing_extensions import override
+
+from apiserver import bootstrap, kubeconfig
+from apiserver.app import Application, Parts
+from apiserver.auth.authenticator import Authenticator
+from apiserver.auth.jwts import ServiceAccountTokens
+from apiserver.auth.rbac import Authorizer
+from apiserver.auth.reviews import Reviews
+from apiserver.auth.tokenfile import TokenFile
+from apiserver.controllers.aggregation import Aggregation
+from apiserver.controllers.definitions import Definitions
+from apiserver.controllers.expiry import Expiry
+from apiserver.controllers.garbage import Garbage
+from apiserver.controllers.namespaces import Namespaces
+from apiserver.kinds import builtin
+from apiserver.kinds.registry import Registry
+from apiserver.rest.discovery import Discovery
+from apiserver.rest.writing import Desk
+from apiserver.schema_documents import Documents
+from apiserver.store.store import Store
+from apiserver.tls import ServingCertificate
+
+logger = logging.getLogger(__name__)
+
+_RENEWAL_CHECK_SECONDS: Final = 6 * 3600.0
+_GRACE_SECONDS: Final = 5
+_KEEP_ALIVE_SECONDS: Final = 3600
+"""Clients pool connections; closing them early only makes their next request fail."""
+
+
+class StartError(Exception):
+    """The server cannot start; the text says why and what to do, in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line says."""
+
+    data_dir: Path
+    port: int
+    """0 for any free port."""
+    kubeconfig: Path
+
+
+@contextlib.contextmanager
+def data_directory(path: Path) -> Iterator[None]:
+    """Hold *path* for this process alone, making it (mode 0700) where it is missing.
+
+    Raises:
+        StartError: It cannot be used, or another server has it.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.chmod(0o700)
+        descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise StartError(f"The data directory {path} cannot be used: {exc.strerror}.") from exc
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            raise StartError(f"Another API server uses the data directory {path}.") from exc
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def bind(port: int) -> socket.socket:
+    """Return a socket on loopback, not yet listening.
+
+    Raises:
+        StartError: The port is taken or not allowed.
+    """
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(("127.0.0.1", port))
+    except OSError as exc:
+        sock.close()
+        hint = "choose another with --port, or 0 for any free one"
+        raise StartError(
+            f"Port {port} on 127.0.0.1 cannot be used: {exc.strerror}; {hint}."
+        ) from exc
+    return sock
+
+
+class _Https(uvicorn.Server):
+    """uvicorn, told from outside when to stop, telling when it is ready and when it ends."""
+
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], None], ending: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._ready = ready
+        self._ending = ending
+
+    @override
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the owner of the loop."""
+        yield
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        self._ready()
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the watches, which would never end by themselves, then the rest."""
+        self._ending()
+        await super().shutdown(sockets)
+
+
+class Server:
+    """The whole API server of one data directory."""
+
+    def __init__(self, settings: Settings, sock: socket.socket) -> None:
+        """Open everything; needs the data directory to be held.
+
+        Raises:
+            StartError: Some file cannot be used.
+        """
+        self._settings = settings
+        self._sock = sock
+        self.url = f"https://127.0.0.1:{sock.getsockname()[1]}"
+        directory = settings.data_dir
+        try:
+            self._certificate = ServingCertificate(directory / "tls")
+            self._certificate.ensure()
+            self._tokens = TokenFile(directory / "tokens.csv")
+            self._store = Store(directory / "store.db")
+            accounts = ServiceAccountTokens(directory / "serviceaccount.key", self._store)
+        except (OSError, sqlite3.Error, ValueError) as exc:
+            raise StartError(f"The data directory {directory} cannot be used: {exc}.") from exc
+        self._assemble(accounts)
+
+    def _assemble(self, accounts: ServiceAccountTokens) -> None:
+        registry = Registry(builtin.resources())
+        authorizer = Authorizer(self._store)
+        authenticator = Authenticator(self._tokens, accounts)
+        desk = Desk(self._store, registry, authorizer)
+        self._definitions = Definitions(desk)
+        self._loaded = (
+            self._definitions,
+            Namespaces(desk),
+            Garbage(desk),
+            Aggregation(self._store),
+        )
+        self._app = Application(
+            Parts(
+                desk=desk,
+                authenticator=authenticator,
+                authorizer=authorizer,
+                tokens=accounts,
+                discovery=Discovery(registry),
+                reviews=Reviews(authenticator, authorizer),
+                documents=Documents(registry),
+            )
+        )
+
+    async def serve(self, announce: Callable[[str], None]) -> None:
+        """Serve until SIGTERM or SIGINT; *announce* hears the URL when requests are answered."""
+        self._store.start()
+        await bootstrap.ensure(self._store)
+        for controller in self._loaded:
+            controller.load()
+        context = self._certificate.context()
+        https = self._https(context, announce)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, https)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                background = [
+                    *(tasks.create_task(controller.run()) for controller in self._loaded),
+                    tasks.create_task(Expiry(self._store).run()),
+                    tasks.create_task(self._store.run()),
+                    tasks.create_task(self._renew(context)),
+                ]
+                await https.serve([self._sock])
+                for task in background:
+                    task.cancel()
+        finally:
+            await self._store.stop()
+
+    @staticmethod
+    def _stop(https: uvicorn.Server) -> None:
+        https.should_exit = True
+
+    def _https(self, context: ssl.SSLContext, announce: Callable[[str], None]) -> _Https:
+        app: Any = self._app
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            ssl_context_factory=lambda _config, _default: context,
+        )
+
+        def ready() -> None:
+            content = kubeconfig.render(
+                self.url, self._certificate.ca_pem, self._tokens.admin_token
+            )
+            kubeconfig.write(self._settings.kubeconfig, content)
+            announce(self.url)
+
+        return _Https(config, ready, self._store.end_watches)
+
+    async def _renew(self, context: ssl.SSLContext) -> None:
+        while True:
+            await asyncio.sleep(_RENEWAL_CHECK_SECONDS)
+            if await asyncio.to_thread(self._certificate.ensure):
+                self._certificate.load_into(context)
+                logger.info("the serving certificate was renewed")
