@@ -1,0 +1,100 @@
+"""What a runner said of a pod, as a value."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from meshwire.v1 import link_pb2
+
+from controller.kernel.redact import redact
+
+
+class PodState(StrEnum):
+    """Where a pod stands on its runner."""
+
+    UNKNOWN = "unknown"
+    """The runner does not have it, or says something that we do not understand."""
+    PREPARING = "preparing"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REMOVED = "removed"
+
+
+_STATES: Final = {
+    link_pb2.PREPARING: PodState.PREPARING,
+    link_pb2.STARTING: PodState.STARTING,
+    link_pb2.RUNNING: PodState.RUNNING,
+    link_pb2.STOPPING: PodState.STOPPING,
+    link_pb2.SUCCEEDED: PodState.SUCCEEDED,
+    link_pb2.FAILED: PodState.FAILED,
+    link_pb2.REMOVED: PodState.REMOVED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One report. Texts are clean, short and without secrets."""
+
+    runner_uid: str
+    epoch: int
+    state: PodState
+    initialized: bool = False
+    started_at: float | None = None
+    """Seconds since 1970, by the runner's clock."""
+    finished_at: float | None = None
+    exit_code: int | None = None
+    """None: it has not ended, was ended by a signal, or nobody knows."""
+    signal: int | None = None
+    reason: str = ""
+    message: str = ""
+    restarts: int = 0
+    terminal_bytes: int = 0
+    branch: str = ""
+    commit: str = ""
+    dirty: bool = False
+    saved_ref: str = ""
+    note: str = ""
+    isolation: str = ""
+    network: str = ""
+    pid: int | None = None
+    activity: str = ""
+    since: float = field(default=0.0, compare=False)
+    """When the state was first reported, by our monotonic clock."""
+
+
+def observation(runner_uid: str, report: link_pb2.PodObserved, since: float) -> Observation:
+    """Return what *report* says."""
+    state = _STATES.get(report.state, PodState.UNKNOWN)
+    ended = state in {PodState.SUCCEEDED, PodState.FAILED, PodState.REMOVED}
+    ran = report.started_unix_ms > 0 and report.finished_unix_ms > 0
+    known = ended and ran and not report.signal
+    if state is PodState.FAILED and report.exit_code == 0:
+        known = False  # it failed and nobody saw how
+    tree = report.worktree
+    return Observation(
+        runner_uid=runner_uid,
+        epoch=report.ref.epoch,
+        state=state,
+        initialized=report.initialized,
+        started_at=report.started_unix_ms / 1000 if report.started_unix_ms else None,
+        finished_at=report.finished_unix_ms / 1000 if report.finished_unix_ms else None,
+        exit_code=report.exit_code if known else None,
+        signal=report.signal if ended and report.signal else None,
+        reason=redact(report.reason, 128),
+        message=redact(report.message),
+        restarts=report.restarts,
+        terminal_bytes=report.terminal_bytes,
+        branch=redact(tree.branch, 250),
+        commit=redact(tree.commit, 64),
+        dirty=tree.dirty,
+        saved_ref=redact(tree.saved_ref, 250),
+        note=redact(tree.note),
+        isolation=redact(report.isolation, 32),
+        network=redact(report.network, 32),
+        pid=report.pid or None,
+        activity=redact(report.activity, 32),
+        since=since,
+    )

@@ -1,0 +1,186 @@
+"""Turns an AgentPod, its class and its repository into what a runner starts. Pure.
+
+``$(NAME)`` is expanded once: what was put in is not looked at again, ``$$`` is a dollar, unknown
+names stay as they are. In ``args`` two names are left to the runner, which alone knows them:
+``$(WORKTREE)`` and ``$(HOME)``. The runner expands arguments once more, so every literal dollar in
+them is doubled on the wire.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from meshwire.v1 import link_pb2
+
+from controller.placement.quantity import byte_count, millis
+from schemas.agentclass import AgentClass, AgentClassSpec, PromptPosition
+from schemas.agentpod import AgentPod, AgentPodSpec, RestartPolicy
+from schemas.repository import Repository
+
+_REFERENCE: Final = re.compile(r"\$(?:(\$)|\(([A-Za-z_][A-Za-z0-9_]*)\))")
+_OF_THE_RUNNER: Final = frozenset({"WORKTREE", "HOME"})
+
+_POSITIONS: Final[dict[PromptPosition, link_pb2.PromptPosition]] = {
+    PromptPosition.NONE: link_pb2.PROMPT_NONE,
+    PromptPosition.ARGUMENT: link_pb2.PROMPT_ARGUMENT,
+    PromptPosition.FLAG: link_pb2.PROMPT_FLAG,
+    PromptPosition.TYPED: link_pb2.PROMPT_TYPED,
+}
+_RESTARTS: Final[dict[RestartPolicy, link_pb2.RestartPolicy]] = {
+    RestartPolicy.NEVER: link_pb2.RESTART_NEVER,
+    RestartPolicy.ON_FAILURE: link_pb2.RESTART_ON_FAILURE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a runner starts, and its digest."""
+
+    spec: link_pb2.RunSpec
+    digest: str
+    """SHA-256 of the deterministic serialisation, hexadecimal."""
+
+
+def resolve(pod: AgentPod, agent: AgentClass, repository: Repository | None) -> Resolved:
+    """Return the RunSpec of *pod*. The pod has passed its checks."""
+    names = {
+        "MODEL": pod.spec.model or "",
+        "POD": pod.metadata.name,
+        "ORGANIZATION": pod.metadata.namespace,
+    }
+    variables = _variables(pod.spec, agent.spec, names)
+    every = names | variables
+    prompt = agent.spec.prompt
+    spec = link_pb2.RunSpec(
+        executable=agent.spec.executable,
+        args=[_for_runner(arg, every) for arg in _arguments(pod.spec, agent.spec)],
+        environment=[
+            link_pb2.EnvironmentVariable(name=name, value=value)
+            for name, value in variables.items()
+        ],
+        prompt=pod.spec.prompt or "",
+        prompt_position=_POSITIONS[prompt.position],
+        prompt_flag=prompt.flag or "",
+        submit_keys=prompt.submit_keys,
+        terminal=link_pb2.TerminalSize(cols=pod.spec.terminal.cols, rows=pod.spec.terminal.rows),
+        sandbox=link_pb2.Sandbox(
+            isolation=pod.spec.sandbox.isolation,
+            network=pod.spec.sandbox.network,
+            writable_paths=pod.spec.sandbox.writable_paths,
+        ),
+        limits=_limits(pod.spec),
+        restart_policy=_RESTARTS[pod.spec.restart_policy],
+        home_files=[
+            link_pb2.HomeFile(path=file.path, content=expand(file.content, every))
+            for file in agent.spec.home_files
+        ],
+        organization=pod.metadata.namespace,
+        readiness=link_pb2.Readiness(
+            regex=agent.spec.readiness.regex or "",
+            timeout_seconds=agent.spec.readiness.timeout_seconds,
+        ),
+    )
+    if repository is not None:
+        spec.repository.CopyFrom(_repository(pod.spec, repository))
+    digest = hashlib.sha256(spec.SerializeToString(deterministic=True)).hexdigest()
+    return Resolved(spec, digest)
+
+
+def expand(text: str, names: Mapping[str, str]) -> str:
+    """Return *text* with ``$(NAME)`` replaced. Source: Kubernetes, dependent variables."""
+    return _expand(text, lambda name: names.get(name, f"$({name})"), "$", str)
+
+
+def mentions(agent: AgentClassSpec, name: str) -> bool:
+    """Whether the class uses ``$(name)`` anywhere."""
+    texts = [*agent.args, *(item.value for item in agent.environment)]
+    texts += [file.content for file in agent.home_files]
+    return any(match[2] == name for text in texts for match in _REFERENCE.finditer(text))
+
+
+def _for_runner(text: str, names: Mapping[str, str]) -> str:
+    def found(name: str) -> str:
+        if name in names:
+            return _doubled(names[name])
+        return f"$({name})" if name in _OF_THE_RUNNER else f"$$({name})"
+
+    return _expand(text, found, "$$", _doubled)
+
+
+def _expand(
+    text: str, found: Callable[[str], str], dollar: str, literal: Callable[[str], str]
+) -> str:
+    parts: list[str] = []
+    end = 0
+    for match in _REFERENCE.finditer(text):
+        parts.append(literal(text[end : match.start()]))
+        parts.append(dollar if match[1] else found(match[2]))
+        end = match.end()
+    parts.append(literal(text[end:]))
+    return "".join(parts)
+
+
+def _doubled(text: str) -> str:
+    return text.replace("$", "$$")
+
+
+def _arguments(pod: AgentPodSpec, agent: AgentClassSpec) -> Iterable[str]:
+    """Return the class's arguments, those of the permission mode, then the model's flag."""
+    yield from agent.args
+    if pod.permission_mode and (mode := permission_arguments(agent, pod.permission_mode)):
+        yield from mode
+    if pod.model and agent.model and agent.model.flag:
+        yield agent.model.flag
+        yield "$(MODEL)"
+
+
+def permission_arguments(agent: AgentClassSpec, mode: str) -> tuple[str, ...] | None:
+    """Return the arguments of a permission mode, None if the class does not know it."""
+    modes = agent.permission_modes
+    if modes is None:
+        return None
+    known = {
+        "plan": modes.plan,
+        "default": modes.default,
+        "acceptEdits": modes.accept_edits,
+        "bypassPermissions": modes.bypass_permissions,
+    }
+    return known.get(mode)
+
+
+def _variables(
+    pod: AgentPodSpec, agent: AgentClassSpec, names: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the environment of class and pod; later ones win and may use earlier ones."""
+    variables: dict[str, str] = {}
+    for item in (*agent.environment, *pod.environment):
+        variables[item.name] = expand(item.value, {**names, **variables})
+    if pod.model and agent.model and agent.model.env:
+        variables[agent.model.env] = pod.model
+    return variables
+
+
+def _limits(pod: AgentPodSpec) -> link_pb2.Limits:
+    limits = pod.resources.limits if pod.resources else None
+    if limits is None:
+        return link_pb2.Limits()
+    return link_pb2.Limits(
+        memory_bytes=byte_count(limits.memory) if limits.memory else 0,
+        cpu_millis=millis(limits.cpu) if limits.cpu else 0,
+        pids=limits.pids or 0,
+    )
+
+
+def _repository(pod: AgentPodSpec, repository: Repository) -> link_pb2.Repository:
+    use = pod.repository_ref
+    assert use is not None, "a repository without a reference to it"  # noqa: S101 - the caller's
+    return link_pb2.Repository(
+        url=repository.spec.url,
+        ref=use.ref or "",
+        branch=use.worktree.branch or "",
+        create_branch=use.worktree.create_branch,
+        has_credentials=repository.spec.auth_secret_ref is not None,
+        default_branch=repository.spec.default_branch,
+    )
