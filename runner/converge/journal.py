@@ -19,12 +19,13 @@ _FIELDS: Final = tuple(each.name for each in dataclasses.fields(Row))
 _BOOLEANS: Final = frozenset(
     each.name for each in dataclasses.fields(Row) if each.type in (bool, "bool")
 )
+_COLUMNS: Final = tuple(f'"{name}"' for name in _FIELDS)
 _SCHEMA: Final = f"""
-CREATE TABLE IF NOT EXISTS pods ({_FIELDS[0]} TEXT PRIMARY KEY, {", ".join(_FIELDS[1:])});
+CREATE TABLE IF NOT EXISTS pods ({_COLUMNS[0]} TEXT PRIMARY KEY, {", ".join(_COLUMNS[1:])});
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 _PUT: Final = (
-    f"INSERT OR REPLACE INTO pods ({', '.join(_FIELDS)}) "  # noqa: S608  our own field names
+    f"INSERT OR REPLACE INTO pods ({', '.join(_COLUMNS)}) "  # noqa: S608  our own field names
     f"VALUES ({', '.join('?' * len(_FIELDS))})"
 )
 
@@ -152,7 +153,7 @@ class Journal:
         self._path.chmod(0o600)
         self._add_missing_columns(connection)
         found = connection.execute(
-            f"SELECT {', '.join(_FIELDS)} FROM pods"  # noqa: S608  our own field names
+            f"SELECT {', '.join(_COLUMNS)} FROM pods"  # noqa: S608  our own field names
         ).fetchall()
         rows = [_row(dict(zip(_FIELDS, values, strict=True))) for values in found]
         meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
@@ -164,7 +165,7 @@ class Journal:
         have = {info[1] for info in connection.execute("PRAGMA table_info(pods)")}
         for name in _FIELDS:
             if name not in have:
-                connection.execute(f"ALTER TABLE pods ADD COLUMN {name}")
+                connection.execute(f'ALTER TABLE pods ADD COLUMN "{name}"')
 
     def _commit(self, changes: list[tuple[str, tuple[Any, ...]]]) -> None:
         connection = self._connection
