@@ -4,6 +4,7 @@ The one place that knows pyghostty. People who attach get ``redraw`` first and t
 never the raw history: that may hold queries, which their terminal would answer into the pod.
 """
 
+from itertools import groupby
 from typing import Any, Final
 
 from pyghostty import Terminal, ffi, lib
@@ -26,6 +27,10 @@ _NEUTRAL: Final = (
 
 Not a full reset, which would take the viewer's scrollback.
 """
+
+
+_LOOK_EVERY: Final = 8
+"""A row without text is looked at this coarsely for colour: looking costs 10 us a cell."""
 
 
 class Screen:
@@ -62,10 +67,39 @@ class Screen:
         behind = self._format(0, rows - 1, _BEHIND).removeprefix(cells)
         drawn = [_NEUTRAL, *switches[:1], b"\x1b[2J"]
         for row in range(rows):
-            cells = self._format(row, row)
+            cells = self._format(row, row) or self._blank(row)
             if cells:
                 drawn.append(b"\x1b[%d;1H\x1b[0m%b" % (row + 1, cells))
         return b"".join([*drawn, b"\x1b[0m", modes, behind])
+
+    def _blank(self, row: int) -> bytes:
+        """Return a row without any text as terminal bytes: the library drops its colours."""
+        cols, _ = self._terminal.size
+        looks = [*range(0, cols, _LOOK_EVERY), cols - 1]
+        if not any(self._background(col, row) for col in looks):
+            return b""
+        drawn = []
+        for colour, run in groupby(range(cols), lambda col: self._background(col, row)):
+            width = len(list(run))
+            if colour:  # erasing leaves the colour and, unlike spaces, no text
+                drawn.append(b"\x1b[0m%b\x1b[%dX" % (colour, width))
+            drawn.append(b"\x1b[%dC" % width)
+        return b"".join([*drawn, b"\x1b[0m"])
+
+    def _background(self, col: int, row: int) -> bytes:
+        """Return the sequence for the colour of a cell that holds nothing but colour."""
+        cell, tag = ffi.new("GhosttyCell*"), ffi.new("GhosttyCellContentTag*")
+        check(lib.ghostty_grid_ref_cell(self._terminal.ref(col, row), cell), "cell")
+        check(lib.ghostty_cell_get(cell[0], lib.GHOSTTY_CELL_DATA_CONTENT_TAG, tag), "tag")
+        if tag[0] == lib.GHOSTTY_CELL_CONTENT_BG_COLOR_PALETTE:
+            number = ffi.new("GhosttyColorPaletteIndex*")
+            check(lib.ghostty_cell_get(cell[0], lib.GHOSTTY_CELL_DATA_COLOR_PALETTE, number), "bg")
+            return b"\x1b[48;5;%dm" % number[0]
+        if tag[0] == lib.GHOSTTY_CELL_CONTENT_BG_COLOR_RGB:
+            rgb = ffi.new("GhosttyColorRgb*")
+            check(lib.ghostty_cell_get(cell[0], lib.GHOSTTY_CELL_DATA_COLOR_RGB, rgb), "bg")
+            return b"\x1b[48;2;%d;%d;%dm" % (rgb.r, rgb.g, rgb.b)
+        return b""
 
     def close(self) -> None:
         """Free its memory."""

@@ -57,7 +57,7 @@ def last_offset(runs_dir: Path) -> int:
 def _is_held(run_dir: Path) -> bool:
     try:
         fd = os.open(run_dir / records.LOCK, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)

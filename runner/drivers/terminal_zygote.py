@@ -61,7 +61,7 @@ class Zygote:
         Raises:
             LaunchError: It was not. With ``HOLDER_FAILED`` something of the run may be left.
         """
-        request = await asyncio.to_thread(_checked_request, launch)
+        request = await asyncio.to_thread(_request, launch)
         fds = tuple(launch.pass_fds.values())
         try:
             async with asyncio.timeout(_LAUNCH_SECONDS):
@@ -146,12 +146,6 @@ async def _converse(channel: Channel, request: bytes) -> dict[str, Any] | None:
     return answer
 
 
-def _checked_request(launch: Launch) -> bytes:
-    if observe(launch.run_dir) != Absent(died=False):
-        raise LaunchError("AlreadyStarted", f"{launch.run_dir} was used before")
-    return _request(launch)
-
-
 def _request(launch: Launch) -> bytes:
     """Make the directories; return the frame that the shim will receive.
 
@@ -159,11 +153,13 @@ def _request(launch: Launch) -> bytes:
         LaunchError: The directories cannot be made, or the launch is too long.
     """
     try:
+        if observe(launch.run_dir) != Absent(died=False):
+            raise LaunchError("AlreadyStarted", f"{launch.run_dir} was used before")
         launch.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         launch.transcript_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         floor = last_offset(launch.run_dir.parent)
     except OSError as exc:
-        raise LaunchError("RunDirectory", f"cannot make {exc.filename}: {exc.strerror}") from exc
+        raise LaunchError("RunDirectory", f"cannot use {exc.filename}: {exc.strerror}") from exc
     if not all(2 < number < 64 for number in launch.pass_fds):
         raise LaunchError("BadArgument", "descriptors are passed as numbers 3 to 63")
     payload = json.dumps(_wanted(launch, floor)).encode("ascii")

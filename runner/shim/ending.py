@@ -9,8 +9,13 @@ from runner.shim.child import Child
 _STRAGGLER_SECONDS = 1.0
 """What the program left behind when it ended gets this long to follow."""
 
-_POLITE = (signal.SIGTERM, signal.SIGHUP, signal.SIGCONT)
-"""Shells heed only the second; a stopped process heeds nothing without the third."""
+_LONGEST_HANG_UP_SECONDS = 3.0
+"""After half the grace, and this at most, who did not heed SIGTERM is sent SIGHUP: shells heed
+only that. Not both at once: it would kill a program that saves its work on SIGTERM."""
+
+_KILLING_SECONDS = 0.25
+"""Passes follow each other this long without pause, to be faster than who forks; then the
+terminal and the clients get a turn."""
 
 _FIRST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 1.0
@@ -23,6 +28,7 @@ class Ending:
         self._shim = shim
         self._child = child
         self._wrapper = wrapper
+        self._hang_up_at: float | None = None
         self._kill_at: float | None = None
         self._pause = _FIRST_PAUSE_SECONDS
         self.asked = False
@@ -37,26 +43,37 @@ class Ending:
         if not self.asked:
             self.asked = True
             for process in self._program():
-                tree.send(process, *_POLITE)
+                tree.send(process, signal.SIGTERM, signal.SIGCONT)
+            patience = min(grace_seconds / 2, _LONGEST_HANG_UP_SECONDS)
+            self._hang_up_at = time.monotonic() + patience
         self._kill_within(grace_seconds)
 
     def program_ended(self) -> None:
         """Ask what the program left behind to end as well."""
         for process in tree.descendants(self._shim):
-            tree.send(process, *_POLITE)
+            tree.send(process, signal.SIGTERM, signal.SIGHUP, signal.SIGCONT)
+        self._hang_up_at = None
         self._kill_within(_STRAGGLER_SECONDS)
 
     def tick(self) -> None:
-        """Kill everything that is left when its time is over; again and again, ever slower."""
-        if self._kill_at is None or time.monotonic() < self._kill_at:
+        """Do what is due: hang up; then kill what is left, again and again, ever slower."""
+        now = time.monotonic()
+        if self._hang_up_at is not None and now >= self._hang_up_at:
+            self._hang_up_at = None
+            for process in self._program():
+                tree.send(process, signal.SIGHUP, signal.SIGCONT)
+        if self._kill_at is None or now < self._kill_at:
             return
-        tree.kill(self._shim)
+        self._hang_up_at = None
+        while tree.kill(self._shim) and time.monotonic() < now + _KILLING_SECONDS:
+            continue
         self._kill_at = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
 
     def wait_seconds(self) -> float | None:
         """Return when ``tick`` is due; None when nothing is."""
-        return None if self._kill_at is None else max(0.0, self._kill_at - time.monotonic())
+        due = [at for at in (self._hang_up_at, self._kill_at) if at is not None]
+        return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _kill_within(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

@@ -117,7 +117,7 @@ def load(path: str) -> dict[str, Any] | None:
     try:
         with open(path, "rb") as file:
             content = file.read(2 * _RECORD_BYTES)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         value = json.loads(content)

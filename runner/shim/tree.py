@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from runner.shim.records import stat
 
+_ENDED = ("Z", "X")
+
 
 class Process(NamedTuple):
     """One process as it was found."""
@@ -15,6 +17,8 @@ class Process(NamedTuple):
     pid: int
     parent: int
     group: int
+    living: bool
+    """False once it has ended and only waits to be collected."""
 
 
 def find(pid: int) -> Process | None:
@@ -22,7 +26,7 @@ def find(pid: int) -> Process | None:
     fields = stat(pid)
     if fields is None:
         return None
-    return Process(pid, parent=int(fields[1]), group=int(fields[2]))
+    return Process(pid, parent=int(fields[1]), group=int(fields[2]), living=fields[0] not in _ENDED)
 
 
 def name(pid: int) -> str:
@@ -70,10 +74,12 @@ def send(process: Process, *signums: int) -> bool:
     return True
 
 
-def kill(root: int) -> None:
-    """SIGKILL every process below *root* that is found now."""
-    for process in descendants(root):
+def kill(root: int) -> int:
+    """SIGKILL every process below *root* that is found now; return how many lived."""
+    living = [process for process in descendants(root) if process.living]
+    for process in living:
         send(process, signal.SIGKILL)
+    return len(living)
 
 
 def _children(pid: int) -> list[int]:

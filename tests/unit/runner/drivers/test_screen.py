@@ -1,0 +1,102 @@
+import pyte
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.drivers.screen import Screen
+
+TUI = (
+    b"\x1b[?1049h\x1b[?2004h\x1b[?25l\x1b[?1000h\x1b[?1006h\x1b[2J\x1b[H"
+    b"\x1b[1;32m title \x1b[0m\r\n\x1b[7m"
+    + b"x" * 40
+    + b"\x1b[0m\x1b[5;3H\xe6\xbc\xa2 ok\x1b[38;2;1;2;3m"
+)
+
+
+def screen(data: bytes, cols: int = 40, rows: int = 8) -> Screen:
+    made = Screen(cols, rows)
+    made.feed(data)
+    return made
+
+
+def test_text_is_what_one_sees() -> None:
+    assert screen(b"one\r\n\x1b[31mtwo\x1b[0m\r\nthrXe\x1b[2De").text() == "one\ntwo\nthree"
+
+
+def test_only_the_last_rows_are_on_the_screen() -> None:
+    assert screen(b"".join(b"%d\r\n" % n for n in range(20))).text() == "\n".join(
+        map(str, range(13, 20))
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"$ ls\r\nfile\r\n$ ", id="a shell"),
+        pytest.param(TUI, id="a full-screen program"),
+        pytest.param(b"x" * 40 * 8, id="every cell, the cursor about to wrap"),
+        pytest.param(b"\x1b[3;5r\x1b[4;1Hin\x1b[?7l", id="a scrolling region without wrapping"),
+        pytest.param(b"h", id="one letter that is also the end of a mode sequence"),
+        pytest.param(b"\x1b[44m\x1b[2J\x1b[2;2Hblue", id="a coloured background"),
+    ],
+)
+def test_a_redrawn_screen_is_the_same_and_goes_on_the_same(data: bytes) -> None:
+    original = screen(data)
+    copy = screen(original.redraw())
+    assert copy.text() == original.text()
+    assert copy.redraw() == original.redraw()
+    for more in (b"and on", b"\r\n\x1b[Kmore\x1b[1;1H*"):
+        original.feed(more)
+        copy.feed(more)
+        assert copy.text() == original.text()
+        assert copy.redraw() == original.redraw()
+
+
+def test_another_emulator_sees_the_same() -> None:
+    data = b"plain\r\n\x1b[1mbold\x1b[0m\r\n\xc3\xa9t\xc3\xa9\x1b[6;10Hthere"
+    other = pyte.Screen(40, 8)
+    pyte.ByteStream(other).feed(screen(data).redraw())
+    assert [line.rstrip() for line in other.display] == [
+        "plain", "bold", "été", "", "", "         there", "", "",
+    ]  # fmt: skip
+    assert (other.cursor.y, other.cursor.x) == (5, 14)
+
+
+def test_a_redraw_undoes_what_an_earlier_screen_left_on() -> None:
+    dirty = screen(TUI)
+    dirty.feed(screen(b"calm").redraw())
+    assert dirty.text() == "calm"
+    assert not any(dirty._terminal.mode(mode) for mode in (1049, 1000, 1006, 2004))
+    assert dirty._terminal.mode(25)
+
+
+def test_modes_are_carried_over() -> None:
+    copy = screen(screen(TUI).redraw())
+    assert all(copy._terminal.mode(mode) for mode in (1049, 1000, 1006, 2004))
+    assert not copy._terminal.mode(25)
+
+
+def test_a_redraw_asks_the_terminal_nothing() -> None:
+    replies: list[bytes] = []
+    viewer = Screen(40, 8)
+    viewer._terminal.on_reply(replies.append)
+    viewer.feed(screen(b"\x1b[6n\x1b[c\x1b]11;?\x07hello").redraw())
+    assert viewer.text() == "hello"
+    assert replies == []
+
+
+def test_resizing_keeps_the_text() -> None:
+    resized = screen(b"hello world")
+    resized.resize(60, 4)
+    assert resized.text() == "hello world"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.binary(max_size=60), max_size=6))
+def test_no_bytes_whatever_break_it(pieces: list[bytes]) -> None:
+    made = Screen(20, 5)
+    for piece in pieces:
+        made.feed(piece)
+    assert isinstance(made.text(), str)
+    assert Screen(20, 5).feed(made.redraw()) is None
