@@ -1,4 +1,4 @@
-"""What the gRPC edge knows of pods and runners: implements ``rpc.ports.Placement`` and ``Registry``.
+"""What the gRPC edge knows of pods and runners: ``Placement`` and ``Registry`` of ``rpc.ports``.
 
 Everything is answered from memory. What runners say goes to the tables of links and observations
 and puts keys into the queue.
@@ -83,7 +83,7 @@ class Fleet:
         store.listen(AgentClass, self._ingredient_changed)
         store.listen(Repository, self._ingredient_changed)
 
-    # --- for the composition root and the reconcilers -----------------------------------------------
+    # --- for the composition root and the reconcilers ---
 
     def lead(self, epoch: int) -> None:
         """Take note of our epoch, before any runner is told anything."""
@@ -106,7 +106,7 @@ class Fleet:
         since = self._deleting_since.get(pod_uid)
         return self._clock() - since if since is not None else 0.0
 
-    # --- rpc.ports.Registry ---------------------------------------------------------------------------
+    # --- rpc.ports.Registry ---
 
     def runner(self, namespace: str, name: str) -> Runner | None:
         """Return the Runner as last seen by the watch, or None."""
@@ -116,7 +116,7 @@ class Fleet:
         """Listen for changes of that Runner."""
         return self._runner_signals.subscribe((namespace, name))
 
-    # --- rpc.ports.Placement --------------------------------------------------------------------------
+    # --- rpc.ports.Placement ---
 
     def epoch(self) -> int:
         """Return the controller's epoch."""
@@ -211,7 +211,7 @@ class Fleet:
         for pod in self._pods.indexed(BY_RUNNER, uid):
             self._queue.add(_key(pod))
 
-    # --- inside ---------------------------------------------------------------------------------------
+    # --- inside ---
 
     def _message(self, pod: AgentPod, *, evicted: bool, known: bool) -> link_pb2.PodDesired:
         agent = self._store.of(AgentClass).get("", pod.spec.agent_class_name)
