@@ -70,6 +70,7 @@ class DataDir:
             self.root.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
             self._refuse_foreign()
             self.root.chmod(_PRIVATE)
+            os.close(os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self.logs.mkdir(mode=_PRIVATE, exist_ok=True)
             probe = self.root / f".probe-{os.getpid()}"
             write_private(probe, b"written to see whether this directory can be written\n")

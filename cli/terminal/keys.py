@@ -39,7 +39,7 @@ class DetachKeys:
         return self._matched > 0
 
     def feed(self, data: bytes) -> tuple[bytes, bool]:
-        """Return what to pass on of *data*, and whether the keys were typed; what follows is lost."""
+        """Return what to pass on of *data*, and whether the keys came; what follows is lost."""
         if not self._keys:
             return data, False
         passed = bytearray()

@@ -1,6 +1,7 @@
 """What a new mesh gets by itself: an organization, and a runner that is in it."""
 
 import asyncio
+import json
 import time
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from schemas.names import API_VERSION
 from schemas.names import ORGANIZATION as ORGANIZATIONS
 
 _POLL_SECONDS: Final = 0.1
+_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 TOKEN_SECONDS: Final = 900
 
 
@@ -49,12 +51,15 @@ def _namespace(api: Api) -> str:
 
 def _organization(owner: str) -> dict[str, Any]:
     subject = {"kind": "User", "name": owner or "kubernetes-admin"}
-    return {
+    manifest: dict[str, Any] = {
         "apiVersion": API_VERSION,
         "kind": ORGANIZATIONS.kind,
         "metadata": {"name": ORGANIZATION},
         "spec": {"members": [{"subject": subject, "role": "owner"}]},
     }
+    # As `kubectl create --save-config` does: a later `kubectl apply` merges without a warning.
+    manifest["metadata"]["annotations"] = {_LAST_APPLIED: json.dumps(manifest)}
+    return manifest
 
 
 async def find_doors(api: Api, organization: str, seconds: float) -> enrolment.Doors:

@@ -24,14 +24,14 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def up(arguments: Namespace) -> int:
     """Run a mesh until a signal comes; with --detach return once it is ready."""
     wanted = settings(arguments)
+    if arguments.report_fd is not None:
+        return _report(wanted, detached.Reporter(arguments.report_fd))
     wanted.directory.prepare()
     if arguments.detach:
         ports = detached.start(wanted, _print)
         print(_how_to_go_on(wanted, ports), flush=True)
         return 0
     _log(wanted)
-    if arguments.report_fd is not None:
-        return _report(wanted, detached.Reporter(arguments.report_fd))
     asyncio.run(_run(wanted, _print, lambda ports: print(_how_to_go_on(wanted, ports), flush=True)))
     _print("stopped; agents go on, `agentsmesh up` finds them again")
     return 0
@@ -40,6 +40,7 @@ def up(arguments: Namespace) -> int:
 def _report(wanted: Settings, reporter: detached.Reporter) -> int:
     """Run as the detached process: everything is said through the reporter, until ready."""
     try:
+        _log(wanted)
         asyncio.run(
             _run(wanted, reporter.say, lambda ports: reporter.finish({"ready": asdict(ports)}))
         )

@@ -64,7 +64,6 @@ class Supervised:
         self._failures = 0
         self._stopping = False
         self._was_ready = False
-        self._gave_up = False
         self._settled = asyncio.Event()
         self._wake = asyncio.Event()
 
@@ -78,15 +77,15 @@ class Supervised:
             lived = time.monotonic() - began
             self._failures, wait = self._backoff.next(self._failures, lived)
             if self._failures >= _START_FAILURES and not self._was_ready:
-                self._gave_up = True
-                self._settled.set()
+                break  # it has never worked: a person must look
             self._set("restarting", last_line(self.part.log))
             self._say(
                 f"{self.part.title} ended, is started again in {wait:.1f} s (log: {self.part.log})"
             )
             await self._pause(wait)
             self.state.restarts += 1
-        self._set("stopped")
+        self._set("stopped", "" if self._stopping else last_line(self.part.log))
+        self._settled.set()
 
     async def until_ready(self, seconds: float) -> None:
         """Return when the part was ready for the first time.

@@ -1,0 +1,274 @@
+"""``make demo``: a whole mesh on this machine, two agents at work, and how to go on.
+
+Does what examples/quickstart/README.md says, with a data directory of its own
+(``.agentsmesh/demo`` below this tree, or ``$AGENTSMESH_DATA_DIR``). With ``--once`` it stops again.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+QUICKSTART: Final = ROOT / "examples" / "quickstart"
+PROGRAM: Final = str(Path(sys.executable).with_name("agentsmesh"))
+PODS: Final = ("ada", "grace")
+READY_SECONDS: Final = 60
+QUESTION: Final = "What shall I plant next?"
+
+
+class DemoError(Exception):
+    """A step did not work: which, and where to look."""
+
+
+def say(text: str) -> None:
+    """Print a line of progress."""
+    sys.stdout.write(f"[demo] {text}\n")
+    sys.stdout.flush()
+
+
+def run(*argv: str | Path, what: str, cwd: Path | None = None, **environment: str) -> str:
+    """Run a command and return what it printed.
+
+    Raises:
+        DemoError: It failed; says what it was for and what it said.
+    """
+    done = subprocess.run(
+        [str(part) for part in argv],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise DemoError(f"{what} failed: {said[-1] if said else f'exit code {done.returncode}'}")
+    return done.stdout
+
+
+class Demo:
+    """One demonstration on one data directory."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.git_folder = data.parent / f"{data.name}-git"
+        self.kubeconfig = data / "kubeconfig"
+
+    def up(self) -> None:
+        """Start the mesh, unless it runs already."""
+        if self.running():
+            say(f"the mesh on {self.data} runs already")
+            return
+        command = [PROGRAM, "up", "--data-dir", str(self.data), "--detach"]
+        command += ["--allow-local-repositories", str(self.git_folder)]
+        self.git_folder.mkdir(parents=True, exist_ok=True)
+        if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode != 0:
+            raise DemoError(f"the mesh did not start: see above; logs are in {self.data / 'logs'}")
+
+    def running(self) -> bool:
+        """Return whether a mesh runs on the data directory."""
+        status = [PROGRAM, "status", "--data-dir", str(self.data)]
+        return subprocess.run(status, capture_output=True, check=False).returncode == 0
+
+    def down(self) -> None:
+        """Stop the mesh and delete its pods first, so that nothing is left running."""
+        if self.running():
+            self._delete_pods()
+            run(PROGRAM, "down", "--data-dir", self.data, what="stopping the mesh")
+
+    def make_repository(self) -> Path:
+        """Make a small git repository with one commit, unless it is there."""
+        bare, seed = self.git_folder / "garden.git", self.git_folder / "seed"
+        if not (bare / "refs" / "heads" / "main").exists():
+            shutil.rmtree(bare, ignore_errors=True)
+            shutil.rmtree(seed, ignore_errors=True)
+            seed.mkdir(parents=True)
+            (seed / "README").write_text("A garden, tended by agents.\n", encoding="utf-8")
+            (seed / "garden.txt").write_text("gardener: a lawn\n", encoding="utf-8")
+            who = ("-c", "user.name=AgentsMesh", "-c", "user.email=demo@agentsmesh.invalid")
+            for command in (
+                ("init", "--quiet", "--initial-branch=main"),
+                ("add", "."),
+                ("commit", "--quiet", "--no-gpg-sign", "--message=Begin the garden"),
+            ):
+                run("git", *who, *command, what="making the repository", cwd=seed)
+            run("git", "clone", "--quiet", "--bare", seed, bare, what="making the repository")
+        return bare
+
+    def apply(self, repository: Path) -> None:
+        """Apply the manifests of the quickstart, with the repository's real address."""
+        rendered = self.data / "quickstart"
+        rendered.mkdir(mode=0o700, exist_ok=True)
+        for source in sorted(QUICKSTART.glob("*.yaml")):
+            text = source.read_text("utf-8").replace("/srv/git/garden.git", str(repository))
+            (rendered / source.name).write_text(text, encoding="utf-8")
+        if shutil.which("kubectl"):
+            sys.stdout.write(self._kubectl("apply", "-f", str(rendered)))
+        else:
+            say("kubectl is not installed: the manifests are applied by Python instead")
+            self._apply_without_kubectl(rendered)
+        sys.stdout.flush()
+
+    def wait(self) -> None:
+        """Return once both pods are ready and have asked their question."""
+        deadline = time.monotonic() + READY_SECONDS
+        for pod in PODS:
+            while (reason := self._not_ready(pod)) and time.monotonic() < deadline:
+                time.sleep(0.2)
+            if reason:
+                logs = self.data / "logs"
+                raise DemoError(
+                    f"the pod {pod} is not ready after {READY_SECONDS} s: {reason} "
+                    f"(logs: {logs / 'controller.log'}, {logs / 'runner.log'})"
+                )
+            while QUESTION not in self.terminal(pod):
+                if time.monotonic() > deadline:
+                    raise DemoError(f"the agent {pod} asked nothing: agentsmesh logs {pod}")
+                time.sleep(0.2)
+
+    def table(self) -> str:
+        """Return the pods as a table."""
+        if shutil.which("kubectl"):
+            return self._kubectl("get", "agentpods", "-n", "default")
+        rows = [("NAME", "PHASE", "RUNNER")]
+        for pod in PODS:
+            status = self._pod(pod).get("status") or {}
+            runner = (status.get("placement") or {}).get("runnerName", "")
+            rows.append((pod, str(status.get("phase", "")), str(runner)))
+        return "".join(f"{name:8}{phase:10}{runner}\n" for name, phase, runner in rows)
+
+    def terminal(self, pod: str) -> str:
+        """Return what the pod's terminal has shown."""
+        return run(
+            *(PROGRAM, "logs", pod, "-n", "default", "--kubeconfig", self.kubeconfig),
+            what=f"reading the terminal of {pod}",
+        )
+
+    def commits(self, pod: str) -> str:
+        """Return the latest commits on the pod's branch."""
+        uid = self._pod(pod)["metadata"]["uid"]
+        worktree = next((self.data / "runner").rglob(f"pods/{uid}/worktree"), None)
+        if worktree is None:
+            raise DemoError(f"the worktree of {pod} is not below {self.data / 'runner'}")
+        return run("git", "-C", worktree, "log", "--oneline", "-3", what=f"the log of {pod}")
+
+    def _kubectl(self, *arguments: str) -> str:
+        return run("kubectl", "--kubeconfig", self.kubeconfig, *arguments, what="kubectl")
+
+    def _api(self) -> Any:
+        from cli.api import Api  # only where kubectl is not enough
+        from cli.kubeconfig import load
+
+        return Api(load([self.kubeconfig]))
+
+    def _pod(self, pod: str) -> dict[str, Any]:
+        from schemas.names import AGENT_POD
+
+        found: dict[str, Any] = self._api().get(AGENT_POD, "default", pod)
+        return found
+
+    def _not_ready(self, pod: str) -> str:
+        """Return why the pod is not ready; empty if it is."""
+        status = self._pod(pod).get("status") or {}
+        conditions = status.get("conditions") or []
+        ready = next((c for c in conditions if c["type"] == "Ready"), None)
+        if ready and ready["status"] == "True":
+            return ""
+        return str(ready["message"]) if ready else "the controller has not looked at it"
+
+    def _apply_without_kubectl(self, folder: Path) -> None:
+        import yaml
+
+        from cli.api import Conflict
+        from schemas.names import OURS
+
+        api = self._api()
+        kinds = {resource.kind: resource for resource in OURS}
+        manifests = [
+            document
+            for path in folder.glob("*.yaml")
+            for document in yaml.safe_load_all(path.read_text("utf-8"))
+        ]
+        for manifest in sorted(manifests, key=lambda m: list(kinds).index(m["kind"])):
+            resource, about = kinds[manifest["kind"]], manifest["metadata"]
+            namespace = str(about.get("namespace", ""))
+            try:
+                api.create(resource, namespace, manifest)
+            except Conflict:
+                api.patch(resource, namespace, about["name"], {"spec": manifest["spec"]})
+            sys.stdout.write(f"{resource.kind.lower()}.agentsmesh.io/{about['name']} applied\n")
+
+    def _delete_pods(self) -> None:
+        from schemas.names import AGENT_POD
+
+        api = self._api()
+        for pod in PODS:
+            api.delete(AGENT_POD, "default", pod)
+        deadline = time.monotonic() + 30
+        while api.list(AGENT_POD, "default") and time.monotonic() < deadline:
+            time.sleep(0.2)
+
+
+def show(demo: Demo) -> None:
+    """Print what the agents did."""
+    say("kubectl get agentpods")
+    sys.stdout.write(demo.table())
+    say(f"the terminal of {PODS[0]} (agentsmesh logs {PODS[0]})")
+    sys.stdout.write("".join(f"  | {line}\n" for line in demo.terminal(PODS[0]).splitlines()))
+    for pod in PODS:
+        say(f"the commits of {pod}, in its own worktree")
+        sys.stdout.write("".join(f"  {line}\n" for line in demo.commits(pod).splitlines()))
+
+
+def how_to_go_on(demo: Demo) -> None:
+    """Print the next things to try."""
+    program = Path(PROGRAM)
+    shown = program.relative_to(ROOT) if program.is_relative_to(ROOT) else program
+    install = "" if shutil.which("kubectl") else "   # https://kubernetes.io/docs/tasks/tools/"
+    sys.stdout.write(f"""
+Both agents wait for an answer. To go on:
+  export KUBECONFIG={demo.kubeconfig}{install}
+  {shown} attach ada      answer it: type a plant and press enter; ctrl-p ctrl-q leaves
+  kubectl get agentpods -w               watch them
+  kubectl apply -f examples/quickstart/next/pod.yaml   the next manifest to try
+  kubectl delete agentpod ada            ends it and removes every trace
+  {shown} down --data-dir {demo.data}      stops the mesh; agents go on until it is up again
+""")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demonstration; return the exit code."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="stop everything at the end")
+    once: bool = parser.parse_args(argv).once
+    named = os.environ.get("AGENTSMESH_DATA_DIR")
+    demo = Demo(Path(named).expanduser().absolute() if named else ROOT / ".agentsmesh" / "demo")
+    began = time.monotonic()
+    try:
+        demo.up()
+        demo.apply(demo.make_repository())
+        say("waiting for the agents")
+        demo.wait()
+        show(demo)
+        if not once:
+            how_to_go_on(demo)
+    except DemoError as exc:
+        sys.stderr.write(f"[demo] {exc}\n")
+        if once:
+            demo.down()
+        return 1
+    if once:
+        demo.down()
+        say(f"stopped; everything took {time.monotonic() - began:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
