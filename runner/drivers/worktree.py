@@ -14,6 +14,7 @@ What stands in a pod's repository and worktree is hostile once the agent has run
 """
 
 import asyncio
+import itertools
 import json
 import weakref
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ class GitWorktrees:
         self._trash = trash
         self._settings = settings or WorktreeSettings()
         self._git = Git(self._data_dir / "git")
+        self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._git.prepare()
         self._caches: dict[str, Cache] = {}
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
@@ -158,8 +160,8 @@ class GitWorktrees:
                 files.building,
                 files.view,
                 files.unsaved,
-                files.saved,
-                files.record,  # last: without it nothing was ever handed out
+                files.record,
+                files.saved,  # last: until then ``save`` can tell again what was kept
             ):
                 self._trash.discard(path)
             return kept
@@ -220,10 +222,10 @@ class GitWorktrees:
     async def _save(self, uid: str) -> SavedRef | None:
         files = self._files(uid)
         record = read_record(files.record)
-        if record is None:
-            return None
         if files.saved.exists():
             return _saved(files.saved)
+        if record is None:
+            return None
         try:
             self._made(files, record)
             view = await self._view(files, record)
@@ -248,17 +250,21 @@ class GitWorktrees:
             "kept/ in the runner's data directory instead of being deleted."
         )
 
-    def _keep(self, files: PodFiles, name: str) -> Path:
+    def _keep(self, files: PodFiles, name: str) -> Path | None:
         """Move what may not be deleted out of the pod's directory."""
-        root = self._data_dir / "kept"
-        root.mkdir(mode=0o700, exist_ok=True)
-        number, target = 1, root / name
-        while target.exists():
-            number, target = number + 1, root / f"{name}-{number + 1}"
-        target.mkdir(mode=0o700)
-        for path in (files.worktree, files.repository):
-            if path.exists():
-                path.rename(target / path.name)
+        left = [path for path in (files.worktree, files.repository) if path.exists()]
+        if not left:
+            return None
+        for number in itertools.count(1):
+            target = self._data_dir / "kept" / (name if number == 1 else f"{name}-{number}")
+            if not any((target / path.name).exists() for path in left):
+                break
+        else:
+            raise AssertionError  # numbers do not end
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        target.mkdir(mode=0o700, exist_ok=True)
+        for path in left:
+            path.rename(target / path.name)
         return target
 
 

@@ -32,6 +32,17 @@ SINGLE: Final = "refs/agentsmesh/commits/"
 _REFSPECS: Final = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
 _HEAD_REFSPEC: Final = f"+HEAD:{REMOTE_HEAD}"
 _LOCK_WAIT_SECONDS: Final = 0.05
+_SUBMODULE_CHECKS: Final = ("Url", "Update", "Name", "Path", "Symlink", "Large", "Missing")
+_ANY_SUBMODULES: Final = {
+    "GIT_CONFIG_COUNT": str(len(_SUBMODULE_CHECKS)),
+    **{
+        f"GIT_CONFIG_KEY_{number}": f"fetch.fsck.gitmodules{name}"
+        for number, name in enumerate(_SUBMODULE_CHECKS)
+    },
+    **{f"GIT_CONFIG_VALUE_{number}": "ignore" for number in range(len(_SUBMODULE_CHECKS))},
+}
+"""What an agent wrote into .gitmodules is kept like any text: we never follow it."""
+
 _QUIET: Final = ("--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--progress")
 
 
@@ -164,7 +175,7 @@ class Cache:
         """
         async with self._one_at_a_time, self._locked() as lock:
             specs = tuple(f"+{there}:{here}" for there, here in refs.items())
-            local = {"GIT_ALLOW_PROTOCOL": "file"}
+            local = {"GIT_ALLOW_PROTOCOL": "file", **_ANY_SUBMODULES}
             args = ("fetch", *_QUIET, "--atomic", "--", str(view), *specs)
             call = Call(args, self.repository, None, local, b"", self._limits.local, (lock,))
             await self._git.run(call)

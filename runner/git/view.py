@@ -4,6 +4,7 @@ Nothing of the pod's own git directory is used but objects, as data: no configur
 attributes, index or alternates of it are ever read by git.
 """
 
+import os
 import re
 import shutil
 import stat
@@ -22,6 +23,7 @@ _STATUS: Final = (
     "status", "--porcelain=v1", "-z", "--untracked-files=normal", "--ignore-submodules=all",
     "--no-renames", "--no-ahead-behind",
 )  # fmt: skip
+_ADD: Final = ("add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul")
 _AUTHOR: Final = {
     "GIT_AUTHOR_NAME": "AgentsMesh",
     "GIT_AUTHOR_EMAIL": "noreply@agentsmesh.io",
@@ -114,7 +116,7 @@ class View:
         (self._path / "index").unlink(missing_ok=True)
         if head:
             await self._run(("read-tree", head))
-        await self._run(("add", "--all", "--", "."), work_tree)
+        await self._run(_ADD, work_tree, stdin=await self._all_but_nested(work_tree))
         tree = (await self._run(("write-tree",))).decode().strip()
         if head and tree == await self._tree(head):
             return head
@@ -128,15 +130,25 @@ class View:
 
     async def nested(self, work_tree: Path) -> tuple[str, ...]:
         """Return folders that are repositories themselves and not empty: no commit holds them."""
+        found = (os.fsdecode(name) for name in await self._nested(work_tree))
+        return tuple(name for name in found if _holds_something(work_tree / name))
+
+    async def _nested(self, work_tree: Path) -> list[bytes]:
+        """Return every folder that git would take for a repository of its own."""
         listed = await self._run(("ls-files", "--stage", "-z"))
-        found = []
-        for entry in listed.split(b"\0"):
-            about, _, name = entry.partition(b"\t")
-            if about.startswith(b"160000 "):
-                folder = work_tree / name.decode("utf-8", errors="surrogateescape")
-                if folder.is_dir() and any(folder.iterdir()):
-                    found.append(name.decode("utf-8", errors="replace"))
-        return tuple(found)
+        entries = (entry.partition(b"\t") for entry in listed.split(b"\0"))
+        links = [name for about, _, name in entries if about.startswith(b"160000 ")]
+        new = await self._run(("ls-files", "--others", "--exclude-standard", "-z"), work_tree)
+        return [*links, *(name[:-1] for name in new.split(b"\0") if name.endswith(b"/"))]
+
+    async def _all_but_nested(self, work_tree: Path) -> bytes:
+        """Return pathspecs for all files.
+
+        Git looks into a repository within by starting itself there, under that one's own
+        configuration: such folders must not even be compared.
+        """
+        nested = await self._nested(work_tree)
+        return b"\0".join([b".", *(b":(top,literal,exclude)" + name for name in nested)]) + b"\0"
 
     async def _tree(self, commit: str) -> str:
         args = ("rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}")
@@ -171,6 +183,10 @@ def _object_folders(objects: Path) -> Iterator[Path]:
         if seen > _MOST_OBJECTS:
             raise UnreadableError("there are too many objects")
         yield folder
+
+
+def _holds_something(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and any(folder.iterdir())
 
 
 def _require(path: Path, kind: Callable[[int], bool]) -> None:
