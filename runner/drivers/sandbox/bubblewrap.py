@@ -45,6 +45,7 @@ def wrap(
         *("--symlink", "../tmp", "/var/tmp"),  # noqa: S108  the pod's own, inside
         *_binds("--ro-bind", readable),
         *_binds("--bind", writable),
+        *("--remount-ro", "/"),  # else it would be a place to fill the machine's memory
         *("--chdir", str(request.cwd)),
         "--",
         ENV,
