@@ -120,6 +120,22 @@ def _convert(found: re.Match[str], node: Node, *, root: bool) -> str:
     return f"{found['has'] or ''}{chain}{rest}{found['call'] or ''}"
 
 
+def field_type(source: str, node: Node, *, root: bool) -> str:
+    """Return the type of the field that *source* is; ``DYN`` if it is more than a field's name."""
+    found = _CHAIN.fullmatch(source.strip())
+    if found is None or found["has"] or found["call"]:
+        return "DYN"
+    at = node
+    for name in _NAME.findall(found["path"]):
+        following = _follow(at, name, root=root and at is node)
+        if following is None:
+            return "DYN"
+        at = following
+    if at.format in _CONVERSIONS:
+        return "OTHER"
+    return {"boolean": "BOOL", "string": "STRING", "": "DYN"}.get(at.type, "OTHER")
+
+
 def _format(node: Node) -> str:
     return node.format if node.type == "string" else ""
 

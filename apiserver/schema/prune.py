@@ -22,6 +22,13 @@ def prune(root: Node, obj: dict[str, Any]) -> list[str]:
     return dropped
 
 
+def prune_value(node: Node, value: Any) -> list[str]:
+    """Drop unknown fields below *value*, which is no whole object; return their paths."""
+    dropped: list[str] = []
+    _prune(node, value, "", dropped)
+    return dropped
+
+
 def _prune(node: Node, value: Any, path: str, dropped: list[str]) -> None:
     if isinstance(value, dict):
         _prune_map(node, value, path, dropped, _TYPE_META if node.embedded else _NOTHING)

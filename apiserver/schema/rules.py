@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from apiserver.schema.cel import CelError, Program, Scope, mentions_old
-from apiserver.schema.celtypes import align, needs_conversion, prepare, to_cel, whole_object
+from apiserver.schema.celtypes import (
+    align,
+    field_type,
+    needs_conversion,
+    prepare,
+    to_cel,
+    whole_object,
+)
 from apiserver.schema.equality import identical
 from apiserver.schema.errors import NO_VALUE, FieldError, invalid
 from apiserver.schema.structural import MISSING, Node, RuleSource
@@ -21,7 +28,7 @@ BUDGET_SECONDS: Final = 1.0
 
 _LONGEST_MESSAGE: Final = 5 * 1024
 
-_FIELD_PATH: Final = re.compile(r"\.?([A-Za-z_][\w-]*)|\[\s*['\"](.+?)['\"]\s*\]")
+FIELD_PATH: Final = re.compile(r"\.?([A-Za-z_][\w-]*)|\[\s*['\"](.+?)['\"]\s*\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,7 @@ def compile_rule(rule: RuleSource, node: Node, *, root: bool) -> CompiledRule:
     """
     optional = rule.optional_old_self
     program = _program(rule.rule, node, root=root, optional=optional)
-    if program.returns not in {"BOOL", "DYN"}:
+    if _type_of(program, rule.rule, node, root=root) not in {"BOOL", "DYN"}:
         raise CelError("cel expression must evaluate to a bool")
     return CompiledRule(
         source=rule,
@@ -99,7 +106,7 @@ def compile_message(rule: RuleSource, node: Node, *, root: bool) -> Program | No
         return None
     optional = rule.optional_old_self
     program = _program(rule.message_expression, node, root=root, optional=optional)
-    if program.returns not in {"STRING", "DYN"}:
+    if _type_of(program, rule.message_expression, node, root=root) not in {"STRING", "DYN"}:
         raise CelError("messageExpression must evaluate to a string")
     return program
 
@@ -111,6 +118,13 @@ def _program(source: str, node: Node, *, root: bool, optional: bool) -> Program:
         Program(source, optional_old=optional)  # what the library has to say comes first
         raise CelError(_located(str(exc), source)) from exc
     return Program(prepared, optional_old=optional)
+
+
+def _type_of(program: Program, source: str, node: Node, *, root: bool) -> str:
+    """Return the type of what an expression gives: of a field alone the schema knows it."""
+    if program.returns != "DYN":
+        return program.returns
+    return field_type(source, node, root=root)
 
 
 def _located(text: str, source: str) -> str:
@@ -219,5 +233,5 @@ def _message(rule: CompiledRule, scope: Scope) -> str:
 
 def _normal_path(path: str) -> str:
     """Return ``.a['b-c']`` as Kubernetes shows it."""
-    parts = (name or f"[{quoted}]" for name, quoted in _FIELD_PATH.findall(path))
+    parts = (name or f"[{quoted}]" for name, quoted in FIELD_PATH.findall(path))
     return "".join(part if part.startswith("[") else f".{part}" for part in parts)
