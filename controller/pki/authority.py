@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives import serialization
 from controller.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
 from controller.pki.clock import Clock, wall_clock
 from controller.pki.errors import Stalled
-from controller.pki.leaf import Issued, PublicKey, sign_runner, sign_server
-from controller.pki.signer import Signer, new_issuing, new_key, new_root, private_pem
+from controller.pki.leaf import ISSUER_MARGIN, Issued, PublicKey, sign_runner, sign_server
+from controller.pki.signer import BACKDATE, Signer, new_issuing, new_key, new_root, private_pem
 from controller.pki.stored import check_issuing, check_root, data_of, manifest_of, signer_of
 from controller.rpc.ports import Objects
 from schemas.names import (
@@ -157,14 +157,22 @@ class Authority:
         der = certificate.public_bytes(serialization.Encoding.DER)
         return Bundle(int(certificate.not_valid_before_utc.timestamp()), (der,))
 
+    def require(self) -> None:
+        """Check that runners' certificates can be issued.
+
+        Raises:
+            Stalled: Not until a person has repaired the CA.
+        """
+        if self.finding is not None:
+            raise Stalled(str(self.finding))
+
     def sign_runner(self, key: PublicKey, identity: str) -> Issued:
         """Return a runner's certificate.
 
         Raises:
             Stalled: Nothing is issued until a person has repaired the CA.
         """
-        if self.finding is not None:
-            raise self.finding
+        self.require()
         return sign_runner(
             self._signers()[1],
             key,
@@ -221,7 +229,7 @@ class Authority:
                 continue
             issuing = signer_of(secret)
             check_issuing(CA_ISSUING_SECRET, issuing, root, now)
-            if not _due(issuing, now):
+            if not _due(issuing, now, self.settings.leaf_lifetime):
                 return issuing
             await self._replace(secret, new_issuing(root, now, lifetime))
         raise Conflict(f"Secret {CA_ISSUING_SECRET} changes all the time")
@@ -278,8 +286,11 @@ class Authority:
             return  # the kind is not installed yet, so there are none
 
 
-def _due(issuing: Signer, now: datetime) -> bool:
-    """Whether two thirds of the certificate's life are over."""
-    begin = issuing.certificate.not_valid_before_utc
-    end = issuing.certificate.not_valid_after_utc
-    return now >= begin + (end - begin) * 2 / 3
+def _due(issuing: Signer, now: datetime, leaf_lifetime: timedelta) -> bool:
+    """Whether to renew: two thirds of its life are over, or a leaf would no longer fit into it."""
+    begin = issuing.certificate.not_valid_before_utc + BACKDATE
+    life = issuing.certificate.not_valid_after_utc - begin
+    room = leaf_lifetime + ISSUER_MARGIN
+    if room < life and now >= begin + life - room:
+        return True
+    return now >= begin + life * 2 / 3

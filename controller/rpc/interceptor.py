@@ -7,6 +7,7 @@ would leave the client without an answer.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -34,6 +35,9 @@ RECHECK_SECONDS: Final = 15.0
 
 LEAVE_SECONDS: Final = 1.0
 """How long a stream may take to say good-bye."""
+
+FIRST_MESSAGE_SECONDS: Final = 0.1
+"""How long a stream that is refused anyway may take for its first message."""
 
 _BEARER: Final = "bearer "
 
@@ -72,7 +76,7 @@ class Gatekeeper(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is n
     ) -> Behaviour:
         async def run(request: Any, context: Any) -> Any:
             try:
-                caller = await self._recognise(principal, context)
+                caller = await self._recognise(principal, context, watched=watched)
                 set_caller(caller)
                 if not watched or caller.certificate is None:
                     return await behaviour(request, context)
@@ -98,8 +102,24 @@ class Gatekeeper(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is n
 
         return run
 
-    async def _recognise(self, principal: Principal | None, context: Any) -> Caller:
-        """Return the caller, or raise Refusal."""
+    async def _recognise(
+        self, principal: Principal | None, context: Any, *, watched: bool
+    ) -> Caller:
+        """Return the caller, or raise Refusal.
+
+        A stream is refused only after its first message: a client that is still writing it would
+        see a broken write in place of the reason.
+        """
+        try:
+            return await self._identify(principal, context)
+        except Refusal:
+            if watched:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(FIRST_MESSAGE_SECONDS):
+                        await context.read()
+            raise
+
+    async def _identify(self, principal: Principal | None, context: Any) -> Caller:
         caller = Caller(peer=peer_address(context.peer()))
         match principal:
             case None:

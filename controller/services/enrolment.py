@@ -82,6 +82,7 @@ class Enrolment:
         enrollment = await self._verified(application)
         self._issuer.check_skew(application.wall_clock_unix_ms)
         key = public_key_of(application.csr_der)
+        self._issuer.check_ready()
         async with self._turn:
             claim = await self._claim(enrollment, key_sha256(key), application)
             runner = await self._runner(claim)

@@ -62,6 +62,10 @@ class Issuer:
             "ClockSkew",
         )
 
+    def check_ready(self) -> None:
+        """Check that something can be issued, before anything is spent on it. Raises Stalled."""
+        self._authority.require()
+
     async def refuse_foreign_key(self, public_key_sha256: str, namespace: str, name: str) -> None:
         """Refuse a key that a Runner other than this one uses. Raises Refusal."""
         async for page in self._objects.pages(RUNNER):
