@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-_UID: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")
+_UID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{3,63}")
 _RUN: Final = re.compile(r"^([0-9]+)-([0-9]+)$")
 
 
@@ -41,7 +41,7 @@ class Places:
         Raises:
             ValueError: The uid could leave the directory of pods.
         """
-        if _UID.match(uid) is None:
+        if _UID.fullmatch(uid) is None:
             raise ValueError(f"{uid!r} is no pod uid")
         return self.pods / uid
 
@@ -79,4 +79,4 @@ class Places:
         """Return the uid of every pod that has a directory."""
         if not self.pods.is_dir():
             return []
-        return sorted(path.name for path in self.pods.iterdir() if _UID.match(path.name))
+        return sorted(path.name for path in self.pods.iterdir() if _UID.fullmatch(path.name))

@@ -1,13 +1,14 @@
 """A controller for one runner: real mutual TLS, states as a test scripts them."""
 
 import asyncio
+import contextlib
 import datetime
 import hashlib
 import ipaddress
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ class Pod:
         pod = link_pb2.PodDesired(
             ref=link_pb2.PodRef(pod_uid=self.uid, epoch=self.epoch),
             namespace="acme",
-            name=f"pod-{self.uid}",
+            name=self.uid,
             generation=1,
             spec_digest=hashlib.sha256(self.script.encode()).hexdigest(),
             desired=self.desired,
@@ -315,8 +316,9 @@ class Daemon:
         self.log = directory / "runner.log"
         self.token = directory / "token"
         self.controller = controller
+        self.pin = controller.authority.pin
         self.process: asyncio.subprocess.Process | None = None
-        self.pids: list[int] = []
+        self.all: list[asyncio.subprocess.Process] = []
 
     def write_token(self) -> None:
         self.token.touch(mode=0o600)
@@ -327,7 +329,7 @@ class Daemon:
             *("--data-dir", str(self.data), "--organization", "acme", "--name", "one"),
             *("--controller", f"127.0.0.1:{self.controller.port}"),
             *("--enroll", f"127.0.0.1:{self.controller.public_port}"),
-            *("--join-token-file", str(self.token), "--ca-pin", self.controller.authority.pin),
+            *("--join-token-file", str(self.token), "--ca-pin", self.pin),
             *("--log-file", str(self.log)),
         ]
 
@@ -336,7 +338,7 @@ class Daemon:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, *entry, *self.arguments(), *more, cwd=ROOT, env=environment
         )
-        self.pids.append(self.process.pid)
+        self.all.append(self.process)
 
     async def kill(self, number: int = signal.SIGKILL) -> int:
         assert self.process is not None
@@ -349,12 +351,15 @@ class Daemon:
         async with asyncio.timeout(seconds):
             return await self.process.wait()
 
-    def stop_everything(self) -> None:
-        if self.process is not None and self.process.returncode is None:
-            self.process.kill()
+    async def stop_everything(self) -> None:
+        for process in self.all:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
         for uid in self.pods():
             for pid in processes_of(uid):
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def pods(self) -> list[str]:
         pods = self.data / "pods"
@@ -376,11 +381,11 @@ def processes_of(uid: str) -> list[int]:
 
 
 @pytest.fixture
-def daemon(controller: Controller, tmp_path: Path) -> Iterator[Daemon]:
+async def daemon(controller: Controller, tmp_path: Path) -> AsyncIterator[Daemon]:
     made = Daemon(controller, tmp_path)
     made.write_token()
     yield made
-    made.stop_everything()
+    await made.stop_everything()
 
 
 @pytest.fixture
