@@ -1,0 +1,89 @@
+"""Makes worktrees and sandboxes as an account that is nobody; standard library only.
+
+    python3 -I as_ordinary_user.py DIRECTORY
+
+DIRECTORY holds a copy of the package ``runner``, and is writable. Prints what worked.
+"""
+
+import asyncio
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+ROOT = Path(sys.argv[1])
+sys.path.insert(0, str(ROOT))
+
+from runner.drivers.sandbox.prepare import prepare  # noqa: E402  found by the line above
+from runner.drivers.sandbox.probe import probe  # noqa: E402  found by the line above
+from runner.drivers.sandbox.values import Network, SandboxRequest, Want  # noqa: E402  likewise
+from runner.drivers.trash import Trash  # noqa: E402  found by the line above
+from runner.drivers.worktree import GitWorktrees, WorktreeSettings  # noqa: E402  likewise
+from runner.drivers.worktree_values import WorktreeRequest  # noqa: E402  likewise
+
+UID = "00000001-1111"
+
+
+def git(folder: Path, *args: str) -> None:
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *args]
+    subprocess.run(command, cwd=folder, check=True, env={"PATH": "/usr/bin:/bin", "HOME": "/"})
+
+
+async def worktree(data: Path) -> Path:
+    upstream = ROOT / "upstream"
+    upstream.mkdir()
+    git(upstream, "init", "-q", "-b", "main")
+    git(upstream, "commit", "-q", "--allow-empty", "-m", "x")
+    trash = Trash(data / "trash")
+    worktrees = GitWorktrees(data, trash, WorktreeSettings((ROOT,)))
+    made = await worktrees.ensure(WorktreeRequest(UID, "fix-login", str(upstream)))
+    (made.path / "new").write_text("new")
+    (made.path / "closed").mkdir(mode=0o500)
+    assert (await worktrees.inspect(UID)).dirty
+    assert await worktrees.save(UID)
+    assert await worktrees.remove(UID) is None
+    return (await worktrees.ensure(WorktreeRequest("00000002-1111", "two", str(upstream)))).path
+
+
+def main() -> None:
+    data = ROOT / "data"
+    data.mkdir(mode=0o700)
+    (data / "key.pem").write_text("canary")
+    path = asyncio.run(worktree(data))
+    print("worktree")
+    root = path.parent
+    for name in ("home", "tmp"):
+        (root / name).mkdir()
+    machine = probe()
+    script = f"cat {data}/key.pem /etc/shadow; cd {path} && git log --oneline && echo ok > mine"
+    request = SandboxRequest(
+        ("/bin/sh", "-c", script),
+        path,
+        root / "home",
+        root / "tmp",
+        root / "run",
+        (path, root / "repo.git"),
+        tuple((data / "caches").glob("*/repo.git/objects")),
+        protected=(data,),
+        isolation=Want.REQUIRED,
+    )
+    for capabilities in (machine, replace(machine, bubblewrap=None)):
+        for network in (Network.HOST, Network.NONE):
+            prepared = prepare(replace(request, network=network), capabilities)
+            done = subprocess.run(
+                prepared.argv,
+                cwd=path,
+                env={"PATH": "/usr/bin:/bin", "HOME": str(root / "home")},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert "canary" not in done.stdout, done.stdout
+            assert "root:" not in done.stdout, done.stdout
+            assert " x\n" in done.stdout, done
+            assert (path / "mine").stat().st_uid == path.stat().st_uid
+            (path / "mine").unlink()
+            print(prepared.isolation, network)
+
+
+main()
