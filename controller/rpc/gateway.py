@@ -24,7 +24,7 @@ from controller.services.enrolment import Enrolment
 from controller.services.issuing import Issuer
 from controller.services.renewal import Renewal
 from controller.services.secrets import GitSecrets
-from controller.services.terminals import Terminals
+from controller.services.terminals import LINK_WAIT_SECONDS, Terminals
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +69,9 @@ class GatewaySettings:
     recheck_seconds: float = RECHECK_SECONDS
     """How often the permission behind a person's long stream is checked again."""
 
+    link_wait_seconds: float = LINK_WAIT_SECONDS
+    """How long a viewer waits for a runner that is just coming back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:
@@ -96,7 +99,7 @@ class Gateway:
         self._settings = settings
         self._ports: Ports | None = None
         self._sessions = Sessions(recorder)
-        self._terminals = Terminals()
+        self._terminals = Terminals(link_wait_seconds=settings.link_wait_seconds)
         self._placement = placement
         access = Access(reviews)
         issuer = Issuer(objects, authority, clock)

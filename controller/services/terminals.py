@@ -267,7 +267,8 @@ class TerminalLink:
 class Terminals:
     """The terminal streams of all runners."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, link_wait_seconds: float = LINK_WAIT_SECONDS) -> None:
+        self._link_wait_seconds = link_wait_seconds
         self._links: dict[str, TerminalLink] = {}
         self._entered = asyncio.Condition()
 
@@ -296,7 +297,7 @@ class Terminals:
     ) -> tuple[TerminalLink, View] | None:
         """Begin a view on the pod; None if its runner stays away. Raises Refusal."""
         try:
-            async with asyncio.timeout(LINK_WAIT_SECONDS), self._entered:
+            async with asyncio.timeout(self._link_wait_seconds), self._entered:
                 await self._entered.wait_for(lambda: runner.uid in self._links)
                 link = self._links[runner.uid]
         except TimeoutError:
