@@ -64,7 +64,8 @@ class Maker:
         """Return where the worktree begins, asking upstream unless the commit is here already."""
         cache, wish = self._cache, _wish(request)
         commit = wish.ref if names.is_commit(wish.ref) else ""
-        if commit and not wish.named and await cache.has_commit(commit):
+        here = commit and not wish.named and cache.is_open_to(request.credentials)
+        if here and await cache.has_commit(commit):
             return Start(commit, wish.branch, follows=False)
         late = await _refresh(cache, request)
         refs = cache.refs()

@@ -76,6 +76,7 @@ class Cache:
         self._asked = 0
         self._answered: dict[Credentials | None, int] = {}
         self._outcome: dict[Credentials | None, CacheError | None] = {}
+        self._opened_by: Credentials | None = None
         self._swept = False
         self.fetches = 0
         """How often upstream was asked; for tests and metrics."""
@@ -110,6 +111,12 @@ class Cache:
         except GitRunError:
             return False
         return True
+
+    def is_open_to(self, credentials: Credentials | None) -> bool:
+        """Tell whether these have opened upstream before, or it needs none."""
+        if credentials is None or not credentials.secret():
+            return True
+        return credentials == self._opened_by
 
     async def peeled(self, name: str) -> str:
         """Return the commit that a tag leads to.
@@ -199,6 +206,7 @@ class Cache:
                 return CacheError(
                     failure.sentence, unreachable=failure.unreachable, damaged=failure.damaged
                 )
+        self._opened_by = credentials
         return None
 
     async def _ask_all(self, credentials: Credentials | None, lock: int, repository: Path) -> None:
@@ -304,7 +312,7 @@ def cache_name(location: Location, credentials: Credentials | None) -> str:
 
     What was opened with credentials is never lent to pods that come without.
     """
-    kind = "private" if credentials else "public"
+    kind = "private" if credentials and credentials.secret() else "public"
     return hashlib.sha256(f"{kind} {location.url}".encode()).hexdigest()[:32]
 
 

@@ -30,6 +30,10 @@ class Credentials:
     ca_certificates: str = ""
     """For https: PEM certificates of a private authority, instead of the system's."""
 
+    def secret(self) -> bool:
+        """Tell whether they open anything that is closed to others."""
+        return bool(self.password or self.ssh_key)
+
     def basic(self) -> str:
         """Return the value of an HTTP Basic ``Authorization`` header without the word Basic."""
         return base64.b64encode(f"{self.username or 'git'}:{self.password}".encode()).decode()

@@ -61,6 +61,7 @@ _KNOWN: Final[tuple[tuple[str, Failure], ...]] = (
         (
             r"Connection refused|Failed to connect|Couldn't connect|[Cc]onnection timed out|"
             r"unreachable|No route to host|Connection reset|Operation too slow|error: 5\d\d|"
+            r"GnuTLS|gnutls_|TLS connection|OpenSSL SSL_|SSL_connect|Empty reply from server|"
             r"Connection closed by|kex_exchange|hung up unexpectedly|early EOF|Operation timed out"
         ),
         Failure("the server cannot be reached", unreachable=True),
