@@ -35,8 +35,9 @@ class CrdStrategy(Strategy):
         """Hold the definition until its objects are gone; say what is stored."""
         meta = obj["metadata"]
         meta["finalizers"] = list(dict.fromkeys([*(meta.get("finalizers") or []), CLEANUP]))
-        obj["status"] = {"conditions": [], "storedVersions": [storage_version(obj)]}
-        obj["status"] = judged(obj, definitions(ctx.store))
+        obj.pop("status", None)
+        if not validate_crd(obj):  # what is malformed is refused in the next step
+            obj["status"] = judged(obj, definitions(ctx.store))
 
     @override
     def prepare_update(self, ctx: Context, obj: Object, old: Object) -> None:
@@ -45,35 +46,32 @@ class CrdStrategy(Strategy):
             keep_all_but_status(obj, old)
             return
         keep(obj, old, "status")
-        obj["status"] = judged(obj, definitions(ctx.store))
+        if not validate_crd(obj, old):
+            obj["status"] = judged(obj, definitions(ctx.store))
 
     @override
     def validate(self, ctx: Context, obj: Object, old: Object | None) -> list[FieldError]:
         """Check the definition, and that its name and scope stay."""
-        found = list(validate_crd(obj))
+        found = validate_crd(obj, old)
         if old is not None and not found:
-            found += _change_errors(obj, old)
+            found += _stored_errors(obj)
         return found
 
 
-def _change_errors(obj: Object, old: Object) -> list[FieldError]:
-    found: list[FieldError] = []
-    spec, was = obj["spec"], old["spec"]
-    pairs = (
-        ("spec.group", spec["group"], was["group"]),
-        ("spec.names.plural", spec["names"]["plural"], was["names"]["plural"]),
-        ("spec.scope", spec["scope"], was["scope"]),
-        ("spec.names.kind", spec["names"]["kind"], was["names"]["kind"]),
-    )
-    for path, value, before in pairs:
-        if value != before:
-            found.append(invalid(path, value, "field is immutable"))
-    names = {version["name"] for version in spec["versions"]}
-    for index, stored in enumerate(obj["status"].get("storedVersions") or ()):
-        if stored not in names:
-            text = f"missing from spec.versions; {stored} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {stored} and removes {stored} from status.storedVersions"  # noqa: E501 - Kubernetes' sentence
-            found.append(invalid(f"status.storedVersions[{index}]", stored, text))
-    return found
+def _stored_errors(obj: Object) -> list[FieldError]:
+    names = {version["name"] for version in obj["spec"]["versions"]}
+    stored = (obj.get("status") or {}).get("storedVersions") or ()
+    return [
+        invalid(
+            f"status.storedVersions[{index}]",
+            version,
+            f"missing from spec.versions; {version} was previously a storage version, and must"
+            " remain in spec.versions until a storage migration ensures no data remains persisted"
+            f" in {version} and removes {version} from status.storedVersions",
+        )
+        for index, version in enumerate(stored)
+        if version not in names
+    ]
 
 
 def definitions(store: Store) -> list[Object]:

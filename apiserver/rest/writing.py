@@ -65,11 +65,11 @@ async def create(call: Call, desk: Desk, resource: Resource) -> reply.Reply:
         require_live_namespace(desk.store, resource, meta)
     if meta.get("resourceVersion"):
         raise errors.bad_request("resourceVersion should not be set on objects to be created")
+    call.warnings += finalizer_warnings(meta.get("finalizers") or ())
     key = _stamp(desk, resource, meta)
     ctx = desk.context(call)
     resource.strategy.prepare_create(ctx, obj)
     _refuse_invalid(resource, obj, _errors_of_new(ctx, resource, obj))
-    call.warnings += finalizer_warnings(meta.get("finalizers") or ())
     if desk.store.latest(key) is not None:
         if (ticket := desk.store.ticket(key)) is not None:
             await ticket
@@ -260,7 +260,7 @@ def _errors_of_change(
 
 
 def _count_generation(resource: Resource, ctx: Context, obj: Object, old: Object) -> None:
-    if not resource.strategy.generation or ctx.subresource:
+    if not resource.strategy.generation or ctx.subresource == "status":
         return
     if not same(_content(obj), _content(old)):
         obj["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
