@@ -174,8 +174,10 @@ async def test_a_new_epoch_starts_after_the_old_run_is_dead(
     await gone(lambda: not file.exists())
     await controller.want(pod("pod-a1", script, epoch=2))
     await controller.until(
-        lambda: controller.observed["pod-a1"].ref.epoch == 2
-        and controller.observed["pod-a1"].state == link_pb2.RUNNING
+        lambda: (
+            controller.observed["pod-a1"].ref.epoch == 2
+            and controller.observed["pod-a1"].state == link_pb2.RUNNING
+        )
     )
     await gone(lambda: len(file.read_text().splitlines()) < 3)
     words = [line.split() for line in file.read_text().splitlines()]
@@ -229,8 +231,10 @@ async def test_an_unreachable_repository_is_shown_and_tried_again(controller, da
     await connected(controller, daemon)
     await controller.want(pod("pod-a1", "true", more=repository), pod("pod-a2", "true"))
     seen = await controller.until(
-        lambda: controller.observed.get("pod-a1", link_pb2.PodObserved()).reason
-        and controller.observed["pod-a1"]
+        lambda: (
+            controller.observed.get("pod-a1", link_pb2.PodObserved()).reason
+            and controller.observed["pod-a1"]
+        )
     )
     assert (seen.reason, seen.state) == ("CloneFailed", link_pb2.PREPARING)
     assert seen.message
@@ -253,7 +257,7 @@ async def test_a_prompt_is_typed_once_when_the_agent_is_ready(controller, daemon
     file = tmp_path / "typed"
 
     def typed(message: link_pb2.PodDesired) -> None:
-        message.spec.prompt = "say \"it's\" $(now)"
+        message.spec.prompt = 'say "it\'s" $(now)'
         message.spec.prompt_position = link_pb2.PROMPT_TYPED
         message.spec.readiness.regex = "^ready>"
 
@@ -265,7 +269,7 @@ async def test_a_prompt_is_typed_once_when_the_agent_is_ready(controller, daemon
     controller.observed.clear()
     await connected(controller, daemon)
     await controller.until_state("pod-a1", link_pb2.RUNNING)
-    assert file.read_text() == "say \"it's\" $(now)\n"
+    assert file.read_text() == 'say "it\'s" $(now)\n'
 
 
 async def test_a_run_that_the_journal_lost_is_adopted(controller, daemon, pod, tmp_path):
