@@ -8,7 +8,7 @@ from controller.kernel.events import About, Recorder
 from controller.kernel.queue import Key
 from controller.kernel.reconciler import Action, Create, Delete, Patch, Tell
 from controller.kernel.store import Store
-from controller.kube.errors import AlreadyExists
+from controller.kube.errors import AlreadyExists, Refused
 from schemas.names import Resource
 
 logger = logging.getLogger(__name__)
@@ -73,17 +73,27 @@ class Executor:
 
     async def _carry_out(self, change: Create | Patch | Delete) -> None:
         match change:
-            case Create(resource, namespace, manifest, _):
-                try:
-                    answer = await self._kube.create(resource, namespace, dict(manifest))
-                except AlreadyExists:
-                    return
-                self._learn(resource, answer)
+            case Create():
+                await self._create(change)
             case Patch(resource, namespace, name, patch, _):
                 answer = await self._kube.patch(resource, namespace, name, dict(patch))
                 self._learn(resource, answer)
             case Delete(resource, namespace, name, uid, _):
                 await self._kube.delete(resource, namespace, name, uid=uid)
+
+    async def _create(self, change: Create) -> None:
+        try:
+            answer = await self._kube.create(
+                change.resource, change.namespace, dict(change.manifest)
+            )
+        except AlreadyExists:
+            return
+        except Refused as exc:
+            if not change.optional:
+                raise
+            logger.warning("refused", extra={"change": change.why, "reason": str(exc)})
+            return
+        self._learn(change.resource, answer)
 
     def _learn(self, resource: Resource, answer: Mapping[str, Any]) -> None:
         if resource.kind in self._store.kinds():

@@ -60,6 +60,8 @@ class Create:
     namespace: str
     manifest: Mapping[str, Any]
     why: str
+    optional: bool = False
+    """Whether what follows is done even if the API refuses this."""
 
 
 @dataclass(frozen=True, slots=True)

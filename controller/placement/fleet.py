@@ -233,7 +233,7 @@ class Fleet:
         last = self._observations.get(uid)
         if last == fresh:
             return
-        if last is not None and last.state is fresh.state and last.epoch == fresh.epoch:
+        if last is not None and _progress(last) == _progress(fresh):
             fresh = replace(fresh, since=last.since)
         self._observations[uid] = fresh
         self._queue.add(_key(pod))
@@ -295,6 +295,11 @@ class RunnerRegistry:
 
 def _key(pod: AgentPod) -> Key:
     return Key(AGENT_POD.kind, pod.metadata.namespace, pod.metadata.name)
+
+
+def _progress(seen: Observation) -> tuple[object, ...]:
+    """Return what tells one stage of a pod's life from the next."""
+    return seen.epoch, seen.state, seen.initialized
 
 
 def _place(pod: AgentPod) -> PodPlace:

@@ -62,7 +62,7 @@ class Observation:
     pid: int | None = None
     activity: str = ""
     since: float = field(default=0.0, compare=False)
-    """When the state was first reported, by our monotonic clock."""
+    """When this stage (epoch, state, initialized) was first reported, by our monotonic clock."""
 
 
 def observation(runner_uid: str, report: link_pb2.PodObserved, since: float) -> Observation:

@@ -1,0 +1,1 @@
+"""One folder per kind: ``observe`` gathers, ``checks``, ``plan`` and ``status`` are pure."""

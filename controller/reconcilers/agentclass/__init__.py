@@ -1,0 +1,1 @@
+"""How AgentClass resources are reconciled."""

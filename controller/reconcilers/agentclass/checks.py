@@ -1,0 +1,73 @@
+"""What is wrong with an AgentClass, beside what its schema refuses. Pure."""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from controller.kernel.reconciler import Finding
+from schemas.agentclass import AgentClass
+
+Check = Callable[[AgentClass], Finding | None]
+
+_RESERVED: Final = re.compile(r"AGENTSMESH_.*|LD_.*|GLIBC_TUNABLES|BASH_ENV|ENV|IFS|BASH_FUNC_.*")
+"""The runner's own, and what would change how every program of the pod starts."""
+
+
+def relative_executable(item: AgentClass) -> Finding | None:
+    """A path that is not absolute depends on where the runner was started."""
+    executable = item.spec.executable
+    if "/" not in executable or executable.startswith("/"):
+        return None
+    return Finding(
+        "ExecutableInvalid",
+        f"executable: {executable!r} is a relative path; give a name to be searched for, or an "
+        "absolute path",
+        stalled=True,
+    )
+
+
+def broken_pattern(item: AgentClass) -> Finding | None:
+    """The pattern of readiness cannot be used."""
+    pattern = item.spec.readiness.regex
+    if pattern is None:
+        return None
+    try:
+        re.compile(pattern)
+    except re.error as exc:
+        message = f"readiness.regex is not a regular expression: {exc}"
+        return Finding("ReadinessInvalid", message, stalled=True)
+    return None
+
+
+def reserved_variable(item: AgentClass) -> Finding | None:
+    """A variable of ours would be overwritten."""
+    names = [variable.name for variable in item.spec.environment]
+    names += [item.spec.model.env] if item.spec.model and item.spec.model.env else []
+    taken = next((name for name in names if _RESERVED.fullmatch(name)), None)
+    if taken is None:
+        return None
+    message = f"environment: {taken} is reserved; choose another name"
+    return Finding("EnvironmentInvalid", message, stalled=True)
+
+
+def repeated_variable(item: AgentClass) -> Finding | None:
+    """Which of two values counts is left to chance."""
+    names = [variable.name for variable in item.spec.environment]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is None:
+        return None
+    message = f"environment: {twice} is given twice; remove one"
+    return Finding("EnvironmentInvalid", message, stalled=True)
+
+
+CHECKS: tuple[Check, ...] = (
+    relative_executable,
+    broken_pattern,
+    reserved_variable,
+    repeated_variable,
+)
+
+
+def first(item: AgentClass) -> Finding | None:
+    """Return the first thing that is wrong, None if nothing is."""
+    return next((found for check in CHECKS if (found := check(item)) is not None), None)

@@ -1,0 +1,1 @@
+"""How AgentPod resources are reconciled."""

@@ -1,0 +1,189 @@
+"""What keeps an AgentPod from being placed, in the order in which it is said. Pure."""
+
+from collections.abc import Callable
+
+from controller.kernel.reconciler import Finding
+from controller.placement.resolve import mentions, permission_arguments
+from controller.reconcilers.agentpod.snapshot import Ingredients
+from schemas.agentclass import PromptPosition
+from schemas.agentpod import AgentPod, DesiredState, Network
+from schemas.base import ConditionStatus
+from schemas.conditions import READY, find
+
+_NAMED_CLASSES = 10
+
+Check = Callable[[AgentPod, Ingredients], Finding | None]
+
+
+def organization_missing(pod: AgentPod, world: Ingredients) -> Finding | None:
+    """The namespace belongs to no organization."""
+    if world.organization is not None and not world.organization.metadata.deleting:
+        return None
+    namespace = pod.metadata.namespace
+    return Finding(
+        "OrganizationNotFound",
+        f"namespace {namespace} belongs to no Organization: create one, or use its namespace",
+    )
+
+
+def organization_suspended(_: AgentPod, world: Ingredients) -> Finding | None:
+    """Nothing is placed in the organization."""
+    if world.organization is None or not world.organization.spec.suspend:
+        return None
+    name = world.organization.metadata.name
+    return Finding("Suspended", f"organization {name} is suspended: set its spec.suspend to false")
+
+
+def suspended(pod: AgentPod, _: Ingredients) -> Finding | None:
+    """The pod is not to be placed."""
+    if not pod.spec.suspend:
+        return None
+    return Finding("Suspended", "spec.suspend is true: set it to false to have the pod placed")
+
+
+def stopped(pod: AgentPod, _: Ingredients) -> Finding | None:
+    """The pod is not to run."""
+    if pod.spec.desired_state is not DesiredState.STOPPED:
+        return None
+    return Finding("Stopped", "spec.desiredState is Stopped: set it to Running to have it placed")
+
+
+def class_missing(pod: AgentPod, world: Ingredients) -> Finding | None:
+    """The class does not exist (yet)."""
+    if world.agent is not None:
+        return None
+    names = list(world.available)
+    shown = ", ".join(names[:_NAMED_CLASSES]) + (" …" if len(names) > _NAMED_CLASSES else "")
+    there = f"available: {shown}" if names else "there is none yet"
+    return Finding(
+        "AgentClassNotFound",
+        f"agentClassName: there is no AgentClass {pod.spec.agent_class_name!r} ({there})",
+    )
+
+
+def class_not_ready(pod: AgentPod, world: Ingredients) -> Finding | None:
+    """The class is known to be wrong."""
+    ready = find(world.agent.status.conditions, READY) if world.agent else None
+    if ready is None or ready.status is not ConditionStatus.FALSE:
+        return None
+    name = pod.spec.agent_class_name
+    return Finding("AgentClassNotReady", f"AgentClass {name} is not ready: {ready.message}")
+
+
+def repository_missing(pod: AgentPod, world: Ingredients) -> Finding | None:
+    """The repository does not exist (yet)."""
+    use = pod.spec.repository_ref
+    if use is None or world.repository is not None:
+        return None
+    where = f"{use.name!r} in namespace {pod.metadata.namespace}"
+    return Finding(
+        "RepositoryNotFound", f"repositoryRef.name: there is no Repository {where}: create it"
+    )
+
+
+def repository_not_ready(_: AgentPod, world: Ingredients) -> Finding | None:
+    """The repository has not been checked, or is known to be wrong."""
+    if world.repository is None:
+        return None
+    name = world.repository.metadata.name
+    ready = find(world.repository.status.conditions, READY)
+    if ready is None:
+        return Finding("RepositoryNotReady", f"Repository {name} has not been checked yet")
+    if ready.status is ConditionStatus.TRUE:
+        return None
+    return Finding("RepositoryNotReady", f"Repository {name} is not ready: {ready.message}")
+
+
+def keys_unsupported(pod: AgentPod, _: Ingredients) -> Finding | None:
+    """Provider keys do not exist in this release."""
+    if not pod.spec.provider_key_refs:
+        return None
+    return Finding(
+        "NotSupported",
+        "providerKeyRefs: this release has no provider keys; remove them, and let the agent use "
+        "what is configured on its runner",
+        stalled=True,
+    )
+
+
+def allowlist_unsupported(pod: AgentPod, _: Ingredients) -> Finding | None:
+    """The network allowlist does not exist in this release."""
+    if pod.spec.sandbox.network is not Network.ALLOWLIST:
+        return None
+    return Finding(
+        "NotSupported",
+        "sandbox.network: this release has no allowlist; use host or none",
+        stalled=True,
+    )
+
+
+def prompt_unusable(pod: AgentPod, world: Ingredients) -> Finding | None:
+    """The class takes no prompt, and the pod has one."""
+    if world.agent is None or not pod.spec.prompt:
+        return None
+    if world.agent.spec.prompt.position is not PromptPosition.NONE:
+        return None
+    name = pod.spec.agent_class_name
+    return Finding(
+        "PromptInvalid",
+        f"prompt: AgentClass {name} takes no prompt (prompt.position is none); remove it",
+        stalled=True,
+    )
+
+
+def permission_mode_unknown(pod: AgentPod, world: Ingredients) -> Finding | None:
+    """The class does not say how the agent is put into that mode."""
+    mode = pod.spec.permission_mode
+    if mode is None or world.agent is None:
+        return None
+    if permission_arguments(world.agent.spec, mode) is not None:
+        return None
+    return Finding(
+        "PermissionModeNotSupported",
+        f"permissionMode: AgentClass {pod.spec.agent_class_name} has no permissionModes.{mode}; "
+        "remove it, or use a class that has",
+        stalled=True,
+    )
+
+
+def model_unusable(pod: AgentPod, world: Ingredients) -> Finding | None:
+    """The class does not say how the agent is told its model."""
+    if not pod.spec.model or world.agent is None:
+        return None
+    style = world.agent.spec.model
+    if style is not None and (style.flag or style.env):
+        return None
+    if mentions(world.agent.spec, "MODEL"):
+        return None
+    return Finding(
+        "ModelNotSupported",
+        f"model: AgentClass {pod.spec.agent_class_name} takes no model (it has neither model nor "
+        "$(MODEL)); remove it, or use a class that does",
+        stalled=True,
+    )
+
+
+CHECKS: tuple[Check, ...] = (
+    organization_missing,
+    organization_suspended,
+    suspended,
+    stopped,
+    class_missing,
+    class_not_ready,
+    repository_missing,
+    repository_not_ready,
+    keys_unsupported,
+    allowlist_unsupported,
+    prompt_unusable,
+    permission_mode_unknown,
+    model_unusable,
+)
+"""What a person must see first stands first: without a class its rules mean nothing."""
+
+
+def first(pod: AgentPod, world: Ingredients) -> Finding | None:
+    """Return the first thing that keeps the pod from being placed, None if nothing does."""
+    for check in CHECKS:
+        if (finding := check(pod, world)) is not None:
+            return finding
+    return None

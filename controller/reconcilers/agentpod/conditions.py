@@ -1,0 +1,189 @@
+"""The conditions of an AgentPod: the full truth each time. Pure."""
+
+from typing import Final
+
+from controller.kernel.reconciler import Finding
+from controller.placement.links import Reach
+from controller.reconcilers.agentpod.phase import REACHABLE
+from controller.reconcilers.agentpod.plan import COMPLETED
+from controller.reconcilers.agentpod.snapshot import PodSnapshot
+from controller.reconcilers.conditions import Conditions
+from schemas.agentpod import Observed, PodPhase
+from schemas.base import Condition
+from schemas.conditions import READY, RECONCILING, STALLED, TRUE, find
+
+SCHEDULED: Final = "Scheduled"
+"""Normal-true. A runner was chosen."""
+KEYS_READY: Final = "KeysReady"
+"""Normal-true. Absent where the pod asks for no provider keys."""
+RESOURCES_LIMITED: Final = "ResourcesLimited"
+"""Normal-true. Absent where the pod asks for no limits."""
+INITIALIZED: Final = "Initialized"
+"""Normal-true. Worktree and home are there."""
+STARTED: Final = "Started"
+"""Normal-true. The agent's process was started."""
+TEARDOWN_BLOCKED: Final = "TeardownBlocked"
+"""Abnormal-true, absent otherwise. It is deleted, and its runner cannot clear it away."""
+
+_PREPARING: Final = frozenset(
+    {"CloneFailed", "RefNotFound", "BranchConflict", "InvalidBranch", "RepositoryNotAllowed"}
+)
+"""Reasons of a failure before the worktree was there."""
+
+
+def conditions(
+    snapshot: PodSnapshot, phase: PodPhase, observed: Observed | None, now: float
+) -> list[Condition]:
+    """Return all conditions of the pod."""
+    said = Conditions.of(snapshot.subject, now)
+    if runner := _runner_name(snapshot):
+        said.true(SCHEDULED, "Placed", f"on runner {runner}")
+        _progress(said, snapshot, observed, phase)
+        _reachable(said, snapshot, phase, runner)
+    else:
+        _waiting(said, snapshot.obstacle)
+    _unsupported(said, snapshot)
+    if phase in {PodPhase.SUCCEEDED, PodPhase.FAILED}:
+        reason = "Succeeded" if phase is PodPhase.SUCCEEDED else "Failed"
+        said.true(COMPLETED, reason, ending(observed))
+    _blocked(said, snapshot, observed)
+    _summary(said, snapshot, phase, observed)
+    return said.items
+
+
+def ending(observed: Observed | None) -> str:
+    """Return one sentence on how the agent ended."""
+    if observed is None:
+        return "the agent has ended"
+    if observed.exit_code is not None:
+        how = f"the agent ended with exit code {observed.exit_code}"
+    elif observed.signal is not None:
+        how = f"the agent was ended by signal {observed.signal}"
+    else:
+        return observed.message or f"the agent has ended: {observed.reason or 'unknown'}"
+    return f"{how}: {observed.message}" if observed.message else how
+
+
+def _runner_name(snapshot: PodSnapshot) -> str:
+    """Return the runner that the pod is on, or is about to be placed on; empty if there is none."""
+    placement = snapshot.subject.status.placement
+    if placement is not None:
+        return placement.runner_name
+    return snapshot.assignment.runner_name if snapshot.assignment else ""
+
+
+def _waiting(said: Conditions, obstacle: Finding | None) -> None:
+    if obstacle is not None:
+        said.false(SCHEDULED, obstacle.reason, obstacle.message)
+    else:
+        said.false(SCHEDULED, "Deleted", "it was deleted before it was placed")
+
+
+def _unsupported(said: Conditions, snapshot: PodSnapshot) -> None:
+    spec = snapshot.subject.spec
+    if spec.provider_key_refs:
+        said.false(KEYS_READY, "NotSupported", "this release has no provider keys")
+    if spec.resources is not None and spec.resources.limits is not None:
+        said.false(
+            RESOURCES_LIMITED,
+            "NotEnforced",
+            "resources.limits: this release does not enforce them; the pod runs without limits",
+        )
+
+
+def _progress(
+    said: Conditions, snapshot: PodSnapshot, observed: Observed | None, phase: PodPhase
+) -> None:
+    """Say how far the start has come, keeping what is on record while the runner is silent."""
+    seen = snapshot.observation
+    reason, message = _why(observed)
+    started = observed is not None and observed.started_at is not None
+    if (seen is not None and seen.initialized) or started or _was(snapshot, INITIALIZED):
+        said.true(INITIALIZED, "Prepared", "worktree and home are there")
+    elif phase is PodPhase.FAILED:
+        said.false(INITIALIZED, reason, message)
+    else:
+        said.false(INITIALIZED, "Preparing", "worktree and home are being made")
+    if started:
+        said.true(STARTED, "Started", "the agent was started")
+    elif phase is PodPhase.FAILED:
+        said.false(STARTED, reason, message)
+    else:
+        said.false(STARTED, "NotYet", "the agent was not started yet")
+
+
+def _why(observed: Observed | None) -> tuple[str, str]:
+    if observed is None:
+        return "Failed", ""
+    return observed.reason or "Failed", observed.message or ""
+
+
+def _was(snapshot: PodSnapshot, kind: str) -> bool:
+    last = find(snapshot.subject.status.conditions, kind)
+    return last is not None and last.status == TRUE
+
+
+def _reachable(said: Conditions, snapshot: PodSnapshot, phase: PodPhase, name: str) -> None:
+    if phase in {PodPhase.SUCCEEDED, PodPhase.FAILED}:
+        return
+    if snapshot.reach is Reach.UNREACHABLE:
+        message = f"runner {name} is not connected; the pod goes on there if the machine is up"
+        said.false(REACHABLE, "Disconnected", message)
+    elif snapshot.reach is Reach.CONNECTED:
+        said.true(REACHABLE, "Connected", f"runner {name} is connected")
+    elif (last := find(snapshot.subject.status.conditions, REACHABLE)) is not None:
+        said.say(REACHABLE, last.status, last.reason, last.message)
+    else:
+        said.true(REACHABLE, "Connected", f"runner {name} is connected")
+
+
+def _blocked(said: Conditions, snapshot: PodSnapshot, observed: Observed | None) -> None:
+    pod, placement = snapshot.subject, snapshot.subject.status.placement
+    if not pod.metadata.deleting or placement is None:
+        return
+    if snapshot.reach is Reach.UNREACHABLE:
+        said.true(
+            TEARDOWN_BLOCKED,
+            "RunnerUnreachable",
+            f"runner {placement.runner_name} is not connected, so the pod cannot be cleared away: "
+            "start the runner; or, if it will not come back, delete its Runner, or annotate the "
+            f"pod with agentsmesh.io/force-teardown={pod.metadata.uid}",
+        )
+    elif observed is not None and observed.reason == "TeardownFailed":
+        said.true(TEARDOWN_BLOCKED, "TeardownFailed", observed.message or "")
+
+
+def _summary(
+    said: Conditions, snapshot: PodSnapshot, phase: PodPhase, observed: Observed | None
+) -> None:
+    """Say Ready, and Reconciling or Stalled with it (kstatus)."""
+    pod = snapshot.subject
+    unreachable = snapshot.reach is Reach.UNREACHABLE and pod.status.placement is not None
+    match phase:
+        case PodPhase.SUCCEEDED:
+            said.false(READY, COMPLETED, ending(observed))
+        case PodPhase.FAILED:
+            said.false(READY, COMPLETED, ending(observed))
+            if observed is None or observed.started_at is None:
+                reason, message = _why(observed)
+                said.true(STALLED, reason, message)
+        case PodPhase.LOST:
+            said.unknown(READY, "RunnerUnreachable", "its runner has been away for too long")
+        case _ if unreachable:
+            said.unknown(READY, "RunnerUnreachable", "its runner is not connected")
+        case PodPhase.RUNNING:
+            said.true(READY, "Running", "the agent is running")
+        case PodPhase.PENDING:
+            obstacle = snapshot.obstacle or Finding("Pending", "it waits for a runner")
+            said.ready(obstacle, "")
+        case PodPhase.SCHEDULED | PodPhase.STARTING | PodPhase.STOPPING:
+            reason, message = str(phase), _PASSING_WORDS[phase]
+            said.false(READY, reason, message)
+            said.true(RECONCILING, reason, message)
+
+
+_PASSING_WORDS: Final = {
+    PodPhase.SCHEDULED: "a runner was chosen",
+    PodPhase.STARTING: "worktree, sandbox and agent are being made ready",
+    PodPhase.STOPPING: "the agent is being ended",
+}

@@ -1,0 +1,1 @@
+"""How RunnerEnrollment resources are reconciled."""

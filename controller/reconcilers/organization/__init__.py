@@ -1,0 +1,1 @@
+"""How Organization resources are reconciled."""

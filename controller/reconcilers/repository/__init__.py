@@ -1,0 +1,1 @@
+"""How Repository resources are reconciled."""

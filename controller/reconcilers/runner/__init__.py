@@ -1,0 +1,1 @@
+"""How Runner resources are reconciled."""
