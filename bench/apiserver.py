@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.api import Api
 from bench.processes import pss_bytes
-from bench.realserver import real_server
+from scripts.realserver import real_server
 from bench.report import Row, percentile
 
 WRITES = 300

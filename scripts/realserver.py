@@ -1,6 +1,8 @@
 """A real etcd and kube-apiserver on loopback, from the binaries that ``KUBEBUILDER_ASSETS`` names.
 
-Source: the convention of controller-runtime's envtest.
+Where the folder also holds ``apiextensions-apiserver``, the server of custom resources of a newer
+Kubernetes can be started beside them, on the same etcd. Source: the convention of
+controller-runtime's envtest.
 """
 
 import base64
@@ -24,7 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-_TOKEN = "bench-admin"  # noqa: S105 - a throw-away server on loopback
+TOKEN = "throw-away-admin"  # noqa: S105 - of a server on loopback that lives for minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,15 @@ class RealServer:
 
     kubeconfig: Path
     pids: tuple[int, ...]
+    custom: Path | None = None
+    """Kubeconfig of the newer server of custom resources, if it was asked for and is there."""
 
 
 @contextlib.contextmanager
-def real_server(folder: Path) -> Iterator[RealServer]:
+def real_server(folder: Path, *, custom: bool = False) -> Iterator[RealServer]:
     """Start etcd (without fsync) and kube-apiserver in *folder*; end them afterwards."""
     assets = Path(os.environ["KUBEBUILDER_ASSETS"])
-    client, peer, port = _free_ports(3)
+    client, peer, port, custom_port = _free_ports(4)
     _credentials(folder)
     with contextlib.ExitStack() as stack:
         etcd = _spawn(
@@ -72,7 +76,36 @@ def real_server(folder: Path) -> Iterator[RealServer]:
             "--disable-admission-plugins=ServiceAccount",
         )
         _wait_ready(folder, port, api)
-        yield RealServer(_kubeconfig(folder, port), (etcd.pid, api.pid))
+        kubeconfig = _kubeconfig(folder, "real", port)
+        newer = None
+        if custom and (assets / "apiextensions-apiserver").exists():
+            newer = _custom_server(stack, folder, client, custom_port, kubeconfig)
+        yield RealServer(kubeconfig, (etcd.pid, api.pid), newer)
+
+
+def _custom_server(
+    stack: contextlib.ExitStack, folder: Path, etcd_port: int, port: int, kubeconfig: Path
+) -> Path:
+    """Start the newer server of custom resources; kube-apiserver authenticates for it."""
+    process = _spawn(
+        stack,
+        folder / "custom.log",
+        str(Path(os.environ["KUBEBUILDER_ASSETS"]) / "apiextensions-apiserver"),
+        f"--etcd-servers=http://127.0.0.1:{etcd_port}",
+        "--bind-address=127.0.0.1",
+        f"--secure-port={port}",
+        f"--tls-cert-file={folder}/tls.crt",
+        f"--tls-private-key-file={folder}/tls.key",
+        f"--kubeconfig={kubeconfig}",
+        f"--authentication-kubeconfig={kubeconfig}",
+        "--authentication-tolerate-lookup-failure",
+        f"--authorization-kubeconfig={kubeconfig}",
+        "--enable-priority-and-fairness=false",
+        "--disable-admission-plugins=ValidatingAdmissionPolicy,MutatingAdmissionPolicy",
+        environment={"KUBE_FEATURE_WatchListClient": "false"},
+    )
+    _wait_ready(folder, port, process)
+    return _kubeconfig(folder, "custom", port)
 
 
 def _free_ports(count: int) -> list[int]:
@@ -86,7 +119,7 @@ def _free_ports(count: int) -> list[int]:
 def _credentials(folder: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench")])
-    now = dt.datetime.now(dt.UTC)
+    now = dt.datetime.now(dt.UTC)  # noqa: TID251 - the edge: certificates need the wall clock
     loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
@@ -104,12 +137,14 @@ def _credentials(folder: Path) -> None:
             serialization.NoEncryption(),
         )
     )
-    (folder / "tokens.csv").write_text(f'{_TOKEN},admin,admin,"system:masters"\n', encoding="utf-8")
+    (folder / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n', encoding="utf-8")
 
 
-def _spawn(stack: contextlib.ExitStack, log: Path, *argv: str) -> subprocess.Popen[bytes]:
+def _spawn(
+    stack: contextlib.ExitStack, log: Path, *argv: str, environment: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     file = stack.enter_context(log.open("wb"))
-    process = subprocess.Popen(argv, stdout=file, stderr=file)
+    process = subprocess.Popen(argv, stdout=file, stderr=file, env=os.environ | (environment or {}))
 
     def end() -> None:
         process.kill()
@@ -122,22 +157,23 @@ def _spawn(stack: contextlib.ExitStack, log: Path, *argv: str) -> subprocess.Pop
 def _wait_ready(folder: Path, port: int, process: subprocess.Popen[bytes]) -> None:
     context = ssl.create_default_context(cafile=str(folder / "tls.crt"))
     request = urllib.request.Request(  # noqa: S310 - loopback
-        f"https://127.0.0.1:{port}/readyz", headers={"Authorization": f"Bearer {_TOKEN}"}
+        f"https://127.0.0.1:{port}/readyz", headers={"Authorization": f"Bearer {TOKEN}"}
     )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise RuntimeError(f"kube-apiserver ended: see {folder}/apiserver.log")
+            log = next(folder.glob("*.log"))
+            raise RuntimeError(f"{process.args!r} ended: see {log.parent}/*.log")
         with (
             contextlib.suppress(urllib.error.URLError, OSError),
             urllib.request.urlopen(request, context=context, timeout=5),  # noqa: S310 - loopback
         ):
             return
         time.sleep(0.05)
-    raise RuntimeError("kube-apiserver was not ready within 60 s")
+    raise RuntimeError(f"{folder}: the server was not ready within 60 s")
 
 
-def _kubeconfig(folder: Path, port: int) -> Path:
+def _kubeconfig(folder: Path, name: str, port: int) -> Path:
     authority = base64.b64encode((folder / "tls.crt").read_bytes()).decode()
     server = f"https://127.0.0.1:{port}"
     cluster = {"server": server, "certificate-authority-data": authority}
@@ -145,10 +181,10 @@ def _kubeconfig(folder: Path, port: int) -> Path:
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "real", "cluster": cluster}],
-        "users": [{"name": "admin", "user": {"token": _TOKEN}}],
+        "users": [{"name": "admin", "user": {"token": TOKEN}}],
         "contexts": [{"name": "real", "context": {"cluster": "real", "user": "admin"}}],
         "current-context": "real",
     }
-    path = folder / "kubeconfig"
+    path = folder / f"{name}.kubeconfig"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     return path
