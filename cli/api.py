@@ -11,7 +11,7 @@ import ssl
 import tempfile
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from cli.errors import CommandError, NotAllowed, NotFound, Unreachable
 from cli.kubeconfig import Target
@@ -131,8 +131,9 @@ class Api:
 def path(resource: Resource, namespace: str, name: str = "") -> str:
     """Return the path of an object, or without *name* of its collection."""
     root = f"/apis/{resource.group}" if resource.group else "/api"
-    inside = f"/namespaces/{namespace}" if resource.namespaced else ""
-    return f"{root}/{resource.version}{inside}/{resource.plural}" + (f"/{name}" if name else "")
+    inside = f"/namespaces/{quote(namespace, safe='')}" if resource.namespaced else ""
+    one = f"/{quote(name, safe='')}" if name else ""
+    return f"{root}/{resource.version}{inside}/{resource.plural}{one}"
 
 
 def _tls(target: Target) -> ssl.SSLContext | None:
