@@ -100,6 +100,8 @@ class Recorder:
 def normalise(value: Any) -> Any:
     """Return *value* with what changes from run to run masked or dropped."""
     if isinstance(value, dict):
+        if value.get("kind") == "Status":
+            value = _in_order(value)
         return {
             key: "…" if key in _MASKED and isinstance(item, str) and item else normalise(item)
             for key, item in sorted(value.items())
@@ -110,3 +112,12 @@ def normalise(value: Any) -> Any:
     if isinstance(value, str):
         return _TIME.sub("<time>", _UUID.sub("<uid>", value))
     return value
+
+
+def _in_order(status: dict[str, Any]) -> dict[str, Any]:
+    """Return *status* with its causes sorted: a real server gives several in any order."""
+    causes = (status.get("details") or {}).get("causes")
+    if not causes or len(causes) < 2:
+        return status
+    ordered = sorted(causes, key=lambda cause: (cause.get("field", ""), cause.get("message", "")))
+    return {**status, "message": "…", "details": {**status["details"], "causes": ordered}}
