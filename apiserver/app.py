@@ -9,6 +9,7 @@ from typing import Any, Final
 from apiserver import errors, status_pages
 from apiserver.auth import tokenrequest
 from apiserver.auth.authenticator import Authenticator
+from apiserver.auth.impersonation import impersonated
 from apiserver.auth.jwts import ServiceAccountTokens
 from apiserver.auth.rbac import Authorizer, denial
 from apiserver.auth.reviews import Reviews
@@ -58,12 +59,12 @@ class Application:
         query = parse_query(scope["query_string"])
         target = parse_target(scope["method"], scope["raw_path"], query)
         call = Call(scope["method"], target, query, dict(scope["headers"]))
-        answer = await self._safely(call, receive)
+        answer = await self._safely(call, scope, receive)
         await answer.send(call, send, receive)
 
-    async def _safely(self, call: Call, receive: Receive) -> Reply | Stream:
+    async def _safely(self, call: Call, scope: dict[str, Any], receive: Receive) -> Reply | Stream:
         try:
-            self._admit(call)
+            self._admit(call, scope["headers"])
             if call.method in _WITH_BODY:
                 call.body = await _read_body(call, receive)
             if call.target.is_resource:
@@ -79,14 +80,14 @@ class Application:
             logger.exception("a request failed", extra={"key": call.target.path})
             return reply.failure(errors.internal("the API server has a defect; see its log"))
 
-    def _admit(self, call: Call) -> None:
+    def _admit(self, call: Call, headers: list[tuple[bytes, bytes]]) -> None:
         target = call.target
         user = self._parts.authenticator.user(call.header(b"authorization"))
         if user is None:
             if target.path.rstrip("/") in _PUBLIC and call.method in {"GET", "HEAD"}:
                 return
             raise errors.unauthorized()
-        call.user = user
+        user = call.user = impersonated(user, headers, self._parts.authorizer)
         if user.is_master:
             return
         wanted = _attributes(target, call.method)
