@@ -19,6 +19,10 @@ from runner.shim.frames import MAX_LAUNCH, Kind, encode
 _LAUNCH_SECONDS: Final = 30.0
 _ZYGOTE_SECONDS: Final = 5.0
 
+_PAUSE_SECONDS: Final = 0.02
+_ATTEMPTS: Final = 5
+"""The zygote may be killed at any time. Trying again is safe: without a lock nothing ran."""
+
 _BOOT: Final = """\
 import sys
 sys.path += sys.argv[2:]
@@ -65,7 +69,8 @@ class Zygote:
         fds = tuple(launch.pass_fds.values())
         try:
             async with asyncio.timeout(_LAUNCH_SECONDS):
-                for _ in range(2):  # the zygote may have been killed since the last launch
+                for attempt in range(_ATTEMPTS):
+                    await asyncio.sleep(attempt * _PAUSE_SECONDS)  # while the kernel buries it
                     if (identity := await self._attempt(request, fds)) is not None:
                         return alive(identity)
         except TimeoutError as exc:

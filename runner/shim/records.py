@@ -105,6 +105,14 @@ def write_exit(record: dict[str, Any]) -> None:
         os.close(directory)
 
 
+def wanted() -> bool:
+    """Whether the working directory exists still; without it nobody will read a record."""
+    try:
+        return os.stat(".").st_nlink > 0
+    except OSError:
+        return False
+
+
 def forget() -> None:
     """Remove the traces of a run that never began from the working directory."""
     for name in (IDENTITY, _RESERVED, SOCKET):

@@ -60,7 +60,7 @@ class Shim:
             "lost_bytes": self._transcript.lost_bytes,
             "cols": self._cols,
             "rows": self._rows,
-            "stopping": self._ending.began,
+            "stopping": self._ending.began or self._status is not None,
         }
 
     @property
@@ -93,7 +93,7 @@ class Shim:
         self._drain()
         self._transcript.close()
         record = self._record()
-        while not _recorded(record):
+        while not _recorded(record) and records.wanted():
             # The clients still learn the state; the disk will have room again.
             self._guarded_turn(_RECORD_RETRY_SECONDS)
         with contextlib.suppress(FileNotFoundError):

@@ -63,8 +63,9 @@ async def pods(root: Path) -> AsyncIterator[Pods]:
     yield pods
     async with Terminals() as terminals:
         for launch in pods.launches:
-            await terminals.stop(launch.run_dir, 0)
-            await terminals.watch_exit(launch.run_dir)
+            async with asyncio.timeout(10):
+                await terminals.stop(launch.run_dir, 0)
+                await terminals.watch_exit(launch.run_dir)
 
 
 async def until(true: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
