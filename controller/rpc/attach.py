@@ -12,8 +12,9 @@ from controller.rpc.caller import Caller, current_caller
 from controller.rpc.ports import Placement, PodPlace, RunnerKey
 from controller.rpc.race import first_done
 from controller.rpc.refusal import Refusal, refuse
+from controller.rpc.splice import RawOutput
 from controller.services.access import Access
-from controller.services.terminals import Terminals, View, away
+from controller.services.terminals import Terminals, Upward, View, away
 from controller.services.tokens import is_name
 
 logger = logging.getLogger(__name__)
@@ -188,10 +189,10 @@ async def _write_viewer(context: Any, view: View) -> None:
         view.passed(up)
 
 
-def _passed_on(up: link_pb2.TerminalUp) -> link_pb2.AttachOut:
+def _passed_on(up: Upward) -> link_pb2.AttachOut | bytes:
+    if isinstance(up, RawOutput):
+        return up.attach_out()
     match up.WhichOneof("msg"):
-        case "output":
-            return link_pb2.AttachOut(output=up.output)
         case "opened":
             return link_pb2.AttachOut(opened=up.opened)
         case "gap":

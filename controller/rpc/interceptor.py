@@ -23,6 +23,7 @@ from controller.rpc.caller import Caller, set_caller
 from controller.rpc.policy import ALLOWED, Principal
 from controller.rpc.race import first_done
 from controller.rpc.refusal import Refusal, refuse
+from controller.rpc.splice import read_up, write_out
 from controller.services.access import Access
 from controller.services.limits import PeerLimit
 
@@ -35,6 +36,10 @@ RECHECK_SECONDS: Final = 15.0
 
 LEAVE_SECONDS: Final = 1.0
 """How long a stream may take to say good-bye."""
+
+DESERIALIZERS: Final = {"/meshwire.v1.RunnerTerminal/Serve": read_up}
+SERIALIZERS: Final = {"/meshwire.v1.Attach/Attach": write_out}
+"""Terminal output is spliced, not parsed."""
 
 FIRST_MESSAGE_SECONDS: Final = 0.1
 """How long a stream that is refused anyway may take for its first message."""
@@ -62,8 +67,8 @@ class Gatekeeper(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is n
         if handler.stream_stream is not None:
             return grpc.stream_stream_rpc_method_handler(
                 self._guarded(principal, handler.stream_stream, watched=True),
-                handler.request_deserializer,
-                handler.response_serializer,
+                DESERIALIZERS.get(handler_call_details.method, handler.request_deserializer),
+                SERIALIZERS.get(handler_call_details.method, handler.response_serializer),
             )
         return grpc.unary_unary_rpc_method_handler(
             self._guarded(principal, handler.unary_unary, watched=False),

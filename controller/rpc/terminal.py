@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import grpc
+from meshwire.v1 import link_pb2
 
 from controller.rpc.caller import current_caller
 from controller.rpc.refusal import refuse
@@ -32,7 +33,7 @@ class RunnerTerminal:
                 first = await context.read()
         except TimeoutError:
             refuse(grpc.StatusCode.DEADLINE_EXCEEDED, "no TerminalHello came: send it first")
-        if first is grpc.aio.EOF or first.WhichOneof("msg") != "hello":
+        if not isinstance(first, link_pb2.TerminalUp) or first.WhichOneof("msg") != "hello":
             refuse(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be TerminalHello")
         current = self._sessions.instance(runner)
         if current is not None and current != first.hello.instance_id:

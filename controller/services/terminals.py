@@ -18,13 +18,14 @@ from meshwire.v1 import link_pb2
 from controller.rpc.ports import PodPlace, RunnerKey
 from controller.rpc.race import first_done
 from controller.rpc.refusal import refuse
+from controller.rpc.splice import RawOutput
 
 logger = logging.getLogger(__name__)
 
 WINDOW_BYTES: Final = 256 * 1024
 """Output on its way to one viewer, and input on its way from it, each at most this much."""
 
-_QUANTUM_BYTES: Final = WINDOW_BYTES // 4
+_QUANTUM_BYTES: Final = WINDOW_BYTES // 2
 """Credit is passed on in pieces of this size, unless the runner has none left."""
 
 _MAX_MESSAGES: Final = 4096
@@ -36,6 +37,9 @@ MAX_VIEWS_PER_RUNNER: Final = 1024
 LINK_WAIT_SECONDS: Final = 3.0
 """How long a new view waits for a runner that is just coming back."""
 
+Upward = link_pb2.TerminalUp | RawOutput
+"""What a runner sends; output is never taken apart."""
+
 
 class View:
     """One viewer of one pod's terminal."""
@@ -44,7 +48,7 @@ class View:
         self.number = number
         self.place = place
         self._ready = ready
-        self._up: deque[link_pb2.TerminalUp] = deque()
+        self._up: deque[Upward] = deque()
         self._arrived = asyncio.Event()
         self._ended: link_pb2.ViewEnded | None = None
         self._offset = 0
@@ -65,25 +69,26 @@ class View:
 
     # --- from the runner --------------------------------------------------------------------------
 
-    def deliver(self, up: link_pb2.TerminalUp) -> None:
+    def deliver(self, up: Upward) -> None:
         """Take a message of the runner; never waits."""
         if self._ended is not None:
             return
-        match up.WhichOneof("msg"):
-            case "ended":
-                self.end(up.ended)
+        if isinstance(up, RawOutput):
+            self._received += up.length
+            if self._received > self._granted:
+                self._broke("more output than there was credit for")
                 return
-            case "output":
-                self._received += len(up.output.data)
-                if self._received > self._granted:
-                    self._broke("more output than there was credit for")
+        else:
+            match up.WhichOneof("msg"):
+                case "ended":
+                    self.end(up.ended)
                     return
-            case "input_ack":
-                self._acked(up.input_ack.seq)
-            case "opened" | "gap":
-                pass
-            case _:
-                return
+                case "input_ack":
+                    self._acked(up.input_ack.seq)
+                case "opened" | "gap":
+                    pass
+                case _:
+                    return
         if len(self._up) >= _MAX_MESSAGES:
             self._broke("too many messages")
             return
@@ -109,7 +114,7 @@ class View:
 
     # --- to the viewer ----------------------------------------------------------------------------
 
-    async def next(self) -> link_pb2.TerminalUp | link_pb2.ViewEnded:
+    async def next(self) -> Upward | link_pb2.ViewEnded:
         """Return what comes next; after a ViewEnded nothing comes."""
         while not self._up:
             if self._ended is not None:
@@ -120,14 +125,14 @@ class View:
             await self._arrived.wait()
         return self._up.popleft()
 
-    def passed(self, up: link_pb2.TerminalUp) -> None:
+    def passed(self, up: Upward) -> None:
         """Note that the viewer's connection has taken the message."""
+        if isinstance(up, RawOutput):
+            self._passed += up.length
+            self._offset = up.offset + up.length
+            self._grant()
+            return
         match up.WhichOneof("msg"):
-            case "output":
-                length = len(up.output.data)
-                self._passed += length
-                self._offset = up.output.offset + length
-                self._grant()
             case "gap":
                 self._offset = up.gap.to_offset
             case "opened":
