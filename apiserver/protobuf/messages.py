@@ -1,8 +1,8 @@
 """The messages of the built-in kinds that clients send: number, name and type of each field.
 
-Types: ``string``, ``int``, ``bool``, ``bytes`` (base64 in JSON), ``time``, ``micro`` (a time
-with microseconds), the name of another message, or one of these with ``[]`` (list of) or ``{}`` (map from
-string to) behind it. A ``!`` behind a scalar keeps a value that says nothing: false, 0 or empty.
+Types: ``string``, ``int``, ``bool``, ``bytes`` (base64 in JSON), ``time``, ``micro`` (a time with
+microseconds), the name of another message, or one of these with ``[]`` (list of) or ``{}`` (map
+from string to) behind it. A ``!`` behind a scalar keeps a value that says nothing: false, 0, "".
 Source: the ``generated.proto`` files of the Kubernetes API (field numbers never change).
 """
 

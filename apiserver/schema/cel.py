@@ -9,13 +9,13 @@ equality of a set with a literal regardless of order (with oldSelf it works, see
 :func:`apiserver.schema.celtypes.align`), and the cost estimate that makes Kubernetes refuse a rule.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final
 
 from apiserver.schema.cel_library import functions
-from apiserver.schema.errors import quote
 
 _EXTENSIONS: Final = ("strings", "optional", "sets", "two-var-comprehensions", "encoders")
 _FURTHER: Final[Mapping[str, tuple[str, ...]]] = {"bound": ("bindings",), "regex": ("regex",)}
@@ -147,7 +147,7 @@ def pattern_error(pattern: str) -> str:
 
 
 def _literal(text: str) -> str:
-    return quote(text).replace("\\x", "\\u00")
+    return json.dumps(text, ensure_ascii=False)  # CEL has the escapes of JSON
 
 
 def _bind(old: str, source: str) -> str:

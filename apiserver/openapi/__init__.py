@@ -1,0 +1,1 @@
+"""OpenAPI v3 documents: what ``kubectl apply``, ``create`` and ``explain`` read."""
