@@ -1,4 +1,4 @@
-# ruff: noqa: PTH104, PTH108, PTH110
+# ruff: noqa: PTH104, PTH108, PTH110, PTH116
 # pathlib would cost every shim memory
 """The files of a run directory: lock, identity and exit; written by the shim, read by the daemon.
 
