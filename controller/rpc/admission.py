@@ -20,7 +20,11 @@ from schemas.runner import Runner
 logger = logging.getLogger(__name__)
 
 PREVIOUS_GRACE: Final = timedelta(hours=1)
-"""How long the certificate before the last renewal is still accepted."""
+"""How long the certificate before the last renewal is still accepted once the new one is in use.
+
+As long as nobody has come with the new one its holder may not have got it: the answer was lost, or
+the laptop was closed. Then the old one is good until it expires, or until the new one appears.
+"""
 
 _DENIED: Final = grpc.StatusCode.PERMISSION_DENIED
 _UNKNOWN: Final = grpc.StatusCode.UNAUTHENTICATED
@@ -44,8 +48,13 @@ def read_peer(auth: Mapping[str, Sequence[bytes]], trust_domain: str) -> RunnerC
         raise Refusal(_UNKNOWN, str(exc), "ForeignCertificate") from exc
 
 
-def judge(certificate: RunnerCertificate, runner: Runner | None, now: datetime) -> Refusal | None:
-    """Return why the certificate is refused at *now*, given the Runner as it is, or None."""
+def judge(
+    certificate: RunnerCertificate, runner: Runner | None, now: datetime, in_use: str | None
+) -> Refusal | None:
+    """Return why the certificate is refused at *now*, given the Runner as it is, or None.
+
+    *in_use* is the serial with which the runner last came, if that was the one in force.
+    """
     if now >= certificate.not_after:
         return Refusal(
             _UNKNOWN, f"the certificate expired at {certificate.not_after:%Y-%m-%d %H:%M:%S} UTC",
@@ -61,10 +70,12 @@ def judge(certificate: RunnerCertificate, runner: Runner | None, now: datetime) 
     ):
         text = f"{who} accepts only certificates issued after spec.minIssuedAt: enrol it again"
         return Refusal(_DENIED, text, "Banned")
-    return _judge_serial(certificate, runner, now)
+    return _judge_serial(certificate, runner, now, in_use)
 
 
-def _judge_serial(certificate: RunnerCertificate, runner: Runner, now: datetime) -> Refusal | None:
+def _judge_serial(
+    certificate: RunnerCertificate, runner: Runner, now: datetime, in_use: str | None
+) -> Refusal | None:
     current, previous = runner.status.certificate, runner.status.previous_certificate
     if current is not None and current.serial == certificate.serial:
         return None
@@ -72,7 +83,7 @@ def _judge_serial(certificate: RunnerCertificate, runner: Runner, now: datetime)
     if current is None or previous is None or previous.serial != certificate.serial:
         text = f"the certificate is not the one in force of {who}: enrol it again"
         return Refusal(_DENIED, text, "Superseded")
-    if now >= parse_rfc3339(current.issued_at) + PREVIOUS_GRACE:
+    if in_use == current.serial and now >= parse_rfc3339(current.issued_at) + PREVIOUS_GRACE:
         text = f"the certificate of {who} was replaced more than an hour ago"
         return Refusal(_DENIED, text, "Superseded")
     return None
@@ -99,6 +110,8 @@ class Admission:
         self._recorder = recorder
         self._trust_domain = trust_domain
         self.clock = clock
+        self._in_use: dict[str, str] = {}
+        """The serial in force with which each runner came last, by its uid."""
 
     def read(self, auth: Mapping[str, Sequence[bytes]]) -> RunnerCertificate:
         """Return who the connection's certificate names. Raises Refusal."""
@@ -107,7 +120,7 @@ class Admission:
     async def check(self, certificate: RunnerCertificate) -> Refusal | None:
         """Return why the certificate is refused now, or None."""
         known = self._registry.runner(certificate.namespace, certificate.name)
-        finding = judge(certificate, known, self.clock())
+        finding = self._judge(certificate, known)
         if finding is None or finding.reason == "Expired":
             return finding
         try:
@@ -116,14 +129,28 @@ class Admission:
             logger.warning("runner cannot be looked up", extra={"reason": str(exc)})
             text = f"{finding.message} (the API server cannot be asked at the moment)"
             return Refusal(grpc.StatusCode.UNAVAILABLE, text, finding.reason)
-        finding = judge(certificate, fresh, self.clock())
+        finding = self._judge(certificate, fresh)
         if finding is not None:
             self._note(certificate, fresh, finding)
         return finding
 
+    def in_use(self, uid: str, serial: str) -> bool:
+        """Whether the runner has come with this certificate, so that its holder surely has it."""
+        return self._in_use.get(uid) == serial
+
     def changes(self, certificate: RunnerCertificate) -> AbstractContextManager[Changes]:
         """Listen for changes of the Runner that the certificate names."""
         return self._registry.changes(certificate.namespace, certificate.name)
+
+    def _judge(self, certificate: RunnerCertificate, runner: Runner | None) -> Refusal | None:
+        finding = judge(certificate, runner, self.clock(), self._in_use.get(certificate.uid))
+        if finding is None and runner is not None:
+            current = runner.status.certificate
+            if current is not None and current.serial == certificate.serial:
+                self._in_use[certificate.uid] = certificate.serial
+        elif finding is not None and finding.reason == "Unknown":
+            self._in_use.pop(certificate.uid, None)
+        return finding
 
     async def _read(self, certificate: RunnerCertificate) -> Runner | None:
         try:

@@ -118,7 +118,7 @@ class Gateway:
         self._public_server = grpc.aio.server(interceptors=(gatekeeper,), options=_PUBLIC_OPTIONS)
         link_pb2_grpc.add_RunnerControlServicer_to_server(  # type: ignore[no-untyped-call]  # generated
             RunnerControl(
-                renewal=Renewal(issuer, recorder),
+                renewal=Renewal(issuer, recorder, admission.in_use),
                 git_secrets=GitSecrets(objects, placement),
                 sessions=self._sessions,
                 placement=placement,

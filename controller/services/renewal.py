@@ -1,6 +1,7 @@
 """Replaces a runner's certificate before it ends, and notices keys that are in two places."""
 
 import logging
+from collections.abc import Callable
 from typing import NoReturn
 
 import grpc
@@ -20,8 +21,12 @@ logger = logging.getLogger(__name__)
 class Renewal:
     """Renews certificates for runners that were admitted with the one they have."""
 
-    def __init__(self, issuer: Issuer, recorder: Recorder) -> None:
+    def __init__(
+        self, issuer: Issuer, recorder: Recorder, in_use: Callable[[str, str], bool]
+    ) -> None:
         self._issuer = issuer
+        self._in_use = in_use
+        """Whether the runner with this uid has come with the certificate of this serial."""
         self._recorder = recorder
 
     async def renew(
@@ -29,8 +34,9 @@ class Renewal:
     ) -> Grant:
         """Return a certificate for the new key of the request.
 
-        A caller whose last renewal was answered into the void comes with the certificate before it
-        and the same new key: it is answered again. With another key it is a copy of the old one.
+        A caller whose last renewal was answered into the void comes with the certificate before it,
+        and nobody with the new one: it is answered again. Once somebody has used the new one, a
+        caller with the old one and another key is a copy.
 
         Raises:
             Refusal: With one sentence.
@@ -55,8 +61,12 @@ class Renewal:
         if current is not None and current.serial == caller.serial:
             await self._issuer.refuse_foreign_key(digest, caller.namespace, caller.name)
             return await self._issuer.issue(runner, key, previous=current)
-        if current is None or current.public_key_sha256 != digest:
+        if current is None:
             self._refuse_copy(caller)
+        if current.public_key_sha256 != digest:
+            if self._in_use(caller.uid, current.serial):
+                self._refuse_copy(caller)
+            await self._issuer.refuse_foreign_key(digest, caller.namespace, caller.name)
         return await self._issuer.issue(runner, key, previous=_presented(runner, caller))
 
     def _refuse_copy(self, caller: RunnerCertificate) -> NoReturn:

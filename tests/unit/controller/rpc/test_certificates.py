@@ -85,12 +85,27 @@ async def test_a_renewal_gives_a_new_key_and_keeps_the_old_certificate_for_an_ho
     status = await mesh.status(old)
     assert status["certificate"]["serial"] == f"{new.certificate.serial_number:032x}"
     assert status["previousCertificate"]["serial"] == f"{old.certificate.serial_number:032x}"
+    status["certificate"]["issuedAt"] = rfc3339(datetime.fromtimestamp(time.time() - 3599, UTC))
+    await mesh.kube.patch(RUNNER, ORG, "laptop", {"status": status}, subresource="status")
     assert [(await _status(mesh, one))[0] for one in (new, old)] == [Code.OK, Code.OK]
 
     status["certificate"]["issuedAt"] = rfc3339(datetime.fromtimestamp(time.time() - 3601, UTC))
     await mesh.kube.patch(RUNNER, ORG, "laptop", {"status": status}, subresource="status")
     assert (await _status(mesh, old))[0] == Code.PERMISSION_DENIED
     assert (await _status(mesh, new))[0] == Code.OK
+
+
+async def test_a_laptop_closed_during_its_renewal_gets_in_hours_later(mesh: World) -> None:
+    """The new certificate was recorded, and nobody ever had it."""
+    old = await mesh.runner()
+    await _renew(mesh, old)
+    status = await mesh.status(old)
+    status["certificate"]["issuedAt"] = rfc3339(datetime.fromtimestamp(time.time() - 9999, UTC))
+    await mesh.kube.patch(RUNNER, ORG, "laptop", {"status": status}, subresource="status")
+    assert (await _status(mesh, old))[0] == Code.OK
+    new = await _renew(mesh, old)  # with another key than the time before
+    assert (await _status(mesh, new))[0] == Code.OK
+    assert mesh.recorder.events == []
 
 
 async def test_a_key_is_not_renewed_with_itself_or_with_anothers(mesh: World) -> None:
@@ -118,9 +133,17 @@ async def test_a_renewal_whose_answer_was_lost_is_answered_again(mesh: World) ->
 
 async def test_a_copied_key_is_noticed_at_its_renewal(mesh: World) -> None:
     copied = await mesh.runner()
-    await _renew(mesh, copied)
+    owner = await _renew(mesh, copied)
+    assert (await _status(mesh, owner))[0] == Code.OK
     code, _ = await refused(_renew(mesh, copied))
     assert (code, mesh.recorder.reasons) == (Code.PERMISSION_DENIED, ["SupersededCertificate"])
+
+
+async def test_a_copy_that_renews_first_is_noticed_when_the_owner_comes(mesh: World) -> None:
+    owner = await mesh.runner()
+    await _renew(mesh, await _renew(mesh, owner))  # by the holder of the copy
+    assert (await _status(mesh, owner))[0] == Code.PERMISSION_DENIED
+    assert mesh.recorder.reasons == ["SupersededCertificate"]
 
 
 async def test_a_key_copied_long_ago_is_noticed_at_any_call(mesh: World) -> None:
