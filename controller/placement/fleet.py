@@ -21,6 +21,7 @@ from controller.placement.desired import Desired
 from controller.placement.indexes import BY_RUNNER
 from controller.placement.links import About, Links
 from controller.placement.observation import Observation, observation
+from controller.placement.scheduler import PLACEMENT
 from controller.rpc.ports import Changes, PodPlace, RunnerKey
 from controller.rpc.signals import Signals
 from schemas.agentclass import AgentClass
@@ -206,8 +207,9 @@ class Fleet:
         self.look_at(runner.namespace, runner.name, runner.uid)
 
     def look_at(self, namespace: str, name: str, uid: str) -> None:
-        """Have the runner and all its pods looked at."""
+        """Have the runner, all its pods and all who wait for a runner looked at."""
         self._queue.add(Key(RUNNER.kind, namespace, name))
+        self._queue.add(Key(PLACEMENT, namespace, ""))
         for pod in self._pods.indexed(BY_RUNNER, uid):
             self._queue.add(_key(pod))
 

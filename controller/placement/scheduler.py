@@ -8,6 +8,7 @@ namespace are looked at again, first come, first served.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from controller.placement.assign import (
     Allowance,
@@ -18,6 +19,9 @@ from controller.placement.assign import (
     assign,
     choose,
 )
+
+PLACEMENT: Final = "Placement"
+"""Kind of the keys that ask for a review: one per namespace, without a name."""
 
 Surroundings = Callable[[str], tuple[Sequence[Candidate], Allowance]]
 """Return a namespace's runners and allowance, as the API knows them: without promises."""

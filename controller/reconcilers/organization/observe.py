@@ -11,6 +11,7 @@ from controller.placement.indexes import ACTIVE_IN, BY_NAMESPACE
 from schemas.agentpod import AgentPod
 from schemas.names import (
     CONFIG_MAP,
+    FIELD_MANAGER,
     LABEL_MANAGED_BY,
     LABEL_ORGANIZATION,
     NAMESPACE,
@@ -26,6 +27,9 @@ from schemas.runner import Runner
 QUOTA: Final = "agentsmesh-quota"
 """Name of the ResourceQuota in an organization's namespace."""
 
+ROLES: Final = frozenset({"agentsmesh-admin", "agentsmesh-member", "agentsmesh-viewer"})
+"""ClusterRoles that members are bound to; the RoleBindings have the same names."""
+
 _POD: Final = Resource("", "v1", "Pod", "pods", namespaced=True)
 _OF_EVERY_NAMESPACE: Final = frozenset({"kube-root-ca.crt", TRUST_BUNDLE})
 _TOKEN: Final = "kubernetes.io/service-account-token"  # noqa: S105 - a type of Secret
@@ -39,7 +43,7 @@ class Reader(Protocol):
         ...
 
     def pages(
-        self, resource: Resource, namespace: str = "", *, limit: int = 500, labels: str = ""
+        self, resource: Resource, namespace: str = "", *, limit: int = 500
     ) -> AsyncIterator[list[dict[str, Any]]]:
         """Give all objects page by page."""
         ...
@@ -68,7 +72,7 @@ class OrganizationSnapshot:
     empty: bool
     """Whether nothing of anybody's is in a namespace that is not marked as ours."""
     bindings: tuple[Manifest, ...]
-    """RoleBindings in it that are marked as ours."""
+    """RoleBindings in it that are marked as ours, or have one of our names."""
     bundle: Manifest | None
     bundle_data: Mapping[str, str]
     """What the trust bundle shall say."""
@@ -127,8 +131,8 @@ class OrganizationObserver:
 
     async def _bindings(self, namespace: str) -> tuple[Manifest, ...]:
         found: list[Manifest] = []
-        async for page in self._kube.pages(ROLE_BINDING, namespace, labels=LABEL_MANAGED_BY):
-            found += page
+        async for page in self._kube.pages(ROLE_BINDING, namespace):
+            found += [item for item in page if _ours(item)]
         return tuple(found)
 
     async def _empty(self, namespace: str) -> bool:
@@ -149,6 +153,11 @@ class OrganizationObserver:
 def _somebodys(item: Manifest) -> bool:
     name = (item.get("metadata") or {}).get("name")
     return name not in _OF_EVERY_NAMESPACE and item.get("type") != _TOKEN
+
+
+def _ours(binding: Manifest) -> bool:
+    name = (binding.get("metadata") or {}).get("name")
+    return name in ROLES or _labels(binding).get(LABEL_MANAGED_BY) == FIELD_MANAGER
 
 
 def _age(item: Organization) -> tuple[str, str]:

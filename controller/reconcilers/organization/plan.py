@@ -22,6 +22,7 @@ from schemas.organization import Organization
 _DRIFT_SECONDS: Final = 60.0
 """Children are not watched; they are compared this often."""
 _SETTLING_SECONDS: Final = 0.1
+_REPAIR_SECONDS: Final = 5.0
 _TEARDOWN_SECONDS: Final = 1.0
 
 
@@ -40,9 +41,12 @@ def plan(snapshot: OrganizationSnapshot, now: float) -> Plan:
     changes = _namespace(snapshot)
     if snapshot.namespace is not None or changes:
         changes += _children(snapshot)
-    # after changes the next look knows whether they have taken effect, and says so
-    recheck = _SETTLING_SECONDS if changes else _DRIFT_SECONDS
-    return Plan(tuple(changes), publish=not changes, recheck_after_seconds=recheck)
+    if not changes:
+        return Plan(recheck_after_seconds=_DRIFT_SECONDS)
+    # the next look knows whether they have taken effect, and says so
+    new = item.status.observed_generation != item.metadata.generation
+    recheck = _SETTLING_SECONDS if new else _REPAIR_SECONDS
+    return Plan(tuple(changes), publish=not new, recheck_after_seconds=recheck)
 
 
 def _namespace(snapshot: OrganizationSnapshot) -> list[Action]:
@@ -76,8 +80,8 @@ def _children(snapshot: OrganizationSnapshot) -> list[Action]:
         changes.append(_delete(RESOURCE_QUOTA, snapshot.quota, "spec.quota names no such limit"))
     have = {_name(binding): binding for binding in snapshot.bindings}
     want = children.bindings(item)
-    for name, binding in want.items():
-        changes += _one(ROLE_BINDING, have.get(name), binding, "subjects")
+    for name, wanted_binding in want.items():
+        changes += _one(ROLE_BINDING, have.get(name), wanted_binding, "subjects")
     for name, binding in have.items():
         if name not in want:
             changes.append(_delete(ROLE_BINDING, binding, "no member has this role"))
@@ -94,7 +98,8 @@ def _one(
         return [Create(resource, namespace, want, why="missing")]
     if "roleRef" in want and have.get("roleRef") != want["roleRef"]:
         return [_delete(resource, have, "points to another role, and cannot be changed")]
-    patch = merge_patch({field: have.get(field)}, {field: want[field]})
+    wanted = {field: want[field]}
+    patch = merge_patch({field: have.get(field)}, wanted)
     marks = (have.get("metadata") or {}).get("labels") or {}
     if any(marks.get(key) != value for key, value in metadata["labels"].items()):
         patch["metadata"] = {"labels": metadata["labels"]}

@@ -56,11 +56,3 @@ class RunnerObserver:
     def _removed(self, pod: AgentPod) -> bool:
         seen = self._fleet.observed(pod.metadata.uid)
         return seen is not None and seen.state is PodState.REMOVED
-
-
-def max_pods(item: Runner, about: About | None) -> int | None:
-    """Return how many pods the runner takes: the smaller limit of both; None = any number."""
-    limits = [item.spec.capacity.max_pods if item.spec.capacity else None]
-    limits.append(about.max_pods if about else item.status.max_pods)
-    given = [limit for limit in limits if limit is not None]
-    return min(given) if given else None

@@ -1,0 +1,243 @@
+"""The composition root: makes the parts, wires them, runs them in one TaskGroup.
+
+In order: API server, CRDs, CA, leadership, watches, a full store, ports, reconcilers. No runner is
+told anything and no object is judged before the store holds everything.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import logging
+import os
+import signal
+import socket
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, TypeVar
+
+from controller import logs
+from controller.bootstrap import prepare
+from controller.kernel.events import Recorder
+from controller.kernel.lease import Leadership, LeadershipLost
+from controller.kernel.queue import WorkQueue
+from controller.kernel.redact import redact
+from controller.kernel.sweep import Sweep
+from controller.kernel.triggers import Watches
+from controller.kernel.worker import Kernel
+from controller.kube.client import Kube
+from controller.kube.errors import KubeError, NotFound, Unavailable
+from controller.pki.authority import Authority, AuthoritySettings
+from controller.pki.errors import PkiError
+from controller.placement.fleet import Fleet, RunnerRegistry
+from controller.placement.indexes import new_store
+from controller.placement.leases import RunnerLeases
+from controller.placement.scheduler import Scheduler
+from controller.placement.surroundings import Surroundings
+from controller.reconcilers.catalogue import reconcilers
+from controller.reconcilers.routing import Routing
+from controller.rpc.gateway import Gateway, GatewaySettings, Ports, PortTaken
+from controller.settings import Settings
+from schemas.names import CONTROLLER_NAMESPACE, OURS
+
+logger = logging.getLogger(__name__)
+
+PORTS_FILE: Final = "ports.json"
+_LEASE: Final = "agentsmesh-controller"
+_FIRST_PAUSE_SECONDS: Final = 0.1
+_LAST_PAUSE_SECONDS: Final = 10.0
+_PR_SET_DUMPABLE: Final = 4  # Source: prctl(2)
+
+T = TypeVar("T")
+
+
+class StartError(Exception):
+    """The controller cannot run (any more); the text is the sentence for the user."""
+
+
+def run(settings: Settings) -> None:
+    """Run the controller until it is told to stop.
+
+    Raises:
+        StartError: It cannot run; the reason is in the log as well.
+    """
+    _hide_memory()
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (settings.data_dir / PORTS_FILE).unlink(missing_ok=True)
+        logs.start(settings.log_file)
+    except OSError as exc:
+        where = exc.filename or settings.data_dir
+        raise StartError(f"cannot write {where}: {exc.strerror or exc}") from exc
+    try:
+        with _told():
+            asyncio.run(serve(settings))
+    except StartError as exc:
+        logger.error("stopped", extra={"reason": str(exc)})  # noqa: TRY400 - a sentence says it all
+        raise
+
+
+async def serve(settings: Settings) -> None:
+    """Run everything until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with Kube.open(settings.kubeconfig) as kube, asyncio.TaskGroup() as tasks:
+        controller = tasks.create_task(Controller(settings, kube).run())
+        stopping = tasks.create_task(stop.wait())
+        await asyncio.wait({controller, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        logger.info("stopping")
+        controller.cancel()
+        stopping.cancel()
+
+
+class Controller:
+    """All parts, and the order in which they start and stop."""
+
+    def __init__(self, settings: Settings, kube: Kube) -> None:
+        self._settings = settings
+        self._kube = kube
+        self._store = new_store()
+        self._queue = WorkQueue()
+        self._recorder = Recorder(kube)
+        self._fleet = Fleet(self._store, self._queue, kube)
+        self._scheduler = Scheduler(Surroundings(self._store, self._fleet.links))
+        self._routing = Routing(self._store, self._queue, self._scheduler)
+        self._sweep = Sweep(
+            kube,
+            self._store,
+            interval_seconds=settings.sweep_seconds,
+            after_relist_seconds=settings.relist_seconds,
+        )
+        self._authority = Authority(
+            kube,
+            AuthoritySettings(leaf_lifetime=timedelta(seconds=settings.leaf_lifetime_seconds)),
+        )
+        self._leadership = Leadership(
+            kube,
+            namespace=CONTROLLER_NAMESPACE,
+            name=_LEASE,
+            identity=f"{socket.gethostname()}_{uuid.uuid4()}",
+        )
+
+    async def run(self) -> None:
+        """Start in order, run until cancelled, take leave."""
+        await patiently("the API server", self._kube.version)
+        await patiently("CRDs and roles", self._prepare)
+        await patiently("the certificate authority", self._authority.refresh)
+        self._fleet.lead(await self._leadership.acquire())
+        try:
+            await self._lead()
+        finally:
+            await self._leadership.release()
+
+    async def _prepare(self) -> None:
+        await prepare(self._kube)
+
+    async def _lead(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._leadership.hold())
+            tasks.create_task(self._recorder.run())
+            tasks.create_task(self._authority.run())
+            watches = Watches(self._kube.access, self._store, OURS, self._sweep.ask)
+            tasks.create_task(watches.run())
+            await patiently("a list of everything", self._sweep.once)
+            self._fleet.synced()
+            tasks.create_task(self._sweep.run())
+            await self._serve(tasks)
+
+    async def _serve(self, tasks: asyncio.TaskGroup) -> None:
+        gateway = Gateway(
+            GatewaySettings(
+                runner_listen=self._settings.runner_listen,
+                public_listen=self._settings.public_listen,
+                advertise_host=self._settings.advertise_host,
+            ),
+            self._authority,
+            objects=self._kube,
+            reviews=self._kube,
+            registry=RunnerRegistry(self._fleet),
+            placement=self._fleet,
+            recorder=self._recorder,
+        )
+        ports = await gateway.start()
+        try:
+            await asyncio.to_thread(_announce, self._settings.data_dir, ports)
+            leases = RunnerLeases(self._kube, self._store, self._fleet.links)
+            tasks.create_task(leases.run(self._leadership.sure))
+            await self._kernel(gateway).run(self._settings.workers, self._leadership.sure)
+        finally:
+            await gateway.stop()
+            await self._recorder.drain(timeout_seconds=2)
+
+    def _kernel(self, gateway: Gateway) -> Kernel:
+        def bundle() -> dict[str, str]:
+            return {
+                "ca.crt": self._authority.roots_pem.decode(),
+                "publicEndpoint": gateway.public_endpoint,
+                "runnerEndpoint": gateway.runner_endpoint,
+            }
+
+        kinds = reconcilers(
+            kube=self._kube,
+            store=self._store,
+            fleet=self._fleet,
+            scheduler=self._scheduler,
+            bundle=bundle,
+            local_repositories=self._settings.allow_local_repositories,
+        )
+        return Kernel(
+            kube=self._kube,
+            store=self._store,
+            queue=self._queue,
+            recorder=self._recorder,
+            reconcilers=[*kinds, self._routing.reviews()],
+        )
+
+
+async def patiently(what: str, step: Callable[[], Awaitable[T]]) -> T:
+    """Return the result of *step*, tried again for as long as the API server is unavailable."""
+    pause = _FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            return await step()
+        except (Unavailable, NotFound) as exc:  # NotFound: it does not serve the kind yet
+            logger.warning("waiting for %s", what, extra={"reason": str(exc)})
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LAST_PAUSE_SECONDS)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Turn what can end the controller into one sentence."""
+    try:
+        yield
+    except* (KubeError, PkiError, PortTaken, LeadershipLost) as group:
+        raise StartError(redact(str(_first(group)))) from group
+    except* OSError as group:
+        raise StartError(f"the system refused: {_first(group)}") from group
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
+
+
+def _announce(folder: Path, ports: Ports) -> None:
+    """Write the ports that are really bound, whole or not at all."""
+    final = folder / PORTS_FILE
+    draft = folder / f".{PORTS_FILE}.{os.getpid()}"
+    draft.write_text(json.dumps({"runner": ports.runner, "public": ports.public}) + "\n")
+    draft.chmod(0o600)
+    draft.replace(final)
+
+
+def _hide_memory() -> None:
+    """Let no other process of the user read our memory: the CA's keys are in it."""
+    with contextlib.suppress(OSError, AttributeError):  # not Linux
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

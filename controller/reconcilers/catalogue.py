@@ -1,0 +1,67 @@
+"""All reconcilers, each made of its four parts."""
+
+from collections.abc import Callable, Mapping
+
+from controller.kernel.reconciler import Reconciler
+from controller.kernel.store import Store
+from controller.kube.client import Kube
+from controller.placement.fleet import Fleet
+from controller.placement.scheduler import Scheduler
+from controller.reconcilers.agentclass import plan as class_plan
+from controller.reconcilers.agentclass import status as class_status
+from controller.reconcilers.agentclass.observe import ClassObserver
+from controller.reconcilers.agentpod.observe import PodObserver
+from controller.reconcilers.enrollment import plan as enrollment_plan
+from controller.reconcilers.enrollment import status as enrollment_status
+from controller.reconcilers.enrollment.observe import EnrollmentObserver
+from controller.reconcilers.organization import plan as organization_plan
+from controller.reconcilers.organization import status as organization_status
+from controller.reconcilers.organization.observe import OrganizationObserver
+from controller.reconcilers.repository import plan as repository_plan
+from controller.reconcilers.repository import status as repository_status
+from controller.reconcilers.repository.observe import RepositoryObserver
+from controller.reconcilers.runner import plan as runner_plan
+from controller.reconcilers.runner import status as runner_status
+from controller.reconcilers.runner.observe import RunnerObserver
+from schemas.names import AGENT_CLASS, ORGANIZATION, REPOSITORY, RUNNER, RUNNER_ENROLLMENT
+
+
+def reconcilers(  # noqa: PLR0913 - what they share, by name
+    *,
+    kube: Kube,
+    store: Store,
+    fleet: Fleet,
+    scheduler: Scheduler,
+    bundle: Callable[[], Mapping[str, str]],
+    local_repositories: bool,
+) -> list[Reconciler]:
+    """Return how each kind is reconciled. *bundle* gives the data of the trust bundle."""
+    repositories = RepositoryObserver(store, kube, local_allowed=local_repositories)
+    runners = RunnerObserver(store, fleet)
+    return [
+        Reconciler(
+            ORGANIZATION.kind,
+            OrganizationObserver(store, kube, bundle).observe,
+            organization_plan.plan,
+            organization_status.report,
+        ),
+        Reconciler(
+            AGENT_CLASS.kind, ClassObserver(store).observe, class_plan.plan, class_status.report
+        ),
+        Reconciler(
+            REPOSITORY.kind, repositories.observe, repository_plan.plan, repository_status.report
+        ),
+        Reconciler(
+            RUNNER.kind,
+            runners.observe,
+            runner_plan.plan,
+            runner_status.report,
+        ),
+        Reconciler(
+            RUNNER_ENROLLMENT.kind,
+            EnrollmentObserver(store).observe,
+            enrollment_plan.plan,
+            enrollment_status.report,
+        ),
+        PodObserver(store, fleet, scheduler, kube).reconciler(),
+    ]

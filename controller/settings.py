@@ -1,0 +1,77 @@
+"""What the controller is told on its command line."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The command line, checked."""
+
+    data_dir: Path
+    """For ``ports.json``; nothing that must not be lost is kept in it."""
+    kubeconfig: Path | None = None
+    """None: from inside a cluster."""
+    runner_listen: str = "127.0.0.1:7443"
+    public_listen: str = "127.0.0.1:7444"
+    advertise_host: str = "127.0.0.1"
+    log_file: Path | None = None
+    """None: standard error."""
+    leaf_lifetime_seconds: int = 86_400
+    allow_local_repositories: bool = False
+    workers: int = 16
+    """Objects reconciled at the same time."""
+    sweep_seconds: float = 600.0
+    """How often everything is listed, in case a watch has hidden something."""
+    relist_seconds: float = 30.0
+    """How soon after a sign of that."""
+
+
+def parse(arguments: Sequence[str]) -> Settings:
+    """Return the settings; prints usage and exits on a wrong command line."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    for flag in ("runner_listen", "public_listen"):
+        _, _, port = getattr(given, flag).rpartition(":")
+        if not port.isdecimal() or int(port) > 65_535:
+            parser.error(f"--{flag.replace('_', '-')} must be HOST:PORT, such as 127.0.0.1:7443")
+    if given.leaf_lifetime_seconds < 10:
+        parser.error("--leaf-lifetime-seconds must be at least 10")
+    return Settings(
+        data_dir=given.data_dir.absolute(),
+        kubeconfig=given.kubeconfig.absolute() if given.kubeconfig else None,
+        runner_listen=given.runner_listen,
+        public_listen=given.public_listen,
+        advertise_host=given.advertise_host,
+        log_file=given.log_file,
+        leaf_lifetime_seconds=given.leaf_lifetime_seconds,
+        allow_local_repositories=given.allow_local_repositories,
+        workers=given.workers,
+        sweep_seconds=given.sweep_seconds,
+        relist_seconds=given.relist_seconds,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m controller", description="Converges AgentsMesh resources."
+    )
+    add = parser.add_argument
+    add("--kubeconfig", type=Path, help="the API server to work for; without it: in-cluster")
+    add("--data-dir", type=Path, required=True, help="where ports.json is written")
+    add("--runner-listen", default="127.0.0.1:7443", metavar="HOST:PORT", help="port of runners")
+    add("--public-listen", default="127.0.0.1:7444", metavar="HOST:PORT", help="port of people")
+    add("--advertise-host", default="127.0.0.1", help="host under which both are reached")
+    add("--log-file", type=Path, help="where to log; standard error if not given")
+    add("--leaf-lifetime-seconds", type=int, default=86_400, help="of runners' certificates")
+    add(
+        "--allow-local-repositories",
+        action="store_true",
+        help="let runners open repositories by path, below the folders that each of them allows",
+    )
+    add("--workers", type=int, default=16, help="objects reconciled at the same time")
+    add("--sweep-seconds", type=float, default=600.0, help="how often everything is listed")
+    add("--relist-seconds", type=float, default=30.0, help="how soon after a broken watch")
+    return parser
