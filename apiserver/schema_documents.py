@@ -8,6 +8,7 @@ import orjson
 
 from apiserver import errors
 from apiserver.kinds.registry import Registry
+from apiserver.openapi.documents import build
 from apiserver.rest.call import Call
 from apiserver.rest.reply import Reply
 
@@ -45,7 +46,8 @@ class Documents:
         if self._generation == self._registry.generation:
             return
         self._generation = self._registry.generation
-        self._documents = {}
+        built = build(self._registry.all())
+        self._documents = {path: orjson.dumps(found) for path, found in built.items()}
 
 
 def _tag(body: bytes) -> str:

@@ -19,24 +19,8 @@ from typing import Any, Final
 import uvicorn
 from typing_extensions import override
 
-from apiserver import bootstrap, kubeconfig
-from apiserver.app import Application, Parts
-from apiserver.auth.authenticator import Authenticator
-from apiserver.auth.jwts import ServiceAccountTokens
-from apiserver.auth.rbac import Authorizer
-from apiserver.auth.reviews import Reviews
-from apiserver.auth.tokenfile import TokenFile
-from apiserver.controllers.aggregation import Aggregation
-from apiserver.controllers.definitions import Definitions
-from apiserver.controllers.expiry import Expiry
-from apiserver.controllers.garbage import Garbage
-from apiserver.controllers.namespaces import Namespaces
-from apiserver.kinds import builtin
-from apiserver.kinds.registry import Registry
-from apiserver.rest.discovery import Discovery
-from apiserver.rest.writing import Desk
-from apiserver.schema_documents import Documents
-from apiserver.store.store import Store
+from apiserver import kubeconfig
+from apiserver.controlplane import ControlPlane
 from apiserver.tls import ServingCertificate
 
 logger = logging.getLogger(__name__)
@@ -148,43 +132,13 @@ class Server:
         try:
             self._certificate = ServingCertificate(directory / "tls")
             self._certificate.ensure()
-            self._tokens = TokenFile(directory / "tokens.csv")
-            self._store = Store(directory / "store.db")
-            accounts = ServiceAccountTokens(directory / "serviceaccount.key", self._store)
+            self._plane = ControlPlane(directory)
         except (OSError, sqlite3.Error, ValueError) as exc:
             raise StartError(f"The data directory {directory} cannot be used: {exc}.") from exc
-        self._assemble(accounts)
-
-    def _assemble(self, accounts: ServiceAccountTokens) -> None:
-        registry = Registry(builtin.resources())
-        authorizer = Authorizer(self._store)
-        authenticator = Authenticator(self._tokens, accounts)
-        desk = Desk(self._store, registry, authorizer)
-        self._definitions = Definitions(desk)
-        self._loaded = (
-            self._definitions,
-            Namespaces(desk),
-            Garbage(desk),
-            Aggregation(self._store),
-        )
-        self._app = Application(
-            Parts(
-                desk=desk,
-                authenticator=authenticator,
-                authorizer=authorizer,
-                tokens=accounts,
-                discovery=Discovery(registry),
-                reviews=Reviews(authenticator, authorizer),
-                documents=Documents(registry),
-            )
-        )
 
     async def serve(self, announce: Callable[[str], None]) -> None:
         """Serve until SIGTERM or SIGINT; *announce* hears the URL when requests are answered."""
-        self._store.start()
-        await bootstrap.ensure(self._store)
-        for controller in self._loaded:
-            controller.load()
+        await self._plane.start()
         context = self._certificate.context()
         https = self._https(context, announce)
         loop = asyncio.get_running_loop()
@@ -193,23 +147,21 @@ class Server:
         try:
             async with asyncio.TaskGroup() as tasks:
                 background = [
-                    *(tasks.create_task(controller.run()) for controller in self._loaded),
-                    tasks.create_task(Expiry(self._store).run()),
-                    tasks.create_task(self._store.run()),
+                    tasks.create_task(self._plane.run()),
                     tasks.create_task(self._renew(context)),
                 ]
                 await https.serve([self._sock])
                 for task in background:
                     task.cancel()
         finally:
-            await self._store.stop()
+            await self._plane.stop()
 
     @staticmethod
     def _stop(https: uvicorn.Server) -> None:
         https.should_exit = True
 
     def _https(self, context: ssl.SSLContext, announce: Callable[[str], None]) -> _Https:
-        app: Any = self._app
+        app: Any = self._plane.app
         config = uvicorn.Config(
             app,
             http="httptools",
@@ -224,13 +176,11 @@ class Server:
         )
 
         def ready() -> None:
-            content = kubeconfig.render(
-                self.url, self._certificate.ca_pem, self._tokens.admin_token
-            )
+            content = kubeconfig.render(self.url, self._certificate.ca_pem, self._plane.admin_token)
             kubeconfig.write(self._settings.kubeconfig, content)
             announce(self.url)
 
-        return _Https(config, ready, self._store.end_watches)
+        return _Https(config, ready, self._plane.store.end_watches)
 
     async def _renew(self, context: ssl.SSLContext) -> None:
         while True:

@@ -16,6 +16,7 @@ from apiserver.kinds.core import (
 from apiserver.kinds.crds import CrdStrategy
 from apiserver.kinds.rbac import BindingStrategy, RoleStrategy
 from apiserver.kinds.resource import AS_STORED, Resource
+from apiserver.kinds.shapes import Shape
 from apiserver.selectors import EVENT_FIELDS
 from apiserver.store.records import Object
 
@@ -138,6 +139,13 @@ def _review(group: str, plural: str, kind: str, *, namespaced: bool = False) -> 
 
 def resources() -> list[Resource]:
     """Return the built-in resources, in the order of discovery."""
+    found = _all()
+    for resource in found:
+        resource.schema = Shape.of(resource.group, resource.kind)
+    return found
+
+
+def _all() -> list[Resource]:
     authorization, authentication = "authorization.k8s.io", "authentication.k8s.io"
     return [
         *_core(),
