@@ -13,7 +13,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from controller.pki.errors import RefusedCsr, Stalled
@@ -23,7 +23,8 @@ MAX_CSR_BYTES: Final = 8 * 1024
 ISSUER_MARGIN: Final = timedelta(minutes=1)
 """A leaf ends this much before its issuer."""
 
-PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
+PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+"""Keys that the TLS of gRPC takes from a client. It refuses Ed25519 in the handshake."""
 
 _CURVES: Final = frozenset({"secp256r1", "secp384r1"})
 _RSA_BITS: Final = range(3072, 8193)  # longer ones only cost us time
@@ -101,14 +102,12 @@ def _strong(key: object) -> PublicKey:
     match key:
         case ec.EllipticCurvePublicKey() if key.curve.name in _CURVES:
             return key
-        case ed25519.Ed25519PublicKey():
-            return key
         case rsa.RSAPublicKey() if key.key_size in _RSA_BITS:
             return key
         case _:
             raise RefusedCsr(
-                "the key of the certificate signing request must be P-256, P-384, Ed25519 or RSA "
-                "of 3072 to 8192 bits"
+                "the key of the certificate signing request must be P-256, P-384 or RSA of 3072 to "
+                "8192 bits"
             )
 
 

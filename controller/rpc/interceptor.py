@@ -34,7 +34,7 @@ Behaviour = Callable[[Any, Any], Awaitable[Any]]
 RECHECK_SECONDS: Final = 15.0
 """Longest sleep of a watch: timers stand still while a machine sleeps, certificates end by date."""
 
-LEAVE_SECONDS: Final = 1.0
+LEAVE_SECONDS: Final = 0.5
 """How long a stream may take to say good-bye."""
 
 DESERIALIZERS: Final = {"/meshwire.v1.RunnerTerminal/Serve": read_up}

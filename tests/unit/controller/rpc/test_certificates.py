@@ -247,8 +247,8 @@ async def test_a_stream_ends_with_its_certificate() -> None:
 
 
 async def test_with_very_short_lives_the_states_keep_flowing_over_many_renewals() -> None:
-    """Leaves of two seconds; the issuing certificate has room for them for one second."""
-    async with world(leaf_seconds=2, issuing_seconds=63) as mesh, asyncio.TaskGroup() as tasks:
+    """Leaves of four seconds; the issuing certificate has room for them for one second."""
+    async with world(leaf_seconds=4, issuing_seconds=65) as mesh, asyncio.TaskGroup() as tasks:
         refreshing = tasks.create_task(mesh.authority.run())
         holder = await mesh.runner()
         call = await _connect(mesh, holder)
@@ -268,7 +268,7 @@ async def test_with_very_short_lives_the_states_keep_flowing_over_many_renewals(
                 ):
                     pass
             assert mesh.placement.online == {holder.runner}
-            await asyncio.sleep(0.4)  # six renewals last longer than one certificate
+            await asyncio.sleep(0.7)  # six renewals last longer than one certificate
         assert len(serials) == 6
         assert len(issuers) > 1
         refreshing.cancel()

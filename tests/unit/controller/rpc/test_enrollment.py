@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from meshwire.v1 import link_pb2, link_pb2_grpc
 
 from controller.kube.errors import Unavailable
@@ -21,8 +22,10 @@ from tests.unit.controller.rpc.world import (
     World,
     chain,
     csr,
+    hello,
     new_key,
     now_ms,
+    read,
     refused,
     world,
 )
@@ -261,6 +264,22 @@ async def test_the_enrolment_decides_on_the_name(
     else:
         answer = await mesh.enroll(token, requested_name=requested)
         assert answer.spiffe_id.split("/")[-2] == good
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param(ec.generate_private_key(ec.SECP256R1()), id="P-256"),
+        pytest.param(ec.generate_private_key(ec.SECP384R1()), id="P-384"),
+        pytest.param(rsa.generate_private_key(65537, 3072), id="RSA of 3072 bits"),
+    ],
+)
+async def test_every_kind_of_key_that_is_signed_can_also_connect(mesh: World, key: Any) -> None:
+    answer = await mesh.enroll(await mesh.token(), csr_der=csr(key))
+    holder = Holder(key, chain(answer.chain_der), RunnerKey(ORG, "laptop", answer.runner_uid))
+    call = (await mesh.control(holder)).Connect()
+    await call.write(hello())
+    assert (await read(call)).WhichOneof("msg") == "welcome"
 
 
 async def test_a_bad_request_for_a_good_token_costs_no_use(mesh: World) -> None:
