@@ -69,7 +69,14 @@ class Demo:
         command = [PROGRAM, "up", "--data-dir", str(self.data), "--detach"]
         command += ["--allow-local-repositories", str(self.git_folder)]
         self.git_folder.mkdir(parents=True, exist_ok=True)
-        if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode != 0:
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        ) as starting:
+            for line in starting.stdout or ():
+                if line.startswith("[up]"):  # how to go on is said at the end, once
+                    sys.stdout.write(line)
+                    sys.stdout.flush()
+        if starting.returncode != 0:
             raise DemoError(f"the mesh did not start: see above; logs are in {self.data / 'logs'}")
 
     def running(self) -> bool:
@@ -123,15 +130,18 @@ class Demo:
             while (reason := self._not_ready(pod)) and time.monotonic() < deadline:
                 time.sleep(0.2)
             if reason:
-                logs = self.data / "logs"
-                raise DemoError(
-                    f"the pod {pod} is not ready after {READY_SECONDS} s: {reason} "
-                    f"(logs: {logs / 'controller.log'}, {logs / 'runner.log'})"
-                )
+                raise self._failure(pod, f"is not ready: {reason}")
             while QUESTION not in self.terminal(pod):
-                if time.monotonic() > deadline:
-                    raise DemoError(f"the agent {pod} asked nothing: agentsmesh logs {pod}")
+                if (reason := self._not_ready(pod)) or time.monotonic() > deadline:
+                    raise self._failure(pod, f"asked nothing: {reason or 'it is still at work'}")
                 time.sleep(0.2)
+
+    def _failure(self, pod: str, what: str) -> DemoError:
+        logs = self.data / "logs"
+        return DemoError(
+            f"the agent {pod} {what} (agentsmesh logs {pod}; "
+            f"logs: {logs / 'controller.log'}, {logs / 'runner.log'})"
+        )
 
     def table(self) -> str:
         """Return the pods as a table."""
@@ -175,13 +185,20 @@ class Demo:
         return found
 
     def _not_ready(self, pod: str) -> str:
-        """Return why the pod is not ready; empty if it is."""
+        """Return why the pod is not ready; empty if it is.
+
+        Raises:
+            DemoError: It never will be.
+        """
         status = self._pod(pod).get("status") or {}
         conditions = status.get("conditions") or []
         ready = next((c for c in conditions if c["type"] == "Ready"), None)
         if ready and ready["status"] == "True":
             return ""
-        return str(ready["message"]) if ready else "the controller has not looked at it"
+        message = str(ready["message"]) if ready else "the controller has not looked at it"
+        if status.get("phase") in {"Failed", "Succeeded"}:
+            raise self._failure(pod, f"has ended: {message}")
+        return message
 
     def _apply_without_kubectl(self, folder: Path) -> None:
         import yaml
