@@ -84,7 +84,7 @@ class GitWorktrees:
         async with self._only(request.uid):
             files = self._files(request.uid)
             try:
-                record = read_record(files.record)
+                record = _record(files)
                 if record is None:
                     cache = self._cache(cache_name(location, request.credentials), location)
                     maker = Maker(
@@ -108,7 +108,7 @@ class GitWorktrees:
         """
         async with self._only(uid):
             files = self._files(uid)
-            record = read_record(files.record)
+            record = _record(files)
             if record is None:
                 return None
             self._made(files, record)
@@ -145,15 +145,12 @@ class GitWorktrees:
         """
         async with self._only(uid):
             files = self._files(uid)
-            record = read_record(files.record)
-            if record is not None and not files.saved.exists():
+            if files.record.exists() and not files.saved.exists():
                 try:
                     await self._save(uid)
-                except SaveFailedError as exc:
+                except (SaveFailedError, WorktreeLostError) as exc:
                     files.unsaved.write_text(exc.message, encoding="utf-8")
-            kept = None
-            if record is not None and files.unsaved.exists():
-                kept = self._keep(files, names.own_name(uid, record.pod))
+            kept = self._keep(files, uid) if files.unsaved.exists() else None
             for path in (
                 files.worktree,
                 files.repository,
@@ -221,7 +218,7 @@ class GitWorktrees:
 
     async def _save(self, uid: str) -> SavedRef | None:
         files = self._files(uid)
-        record = read_record(files.record)
+        record = _record(files)
         if files.saved.exists():
             return _saved(files.saved)
         if record is None:
@@ -250,8 +247,13 @@ class GitWorktrees:
             "kept/ in the runner's data directory instead of being deleted."
         )
 
-    def _keep(self, files: PodFiles, name: str) -> Path | None:
+    def _keep(self, files: PodFiles, uid: str) -> Path | None:
         """Move what may not be deleted out of the pod's directory."""
+        try:
+            record = _record(files)
+        except WorktreeLostError:
+            record = None
+        name = names.own_name(uid, record.pod) if record else uid
         left = [path for path in (files.worktree, files.repository) if path.exists()]
         if not left:
             return None
@@ -266,6 +268,16 @@ class GitWorktrees:
         for path in left:
             path.rename(target / path.name)
         return target
+
+
+def _record(files: PodFiles) -> Record | None:
+    try:
+        return read_record(files.record)
+    except (ValueError, TypeError) as exc:
+        raise WorktreeLostError(
+            "The runner's record of the pod's worktree is damaged: delete the pod and create it "
+            "again; its files are kept."
+        ) from exc
 
 
 _NOTHING = SavedRef("", "")

@@ -13,7 +13,7 @@ from runner.git.cache import Cache, CacheError
 from runner.git.command import Call, Git, GitRunError, Limits
 from runner.git.errors import CheckoutFailedError, CloneFailedError
 from runner.git.explain import explain
-from runner.git.layout import Blueprint, lay_out, move_worktree, object_folders, settle
+from runner.git.layout import Blueprint, lay_out, move_worktree, object_folders
 from runner.git.start import Start, Wish, choose
 
 _SHOWN: Final = ("refs/remotes/origin/", "refs/tags/")
@@ -109,12 +109,11 @@ class Maker:
         )
         lay_out(built, blueprint)
 
-        def settled() -> None:
-            settle(built)
-            write_through(files.building / "worktree.json", record)
-
-        async with asyncio.TaskGroup() as tasks:  # the disk's time is hidden behind the checkout
-            tasks.create_task(asyncio.to_thread(settled))
+        # The record alone goes through to the disk, while git works. Were the machine itself to
+        # fail, files of the last seconds are lost as they are in any checkout.
+        async with asyncio.TaskGroup() as tasks:
+            written = files.building / "worktree.json"
+            tasks.create_task(asyncio.to_thread(write_through, written, record))
             adding = tasks.create_task(self._add(files.building, start))
         if (error := adding.result()) is not None:
             raise error

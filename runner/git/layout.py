@@ -3,7 +3,6 @@
 Source: gitrepository-layout(5). The format is version 0, which every git reads.
 """
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,23 +63,6 @@ def move_worktree(built: Path, final: Path) -> None:
     inner = Path("repo.git/worktrees/worktree")
     (built / "worktree/.git").write_text(f"gitdir: {final / inner}\n", encoding="utf-8")
     (built / inner / "gitdir").write_text(f"{final / 'worktree/.git'}\n", encoding="utf-8")
-
-
-def settle(repository: Path) -> None:
-    """Write the files of a fresh repository through to the disk."""
-    for name in ("HEAD", "config", "packed-refs", "objects/info/alternates"):
-        path = repository / name
-        if path.exists():
-            settle_file(path)
-
-
-def settle_file(path: Path) -> None:
-    """Write a file or directory through to the disk."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _config(blueprint: Blueprint) -> str:

@@ -1,9 +1,9 @@
 """A runner may be killed between any two steps: the next one finishes, and nothing is lost."""
 
 import itertools
-import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,32 +13,46 @@ from tests.unit.runner.drivers.worktree.scene import Requests, Upstream, cache, 
 
 pytestmark = pytest.mark.anyio
 
-SCRIPT = Path(__file__).with_name("ensure_and_die.py")
+SCRIPT = Path(__file__).with_name("dying_runner.py")
 ROOT = Path(__file__).parents[5]
 
+Die = Callable[[Path, str, str, int], bool]
 
-def die(data_dir: Path, upstream: Upstream, pod: str, verb: str, step: int) -> bool:
-    """Return whether the process got through before its *step*-th change."""
-    done = subprocess.run(
-        [sys.executable, SCRIPT, data_dir, upstream.path, pod, verb, str(step)],
+
+@pytest.fixture
+def die(upstream: Upstream) -> Iterator[Die]:
+    """Do something in a process that is killed before its Nth change; whether it got through."""
+    runner = subprocess.Popen(
+        [sys.executable, SCRIPT],
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        check=False,
-        timeout=30,
+        bufsize=1,
     )
-    assert done.returncode in {0, -signal.SIGKILL}, done.stderr
-    return done.returncode == 0
+
+    def died(data_dir: Path, pod: str, verb: str, step: int) -> bool:
+        assert runner.stdin is not None
+        assert runner.stdout is not None
+        print(data_dir, upstream.path, pod, verb, step, file=runner.stdin)
+        answer = runner.stdout.readline().strip()
+        assert answer in {"done", "killed"}
+        return answer == "done"
+
+    with runner:
+        yield died
+        assert runner.stdin is not None
+        runner.stdin.close()
 
 
 @pytest.mark.timeout(120)
 async def test_a_worktree_is_whole_after_a_kill_at_any_step(
-    data_dir: Path, upstream: Upstream, worktrees: GitWorktrees, request_for: Requests
+    data_dir: Path, die: Die, worktrees: GitWorktrees, request_for: Requests
 ) -> None:
     steps = itertools.count(1)
     for step in steps:
         number = step + 1
-        through = die(data_dir, upstream, uid(number), "ensure", step)
+        through = die(data_dir, uid(number), "ensure", step)
         made = await worktrees.ensure(request_for(number))
         assert git(made.path, "status", "--porcelain") == ""
         assert git(made.path, "log", "-1", "--format=%s") == "change README.md"
@@ -51,12 +65,12 @@ async def test_a_worktree_is_whole_after_a_kill_at_any_step(
 
 
 @pytest.mark.timeout(120)
-async def test_a_first_fetch_may_be_killed_at_any_step(tmp_path: Path, upstream: Upstream) -> None:
+async def test_a_first_fetch_may_be_killed_at_any_step(tmp_path: Path, die: Die) -> None:
     for step in itertools.count(1):
         data_dir = tmp_path / f"data-{step}"
-        if die(data_dir, upstream, uid(1), "ensure", step):
+        if die(data_dir, uid(1), "ensure", step):
             break
-        assert die(data_dir, upstream, uid(1), "ensure", 10_000)
+        assert die(data_dir, uid(1), "ensure", 10_000)
         path = data_dir / "pods" / uid(1) / "worktree"
         assert git(path, "status", "--porcelain") == ""
     assert step > 10
@@ -64,13 +78,13 @@ async def test_a_first_fetch_may_be_killed_at_any_step(tmp_path: Path, upstream:
 
 @pytest.mark.timeout(120)
 async def test_work_is_kept_after_a_kill_at_any_step_of_saving_and_removing(
-    data_dir: Path, upstream: Upstream, worktrees: GitWorktrees, request_for: Requests
+    data_dir: Path, die: Die, worktrees: GitWorktrees, request_for: Requests
 ) -> None:
     for step in itertools.count(1):
         made = await worktrees.ensure(request_for(step))
         git(made.path, "commit", "-q", "--allow-empty", "-m", f"mine {step}")
         (made.path / "new.txt").write_text(f"new {step}")
-        through = die(data_dir, upstream, uid(step), "save", step)
+        through = die(data_dir, uid(step), "save", step)
         await worktrees.save(uid(step))
         assert await worktrees.remove(uid(step)) is None
         ref = f"refs/agentsmesh/saved/fix-login-{uid(step)[:8]}"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner.drivers.worktree import GitWorktrees
-from runner.git.errors import SaveFailedError
+from runner.git.errors import SaveFailedError, WorktreeLostError
 from tests.unit.runner.drivers.worktree.scene import Requests, Upstream, cache, git, uid
 
 pytestmark = pytest.mark.anyio
@@ -233,3 +233,15 @@ async def test_saved_work_survives_upstreams_fetches(
     upstream.commit("two.txt", "two")
     await worktrees.ensure(request_for(2))
     assert git(cache(data_dir), "show", f"{REF}:new.txt") == "new"
+
+
+async def test_files_are_kept_when_their_record_is_damaged(
+    worktrees: GitWorktrees, request_for: Requests, data_dir: Path
+) -> None:
+    made = await worktrees.ensure(request_for())
+    (made.path / "new.txt").write_text("new")
+    (data_dir / "pods" / uid() / "worktree.json").write_text("")
+    with pytest.raises(WorktreeLostError, match="record"):
+        await worktrees.ensure(request_for())
+    kept = await worktrees.remove(uid())
+    assert (kept / "worktree/new.txt").read_text() == "new"
