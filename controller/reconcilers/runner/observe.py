@@ -1,15 +1,21 @@
 """Gathers what a Runner's plan and status are computed from."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from controller.kernel.queue import Key
-from controller.kernel.store import Store
+from controller.kernel.store import Change, Store
 from controller.placement.fleet import Fleet
 from controller.placement.indexes import ACTIVE_ON, BY_RUNNER
 from controller.placement.links import About, Reach
 from controller.placement.observation import PodState
 from schemas.agentpod import AgentPod
 from schemas.runner import Runner
+
+ENROLLING_SECONDS: Final = 1.0
+"""So long a new Runner is left to the enrolment that may have made it: both write to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +32,21 @@ class RunnerSnapshot:
     """Pods placed on it that have not ended."""
     left: tuple[str, ...]
     """Names of pods placed on it that it has not reported as removed."""
+    enrolling: bool = False
+    """It was made a moment ago by an enrolment, which is about to write its certificate."""
 
 
 class RunnerObserver:
     """Reads runners from the store and their connections from the fleet."""
 
-    def __init__(self, store: Store, fleet: Fleet) -> None:
+    def __init__(
+        self, store: Store, fleet: Fleet, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = store
         self._fleet = fleet
+        self._clock = clock
+        self._seen: dict[str, float] = {}
+        store.listen(Runner, self._changed)
 
     async def observe(self, key: Key) -> RunnerSnapshot | None:
         """Return the snapshot, None if the runner is gone."""
@@ -51,7 +64,20 @@ class RunnerObserver:
             about=self._fleet.links.about(uid),
             running=pods.count(ACTIVE_ON, uid),
             left=tuple(sorted(p.metadata.name for p in placed if not self._removed(p))),
+            enrolling=self._enrolling(item),
         )
+
+    def _enrolling(self, item: Runner) -> bool:
+        seen = self._seen.get(item.metadata.uid)
+        new = seen is not None and self._clock() - seen < ENROLLING_SECONDS
+        return new and item.status.certificate is None and item.status.observed_generation is None
+
+    def _changed(self, change: Change[Runner]) -> None:
+        uid = change.subject.metadata.uid
+        if change.new is None:
+            self._seen.pop(uid, None)
+        else:
+            self._seen.setdefault(uid, self._clock())
 
     def _removed(self, pod: AgentPod) -> bool:
         seen = self._fleet.observed(pod.metadata.uid)

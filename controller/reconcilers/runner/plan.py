@@ -3,7 +3,7 @@
 from controller.kernel.clock import seconds
 from controller.kernel.reconciler import Patch, Plan, earliest
 from controller.placement.links import Reach
-from controller.reconcilers.runner.observe import RunnerSnapshot
+from controller.reconcilers.runner.observe import ENROLLING_SECONDS, RunnerSnapshot
 from schemas.names import FINALIZER_TEARDOWN, RUNNER
 from schemas.runner import Runner
 
@@ -17,6 +17,8 @@ def plan(snapshot: RunnerSnapshot, now: float) -> Plan:
     ours = FINALIZER_TEARDOWN in item.metadata.finalizers
     if item.metadata.deleting:
         return _teardown(snapshot, now) if ours else Plan(publish=False)
+    if snapshot.enrolling:
+        return Plan(publish=False, recheck_after_seconds=ENROLLING_SECONDS)
     if not ours:
         finalizers = [*item.metadata.finalizers, FINALIZER_TEARDOWN]
         return Plan(
