@@ -170,10 +170,10 @@ def test_an_agent_decides_itself_about_signals_of_its_terminal(
 ) -> None:
     """A terminal's ^C goes to the whole group: to bwrap, too, which must not die of it."""
     code = (
-        "import signal, sys, time\n"
-        "def stop(*_): print('stopped', flush=True); sys.exit(7)\n"
+        "import os, signal, sys, time\n"
+        "def stop(*_): os.write(1, b'stopped\\n'); sys.exit(7)\n"
         "signal.signal(signal.SIGINT, stop)\n"
-        "print('ready', flush=True)\n"
+        "os.write(1, b'ready\\n')\n"
         "time.sleep(30)\n"
     )
     prepared = pod.prepared(level, sys.executable, "-c", code)
