@@ -31,7 +31,7 @@ class Verb(StrEnum):
     REMOVE = "remove"
     """End it, save its work, and leave nothing."""
     FORGET = "forget"
-    """Drop the tombstone."""
+    """Speak of it no more."""
     DECLINE = "decline"
     """Say that this runner does not understand what is wanted; touch nothing."""
 
@@ -100,8 +100,10 @@ def _for_pod(
             return Action(Verb.DECLINE, uid, f"desired state {pod.desired} is not known here")
 
 
-def _unwanted(uid: str, row: Row | None) -> Action:
+def _unwanted(uid: str, row: Row | None) -> Action | None:
     if row is not None and row.state is State.REMOVED:
+        if row.forgotten_ms:
+            return None
         return Action(Verb.FORGET, uid, "the controller does not know it any more")
     return Action(Verb.REMOVE, uid, "the controller does not want it any more")
 

@@ -5,6 +5,7 @@ or a run ended, and when a wait is over.
 """
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ class _Work:
     action: Action
     epoch: int
     task: "asyncio.Task[None] | None" = None
+    is_refused: bool = False
+    """A start for which there is no room."""
     committed: bool = False
     """A start that went so far that it has to be finished."""
 
@@ -96,8 +99,20 @@ class Converger:
             if (self._desired or {}).get(uid) != pod:
                 self._timers.clear(uid, Verb.START, Verb.REMOVE, Verb.STOP)
         self._desired = desired
+        self._recall(desired)
         self._deadlines.see(desired.values())
         self._wake.set()
+
+    def _recall(self, desired: Mapping[str, link_pb2.PodDesired]) -> None:
+        """Say of pods that are gone, and are asked for again, that they are gone."""
+        for row in self._journal.rows.values():
+            if not row.forgotten_ms:
+                continue
+            pod = desired.get(row.uid)
+            if pod is not None and pod.ref.epoch == row.epoch:
+                self._performer.report(dataclasses.replace(row, forgotten_ms=0))
+            else:
+                self._reports.drop(row.uid)
 
     def observed(self) -> list[link_pb2.PodObserved]:
         """Return every pod that the runner knows of."""
@@ -110,6 +125,11 @@ class Converger:
     def running(self) -> int:
         """Return how many pods run."""
         return sum(row.state is State.RUNNING for row in self._journal.rows.values())
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is being done, or is about to be."""
+        return bool(self._works) or self._wake.is_set()
 
     # --- the loop --------------------------------------------------------------------------------
 
@@ -186,6 +206,7 @@ class Converger:
             self._decline(action, pod)
             return False
         work = _Work(action, pod.ref.epoch if pod is not None else 0)
+        work.is_refused = action.verb is Verb.START and self._is_full(action.uid)
         self._works[action.uid] = work
         work.task = tasks.create_task(self._work(work, pod), name=f"{action.verb} {action.uid}")
         work.task.add_done_callback(lambda _: self._ended(action.uid))
@@ -240,7 +261,7 @@ class Converger:
             work.committed = True
 
         match work.action.verb:
-            case Verb.START if self._is_full(work.action.uid):
+            case Verb.START if work.is_refused:
                 text = f"The runner has its {self._max_pods} pods (--max-pods) already."
                 await self._performer.refuse(pod, "Capacity", text)
             case Verb.START:
@@ -276,7 +297,8 @@ class Converger:
         if self._max_pods <= 0:
             return False
         active = {row.uid for row in self._journal.rows.values() if row.state in _ACTIVE}
-        active |= {other for other, w in self._works.items() if w.action.verb is Verb.START}
+        begun = [w for w in self._works.values() if w.action.verb is Verb.START]
+        active |= {work.action.uid for work in begun if not work.is_refused}
         mine = self._journal.rows.get(uid)
         if mine is not None and mine.state is State.PREPARING:
             return False  # it was let in before

@@ -39,6 +39,9 @@ _LATE_START_SECONDS: Final = 2.0
 
 _AFTER_GRACE_SECONDS: Final = 20.0
 
+_MEMORY_MS: Final = 24 * 3600 * 1000
+"""A removed pod is remembered so long after the controller dropped it."""
+
 _LAUNCH_REASONS: Final = {
     "CommandNotFound": "ExecutableNotFound",
     "CommandNotExecutable": "ExecutableNotFound",
@@ -60,6 +63,7 @@ class Performer:
         terminals: Terminals,
         workshop: Workshop,
         secrets: Secrets,
+        late_start_seconds: float = _LATE_START_SECONDS,
     ) -> None:
         self._places = places
         self._journal = journal
@@ -67,6 +71,7 @@ class Performer:
         self._terminals = terminals
         self._workshop = workshop
         self._secrets = secrets
+        self._late_start_seconds = late_start_seconds
         self.activity: Callable[[str], str] = lambda _uid: ""
 
     # --- starting --------------------------------------------------------------------------------
@@ -221,7 +226,7 @@ class Performer:
         run_dir = self._places.run(row.uid, row.epoch, row.restart)
         found = await self._terminals.observe(run_dir)
         if isinstance(found, Absent) and not found.died and row.state is State.STARTING:
-            await asyncio.sleep(_LATE_START_SECONDS)
+            await asyncio.sleep(self._late_start_seconds)
             found = await self._terminals.observe(run_dir)
         match found:
             case Alive():
@@ -302,7 +307,8 @@ class Performer:
             grace = float(pod.grace_seconds if pod is not None else row.pod().grace_seconds)
             row = await self._empty(row, grace)
         if pod is not None:
-            row = dataclasses.replace(row, epoch=pod.ref.epoch, generation=pod.generation)
+            epoch, generation = pod.ref.epoch, pod.generation
+            row = dataclasses.replace(row, epoch=epoch, generation=generation, forgotten_ms=0)
         await self.save(dataclasses.replace(row, state=State.REMOVED, pid=0, child_pid=0))
         logger.info("pod removed", extra={"pod": uid, "saved_ref": row.saved_ref})
 
@@ -332,9 +338,14 @@ class Performer:
         return Row(uid=uid, epoch=epoch, namespace="", name="", state=State.STOPPING)
 
     async def forget(self, uid: str) -> None:
-        """Drop the tombstone."""
-        await self._journal.forget(uid)
+        """Speak of the removed pod no more; drop what was forgotten long ago."""
+        now = wall_ms()
+        row = dataclasses.replace(self._journal.rows[uid], forgotten_ms=now, desired=b"")
+        await self._journal.put(row)
         self._reports.drop(uid)
+        for old in list(self._journal.rows.values()):
+            if old.forgotten_ms and not 0 <= now - old.forgotten_ms < _MEMORY_MS:
+                await self._journal.forget(old.uid)
 
     # --- writing down ----------------------------------------------------------------------------
 
@@ -345,6 +356,8 @@ class Performer:
         return row
 
     def report(self, row: Row) -> None:
-        """Tell the controller what the row says."""
+        """Tell the controller what the row says, unless it has dropped the pod."""
+        if row.forgotten_ms:
+            return
         size = self._terminals.size(self._places.transcript(row.uid)) if row.started_ms else 0
         self._reports.put(observed(row, size, self.activity(row.uid)))

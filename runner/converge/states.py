@@ -84,6 +84,9 @@ class Row:
     network: str = ""
     prompt_sent: bool = False
     """Whether a typed prompt was, or may have been, typed into this run."""
+    forgotten_ms: int = 0
+    """When the controller dropped the removed pod. The row stays for a while: should the same
+    epoch be asked for again, by a controller that was mistaken, it does not start again."""
     output_begin: int = 0
     """Offset of this run's first byte in the pod's transcript."""
 

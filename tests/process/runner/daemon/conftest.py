@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import datetime
+import datetime as dt
 import hashlib
 import ipaddress
 import os
@@ -36,15 +36,15 @@ class Authority:
     def _sign(
         self, name: str, key: Any, seconds: float, *, ca: bool = False, san: Any = None
     ) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
             .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "root")]))
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(seconds=60))
-            .not_valid_after(now + datetime.timedelta(seconds=seconds))
+            .not_valid_before(now - dt.timedelta(seconds=60))
+            .not_valid_after(now + dt.timedelta(seconds=seconds))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         )
         if san is not None:

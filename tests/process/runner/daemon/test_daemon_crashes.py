@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from meshwire.v1 import link_pb2
@@ -17,7 +18,7 @@ def entry(step: str, directory: Path) -> tuple[str, ...]:
     return (str(ENTRY), step, str(directory), "--")
 
 
-async def start_and_crash(controller, daemon, step: str, tmp_path: Path) -> None:
+async def start_and_crash(controller: Any, daemon: Any, step: str, tmp_path: Path) -> None:
     """Start a runner that kills itself at the step; wait for its end; start it again."""
     await daemon.start(entry=entry(step, tmp_path))
     assert await daemon.ended(30) == -9
@@ -38,8 +39,8 @@ async def start_and_crash(controller, daemon, step: str, tmp_path: Path) -> None
     ],
 )
 async def test_a_crash_while_starting_starts_exactly_once(
-    controller, daemon, pod, tmp_path, living, step
-):
+    controller: Any, daemon: Any, pod: Any, tmp_path: Path, living: Any, step: Any
+) -> None:
     file = tmp_path / "starts"
     controller.pods = [pod(UID, SCRIPT.format(file=file))]
     await start_and_crash(controller, daemon, step, tmp_path)
@@ -53,8 +54,8 @@ async def test_a_crash_while_starting_starts_exactly_once(
 
 
 async def test_a_crash_between_journal_and_spawn_never_starts_a_second_time(
-    controller, daemon, pod, tmp_path, living
-):
+    controller: Any, daemon: Any, pod: Any, tmp_path: Path, living: Any
+) -> None:
     file = tmp_path / "starts"
     controller.pods = [pod(UID, SCRIPT.format(file=file))]
     await start_and_crash(controller, daemon, "after-starting", tmp_path)
@@ -69,8 +70,8 @@ async def test_a_crash_between_journal_and_spawn_never_starts_a_second_time(
     ["before-stopping", "after-stopping", "before-removed", "after-removed", "before-forget"],
 )
 async def test_a_crash_while_removing_leaves_nothing_in_the_end(
-    controller, daemon, pod, tmp_path, living, step
-):
+    controller: Any, daemon: Any, pod: Any, tmp_path: Path, living: Any, step: Any
+) -> None:
     file = tmp_path / "starts"
     await daemon.start()
     controller.pods = [pod(UID, SCRIPT.format(file=file))]
@@ -90,8 +91,8 @@ async def test_a_crash_while_removing_leaves_nothing_in_the_end(
 
 
 async def test_a_crash_while_an_end_is_written_down_tells_the_end(
-    controller, daemon, pod, tmp_path
-):
+    controller: Any, daemon: Any, pod: Any, tmp_path: Path
+) -> None:
     controller.pods = [pod(UID, "exit 7")]
     await start_and_crash(controller, daemon, "before-failed", tmp_path)
     seen = await controller.until_state(UID, link_pb2.FAILED)

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-import os
 import signal
 import stat
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 from meshwire.v1 import link_pb2
@@ -15,23 +16,23 @@ pytestmark = pytest.mark.anyio
 LONG = "echo started >> {file}; trap 'exit 0' TERM; while :; do sleep 0.2; done"
 
 
-async def connected(controller, daemon, *more: str) -> None:
+async def connected(controller: Any, daemon: Any, *more: str) -> None:
     before = len(controller.sessions)
     await daemon.start(*more)
     await controller.until(lambda: len(controller.sessions) > before)
 
 
-def starts(file) -> int:
+def starts(file: Any) -> int:
     return file.read_text().count("started") if file.exists() else 0
 
 
-async def gone(claim) -> None:
+async def gone(claim: Any) -> None:
     async with asyncio.timeout(10):
         while claim():
             await asyncio.sleep(0.02)
 
 
-async def test_a_pod_is_started_and_its_end_is_told(controller, daemon, pod):
+async def test_a_pod_is_started_and_its_end_is_told(controller: Any, daemon: Any, pod: Any) -> None:
     await connected(controller, daemon)
     await controller.want(pod("pod-a1", "echo hello; exit 3"))
     seen = await controller.until_state("pod-a1", link_pb2.FAILED)
@@ -41,7 +42,9 @@ async def test_a_pod_is_started_and_its_end_is_told(controller, daemon, pod):
     assert b"hello" in b"".join(path.read_bytes() for path in transcript)
 
 
-async def test_the_identity_is_private_and_the_token_is_used_up(controller, daemon):
+async def test_the_identity_is_private_and_the_token_is_used_up(
+    controller: Any, daemon: Any
+) -> None:
     await connected(controller, daemon)
     assert not daemon.token.exists()
     identity = daemon.data / "identity"
@@ -54,8 +57,8 @@ async def test_the_identity_is_private_and_the_token_is_used_up(controller, daem
 
 
 async def test_an_agent_outlives_its_runner_and_is_found_again(
-    controller, daemon, pod, living, tmp_path
-):
+    controller: Any, daemon: Any, pod: Any, living: Any, tmp_path: Path
+) -> None:
     file = tmp_path / "starts"
     await connected(controller, daemon)
     await controller.want(pod("pod-a1", LONG.format(file=file)))
@@ -69,7 +72,9 @@ async def test_an_agent_outlives_its_runner_and_is_found_again(
     assert starts(file) == 1
 
 
-async def test_removing_a_pod_leaves_no_process_and_no_directory(controller, daemon, pod, living):
+async def test_removing_a_pod_leaves_no_process_and_no_directory(
+    controller: Any, daemon: Any, pod: Any, living: Any
+) -> None:
     await connected(controller, daemon)
     stubborn = "trap '' TERM HUP; (setsid sleep 600 &); while :; do sleep 0.2; done"
     await controller.want(pod("pod-a1", stubborn, grace=1))
@@ -88,7 +93,9 @@ async def test_removing_a_pod_leaves_no_process_and_no_directory(controller, dae
     assert controller.history == []  # the tombstone went when the controller forgot the pod
 
 
-async def test_leaving_says_goodbye_and_stops_no_agent(controller, daemon, pod, living):
+async def test_leaving_says_goodbye_and_stops_no_agent(
+    controller: Any, daemon: Any, pod: Any, living: Any
+) -> None:
     await connected(controller, daemon)
     await controller.want(pod("pod-a1", "sleep 600"))
     seen = await controller.until_state("pod-a1", link_pb2.RUNNING)
@@ -97,7 +104,9 @@ async def test_leaving_says_goodbye_and_stops_no_agent(controller, daemon, pod, 
     assert seen.pid in living("pod-a1")
 
 
-async def test_an_unconfirmed_empty_state_removes_nothing(controller, daemon, pod, living):
+async def test_an_unconfirmed_empty_state_removes_nothing(
+    controller: Any, daemon: Any, pod: Any, living: Any
+) -> None:
     await connected(controller, daemon)
     await controller.want(pod("pod-a1", "sleep 600"))
     await controller.until_state("pod-a1", link_pb2.RUNNING)
@@ -111,7 +120,9 @@ async def test_an_unconfirmed_empty_state_removes_nothing(controller, daemon, po
     assert living("pod-a1") == []
 
 
-async def test_an_older_controller_is_not_followed(controller, daemon, pod, living):
+async def test_an_older_controller_is_not_followed(
+    controller: Any, daemon: Any, pod: Any, living: Any
+) -> None:
     controller.epoch = 5
     await connected(controller, daemon)
     await controller.want(pod("pod-a1", "sleep 600"))
@@ -128,7 +139,7 @@ async def test_an_older_controller_is_not_followed(controller, daemon, pod, livi
     assert living("pod-a1")
 
 
-async def test_renewals_keep_the_stream_usable(controller, daemon, pod):
+async def test_renewals_keep_the_stream_usable(controller: Any, daemon: Any, pod: Any) -> None:
     controller.lifetime_seconds = 4.0
     await connected(controller, daemon)
     await controller.want(pod("pod-a1", "sleep 600"))
@@ -144,7 +155,9 @@ async def test_renewals_keep_the_stream_usable(controller, daemon, pod):
     assert not [p for p in controller.history if p.ref.pod_uid == "pod-a1" and p.restarts]
 
 
-async def test_a_stop_ends_the_agent_and_keeps_everything(controller, daemon, pod, living):
+async def test_a_stop_ends_the_agent_and_keeps_everything(
+    controller: Any, daemon: Any, pod: Any, living: Any
+) -> None:
     await connected(controller, daemon)
     script = "echo kept > note; trap 'exit 0' TERM; while :; do sleep 0.1; done"
     await controller.want(pod("pod-a1", script))
@@ -163,8 +176,8 @@ async def test_a_stop_ends_the_agent_and_keeps_everything(controller, daemon, po
 
 
 async def test_a_new_epoch_starts_after_the_old_run_is_dead(
-    controller, daemon, pod, living, tmp_path
-):
+    controller: Any, daemon: Any, pod: Any, tmp_path: Path
+) -> None:
     file = tmp_path / "order"
     script = f"echo up $$ >> {file}; trap 'echo down $$ >> {file}; exit 0' TERM HUP; "
     script += "while :; do sleep 0.1; done"
@@ -185,7 +198,9 @@ async def test_a_new_epoch_starts_after_the_old_run_is_dead(
     assert words[0][1] == words[1][1] != words[2][1]
 
 
-async def test_a_failure_is_restarted_as_the_policy_says(controller, daemon, pod, tmp_path):
+async def test_a_failure_is_restarted_as_the_policy_says(
+    controller: Any, daemon: Any, pod: Any, tmp_path: Path
+) -> None:
     file = tmp_path / "starts"
 
     def on_failure(message: link_pb2.PodDesired) -> None:
@@ -199,7 +214,9 @@ async def test_a_failure_is_restarted_as_the_policy_says(controller, daemon, pod
     assert starts(file) == 2
 
 
-async def test_a_deadline_ends_the_agent(controller, daemon, pod, living):
+async def test_a_deadline_ends_the_agent(
+    controller: Any, daemon: Any, pod: Any, living: Any
+) -> None:
     deadline = int((time.time() + 2) * 1000)
 
     def due(message: link_pb2.PodDesired) -> None:
@@ -212,7 +229,9 @@ async def test_a_deadline_ends_the_agent(controller, daemon, pod, living):
     assert living("pod-a1") == []
 
 
-async def test_a_missing_executable_is_named_and_blocks_nobody(controller, daemon, pod):
+async def test_a_missing_executable_is_named_and_blocks_nobody(
+    controller: Any, daemon: Any, pod: Any
+) -> None:
     def missing(message: link_pb2.PodDesired) -> None:
         message.spec.executable = "no-such-agent"
 
@@ -224,7 +243,9 @@ async def test_a_missing_executable_is_named_and_blocks_nobody(controller, daemo
     await controller.until_state("pod-a2", link_pb2.SUCCEEDED)
 
 
-async def test_an_unreachable_repository_is_shown_and_tried_again(controller, daemon, pod):
+async def test_an_unreachable_repository_is_shown_and_tried_again(
+    controller: Any, daemon: Any, pod: Any
+) -> None:
     def repository(message: link_pb2.PodDesired) -> None:
         message.spec.repository.url = "https://localhost:1/shop.git"
 
@@ -243,7 +264,9 @@ async def test_an_unreachable_repository_is_shown_and_tried_again(controller, da
     await controller.until_state("pod-a1", link_pb2.REMOVED)
 
 
-async def test_a_missed_change_asks_for_everything_again(controller, daemon, pod):
+async def test_a_missed_change_asks_for_everything_again(
+    controller: Any, daemon: Any, pod: Any
+) -> None:
     await connected(controller, daemon)
     await controller.want(pod("pod-a1", "sleep 600"))
     await controller.until_state("pod-a1", link_pb2.RUNNING)
@@ -253,7 +276,9 @@ async def test_a_missed_change_asks_for_everything_again(controller, daemon, pod
     assert "pod-a2" not in controller.observed
 
 
-async def test_a_prompt_is_typed_once_when_the_agent_is_ready(controller, daemon, pod, tmp_path):
+async def test_a_prompt_is_typed_once_when_the_agent_is_ready(
+    controller: Any, daemon: Any, pod: Any, tmp_path: Path
+) -> None:
     file = tmp_path / "typed"
 
     def typed(message: link_pb2.PodDesired) -> None:
@@ -272,7 +297,9 @@ async def test_a_prompt_is_typed_once_when_the_agent_is_ready(controller, daemon
     assert file.read_text() == 'say "it\'s" $(now)\n'
 
 
-async def test_a_run_that_the_journal_lost_is_adopted(controller, daemon, pod, tmp_path):
+async def test_a_run_that_the_journal_lost_is_adopted(
+    controller: Any, daemon: Any, pod: Any, tmp_path: Path
+) -> None:
     file = tmp_path / "starts"
     await connected(controller, daemon)
     wanted = pod("pod-a1", LONG.format(file=file))
@@ -292,7 +319,9 @@ async def test_a_run_that_the_journal_lost_is_adopted(controller, daemon, pod, t
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-async def test_a_run_that_nobody_wants_is_removed(controller, daemon, pod, living):
+async def test_a_run_that_nobody_wants_is_removed(
+    controller: Any, daemon: Any, pod: Any, living: Any
+) -> None:
     await connected(controller, daemon)
     await controller.want(pod("pod-a1", "sleep 600"))
     await controller.until_state("pod-a1", link_pb2.RUNNING)
@@ -309,7 +338,9 @@ async def test_a_run_that_nobody_wants_is_removed(controller, daemon, pod, livin
     assert (living("pod-a1"), daemon.pods()) == ([], [])
 
 
-async def test_a_second_runner_on_one_directory_is_refused(controller, daemon, capfd):
+async def test_a_second_runner_on_one_directory_is_refused(
+    controller: Any, daemon: Any, capfd: Any
+) -> None:
     await connected(controller, daemon)
     first = daemon.process
     await daemon.start()
@@ -318,7 +349,9 @@ async def test_a_second_runner_on_one_directory_is_refused(controller, daemon, c
     assert "Another runner uses" in capfd.readouterr().err
 
 
-async def test_a_data_directory_that_cannot_be_is_named(controller, daemon, tmp_path, capfd):
+async def test_a_data_directory_that_cannot_be_is_named(
+    daemon: Any, tmp_path: Path, capfd: Any
+) -> None:
     (tmp_path / "file").write_text("")
     daemon.data = tmp_path / "file" / "data"
     await daemon.start()
@@ -326,7 +359,9 @@ async def test_a_data_directory_that_cannot_be_is_named(controller, daemon, tmp_
     assert "cannot be written" in capfd.readouterr().err
 
 
-async def test_without_a_token_the_runner_waits_and_says_so_once(controller, daemon):
+async def test_without_a_token_the_runner_waits_and_says_so_once(
+    controller: Any, daemon: Any
+) -> None:
     daemon.token.unlink()
     await daemon.start()
     await gone(lambda: "join token" not in (daemon.log.read_text() if daemon.log.exists() else ""))
@@ -337,7 +372,9 @@ async def test_without_a_token_the_runner_waits_and_says_so_once(controller, dae
     await controller.until(lambda: controller.live)
 
 
-async def test_a_server_without_the_pinned_root_never_sees_the_token(controller, daemon):
+async def test_a_server_without_the_pinned_root_never_sees_the_token(
+    controller: Any, daemon: Any
+) -> None:
     daemon.pin = "sha256:" + "0" * 64
     await daemon.start()
     await gone(lambda: "pin" not in (daemon.log.read_text() if daemon.log.exists() else ""))
@@ -345,14 +382,16 @@ async def test_a_server_without_the_pinned_root_never_sees_the_token(controller,
     assert daemon.token.exists()
 
 
-async def test_a_terminal_is_seen_typed_into_and_ends(controller, daemon, pod):
+async def test_a_terminal_is_seen_typed_into_and_ends(
+    controller: Any, daemon: Any, pod: Any
+) -> None:
     await connected(controller, daemon)
     await controller.until(lambda: controller.terminals_connected)
     script = "echo banner; read -r line; echo got:$line; exit 4"
     await controller.want(pod("pod-a1", script))
     await controller.until_state("pod-a1", link_pb2.RUNNING)
 
-    async def say(**message) -> None:
+    async def say(**message: Any) -> None:
         await controller.terminal_out.put(link_pb2.TerminalDown(view=7, **message))
 
     def said(kind: str) -> list:
@@ -385,8 +424,8 @@ async def test_a_terminal_is_seen_typed_into_and_ends(controller, daemon, pod):
     assert said("ended")[0].reason == "EndOfTranscript"
 
 
-async def test_the_runner_keeps_its_memory_to_itself(controller, daemon):
+async def test_the_runner_keeps_its_memory_to_itself(controller: Any, daemon: Any) -> None:
     await connected(controller, daemon)
     assert daemon.process is not None
-    owner = os.stat(f"/proc/{daemon.process.pid}/mem").st_uid
+    owner = Path(f"/proc/{daemon.process.pid}/mem").stat().st_uid
     assert owner == 0  # not dumpable: of root, whoever runs it

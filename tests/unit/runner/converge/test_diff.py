@@ -1,0 +1,195 @@
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from meshwire.v1 import link_pb2
+
+from runner.converge.diff import Action, Facts, Verb, diff
+from runner.converge.states import MOVES, Row, State, begun
+
+UID = "pod-a1"
+
+
+def wanted(
+    desired: Any = link_pb2.RUN, epoch: Any = 1, *, restart: Any = False
+) -> link_pb2.PodDesired:
+    policy = link_pb2.RESTART_ON_FAILURE if restart else link_pb2.RESTART_NEVER
+    return link_pb2.PodDesired(
+        ref=link_pb2.PodRef(pod_uid=UID, epoch=epoch),
+        desired=desired,
+        spec=link_pb2.RunSpec(restart_policy=policy),
+    )
+
+
+def row(state: State, **fields: Any) -> Row:
+    fields.setdefault("started_ms", 1)
+    return dataclasses.replace(begun(wanted(epoch=fields.pop("epoch", 1))), state=state, **fields)
+
+
+STOP, REMOVE = link_pb2.STOP, link_pb2.REMOVE
+
+
+@pytest.mark.parametrize(
+    ("pod", "have", "facts", "verb"),
+    [
+        pytest.param(wanted(), None, Facts(), Verb.START, id="a missing pod is started"),
+        pytest.param(
+            wanted(), row(State.PREPARING), Facts(), Verb.START, id="a preparation goes on"
+        ),
+        pytest.param(
+            wanted(), row(State.STARTING), Facts(), Verb.SETTLE, id="a doubtful start is looked at"
+        ),
+        pytest.param(wanted(), row(State.RUNNING), Facts(), None, id="a running pod is left alone"),
+        pytest.param(
+            wanted(),
+            row(State.RUNNING),
+            Facts(unsettled=frozenset({UID})),
+            Verb.SETTLE,
+            id="a run that may have ended is looked at",
+        ),
+        pytest.param(
+            wanted(),
+            row(State.RUNNING),
+            Facts(overdue=frozenset({UID})),
+            Verb.STOP,
+            id="a pod past its deadline is stopped",
+        ),
+        pytest.param(
+            wanted(),
+            None,
+            Facts(overdue=frozenset({UID})),
+            Verb.CANCEL,
+            id="a pod past its deadline is not begun",
+        ),
+        pytest.param(
+            wanted(),
+            row(State.RUNNING),
+            Facts(promptable=frozenset({UID})),
+            Verb.TYPE,
+            id="a prompt is typed when the agent takes it",
+        ),
+        pytest.param(
+            wanted(),
+            row(State.RUNNING, prompt_sent=True),
+            Facts(promptable=frozenset({UID})),
+            None,
+            id="a prompt is not typed twice",
+        ),
+        pytest.param(wanted(), row(State.SUCCEEDED), Facts(), None, id="success is not repeated"),
+        pytest.param(
+            wanted(),
+            row(State.FAILED, reason="Exited"),
+            Facts(),
+            None,
+            id="failure is not repeated without a policy",
+        ),
+        pytest.param(
+            wanted(restart=True),
+            row(State.FAILED, reason="Exited"),
+            Facts(),
+            Verb.RESTART,
+            id="failure is repeated with the policy",
+        ),
+        pytest.param(
+            wanted(restart=True),
+            row(State.FAILED, reason="RunnerRestarted", proven_dead=False),
+            Facts(),
+            None,
+            id="a lost run without proof of death is not repeated",
+        ),
+        pytest.param(
+            wanted(restart=True),
+            row(State.FAILED, reason="Stopped"),
+            Facts(),
+            None,
+            id="a stopped run is not repeated",
+        ),
+        pytest.param(
+            wanted(epoch=2),
+            row(State.RUNNING),
+            Facts(),
+            Verb.STOP,
+            id="an old epoch is stopped before the new one starts",
+        ),
+        pytest.param(
+            wanted(epoch=2),
+            row(State.FAILED),
+            Facts(),
+            Verb.START,
+            id="a new epoch starts when the old one is dead",
+        ),
+        pytest.param(
+            wanted(epoch=1),
+            row(State.RUNNING, epoch=2),
+            Facts(),
+            None,
+            id="old news of an earlier epoch changes nothing",
+        ),
+        pytest.param(
+            wanted(REMOVE, epoch=1),
+            row(State.RUNNING, epoch=2),
+            Facts(),
+            None,
+            id="an earlier epoch's removal does not remove a later one",
+        ),
+        pytest.param(wanted(STOP), row(State.RUNNING), Facts(), Verb.STOP, id="stop stops"),
+        pytest.param(wanted(STOP), row(State.FAILED), Facts(), None, id="stopped stays stopped"),
+        pytest.param(wanted(STOP), None, Facts(), Verb.CANCEL, id="stop before start never starts"),
+        pytest.param(wanted(REMOVE), row(State.RUNNING), Facts(), Verb.REMOVE, id="remove removes"),
+        pytest.param(wanted(REMOVE), None, Facts(), Verb.REMOVE, id="the unknown is removed too"),
+        pytest.param(wanted(REMOVE), row(State.REMOVED), Facts(), None, id="the removed stays so"),
+        pytest.param(None, row(State.RUNNING), Facts(), Verb.REMOVE, id="the unwanted is removed"),
+        pytest.param(None, row(State.REMOVED), Facts(), Verb.FORGET, id="a tombstone is forgotten"),
+        pytest.param(
+            None, row(State.REMOVED, forgotten_ms=1), Facts(), None, id="it is forgotten once"
+        ),
+        pytest.param(
+            wanted(),
+            row(State.REMOVED, forgotten_ms=1),
+            Facts(),
+            None,
+            id="a forgotten pod does not start again in the same epoch",
+        ),
+        pytest.param(
+            None, None, Facts(strays=frozenset({UID})), Verb.REMOVE, id="a stray is removed"
+        ),
+        pytest.param(
+            wanted(99), row(State.RUNNING), Facts(), Verb.DECLINE, id="the unknown is declined"
+        ),
+    ],
+)
+def test_what_is_done(pod: Any, have: Any, facts: Any, verb: Any) -> None:
+    found = diff({UID: pod} if pod else {}, {UID: have} if have else {}, facts)
+    assert [action.verb for action in found] == ([verb] if verb else [])
+
+
+@given(
+    st.sampled_from(State),
+    st.booleans(),
+    st.booleans(),
+)
+def test_before_the_controller_spoke_nothing_is_started_or_stopped(
+    state: Any, overdue: Any, unsettled: Any
+) -> None:
+    uids = frozenset({UID})
+    facts = Facts(unsettled if unsettled and not uids else (uids if unsettled else frozenset()))
+    facts = dataclasses.replace(facts, overdue=uids if overdue else frozenset(), strays=uids)
+    found = diff(None, {UID: row(state)}, facts)
+    assert {action.verb for action in found} <= {Verb.SETTLE}
+
+
+def test_every_pod_gets_at_most_one_action() -> None:
+    found: list[Action] = diff(
+        {UID: wanted(REMOVE)},
+        {UID: row(State.RUNNING)},
+        Facts(frozenset({UID}), frozenset({UID}), frozenset({UID}), frozenset({UID})),
+    )
+    assert len(found) == 1
+
+
+def test_the_table_of_moves_knows_every_state_and_never_leads_from_starting_to_preparing() -> None:
+    assert set(MOVES) == set(State)
+    assert State.PREPARING not in MOVES[State.STARTING] | MOVES[State.RUNNING]
+    assert State.STARTING not in MOVES[State.STARTING]

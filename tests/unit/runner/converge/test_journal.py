@@ -1,0 +1,88 @@
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.converge.journal import Journal, JournalError
+from runner.converge.states import Row, State
+
+pytestmark = pytest.mark.anyio
+
+
+def row(uid: str = "pod-a1", **fields: Any) -> Row:
+    values = {"epoch": 1, "namespace": "acme", "name": "one", "state": State.RUNNING}
+    return Row(uid=uid, **{**values, **fields})
+
+
+async def opened(path: Any) -> Journal:
+    journal = Journal(path)
+    await journal.open()
+    return journal
+
+
+async def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
+    written = row(
+        restart=2,
+        desired=b"\x00\xff",
+        exit_code=0,
+        signal=None,
+        initialized=True,
+        proven_dead=False,
+        commit="abc",
+    )
+    journal = await opened(tmp_path / "j.db")
+    await journal.put(written)
+    await journal.set_meta("max_controller_epoch", "7")
+    await journal.close()
+    again = await opened(tmp_path / "j.db")
+    assert again.rows == {"pod-a1": written}
+    assert again.controller_epoch == 7
+    await again.forget("pod-a1")
+    await again.close()
+    last = await opened(tmp_path / "j.db")
+    assert last.rows == {}
+    await last.close()
+
+
+async def test_what_was_awaited_is_on_the_disk_for_another_reader(tmp_path: Path) -> None:
+    journal = await opened(tmp_path / "j.db")
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(50):
+            tasks.create_task(journal.put(row(f"pod-{number:03}")))
+    with sqlite3.connect(tmp_path / "j.db") as other:
+        assert other.execute("SELECT count(*) FROM pods").fetchone() == (50,)
+    other.close()
+    await journal.close()
+
+
+async def test_a_write_that_fails_counts_as_not_written(tmp_path: Path) -> None:
+    journal = await opened(tmp_path / "j.db")
+    await journal.put(row())
+    blocker = sqlite3.connect(tmp_path / "j.db", isolation_level=None)
+    blocker.execute("DROP TABLE pods")
+    with pytest.raises(JournalError, match="cannot be written"):
+        await journal.put(row(state=State.FAILED))
+    assert journal.rows["pod-a1"].state is State.RUNNING
+    blocker.close()
+    await journal.close()
+
+
+async def test_a_file_that_is_no_journal_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    path.write_bytes(b"this is no database, whatever its name says" * 100)
+    with pytest.raises(JournalError, match=r"j\.db cannot be opened"):
+        await opened(path)
+
+
+async def test_a_journal_of_an_older_version_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    old = sqlite3.connect(path)
+    old.execute("CREATE TABLE pods (uid TEXT PRIMARY KEY, epoch, namespace, name, state)")
+    old.execute("INSERT INTO pods VALUES ('pod-a1', 3, 'acme', 'one', 'running')")
+    old.commit()
+    old.close()
+    journal = await opened(path)
+    assert journal.rows["pod-a1"] == row(epoch=3)
+    await journal.close()

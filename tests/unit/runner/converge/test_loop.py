@@ -1,0 +1,370 @@
+"""CONV-01: whatever comes twice, late, never or in the wrong order, no pod starts twice."""
+
+import asyncio
+import contextlib
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from meshwire.v1 import link_pb2
+
+from runner.converge.journal import Journal
+from runner.converge.loop import Converger
+from runner.converge.perform import Performer
+from runner.converge.places import Places
+from runner.converge.reports import Reports
+from runner.converge.states import State
+from runner.converge.workshop import Cleared, NotPreparedError, Plan, Ready
+from runner.drivers.terminal_values import Absent, Alive, Exited, Launch, LaunchError, Observed
+from runner.link.inbox import Wanted
+
+UIDS = ("pod-1", "pod-2")
+
+
+class World:
+    """Processes and directories that outlive any daemon."""
+
+    def __init__(self) -> None:
+        self.runs: dict[Path, Observed] = {}
+        self.starts: Counter[tuple[str, int, int]] = Counter()
+        self.cleared: Counter[str] = Counter()
+        self.ended = asyncio.Condition()
+        self.wrong: list[str] = []
+        """What must never happen, and did; asserting there would only count as a failed attempt."""
+        self.broken: dict[str, NotPreparedError] = {}
+
+    def alive(self, uid: str) -> list[Alive]:
+        runs = self.runs.values()
+        return [run for run in runs if isinstance(run, Alive) and run.uid == uid]
+
+    async def end(self, run_dir: Path, exit_code: int | None, signal: int | None = None) -> None:
+        if isinstance(self.runs.get(run_dir), Alive):
+            self.runs[run_dir] = Exited(exit_code, signal, time.monotonic(), 0, 0)
+            async with self.ended:
+                self.ended.notify_all()
+
+
+class FakeTerminals:
+    """A terminal driver whose processes live in the world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def start(self, launch: Launch) -> Alive:
+        await asyncio.sleep(0)
+        key = (launch.uid, launch.epoch, launch.restart)
+        if self.world.starts[key]:
+            self.world.wrong.append(f"a start was tried twice: {key}")
+        if launch.run_dir in self.world.runs:
+            raise LaunchError("AlreadyStarted", "it was started")
+        if self.world.alive(launch.uid):
+            self.world.wrong.append(f"two runs of one pod at a time: {key}")
+        alive = Alive(launch.uid, launch.epoch, launch.restart, 1, 2, time.monotonic())
+        self.world.runs[launch.run_dir] = alive
+        self.world.starts[key] += 1
+        launch.run_dir.mkdir(parents=True)
+        await asyncio.sleep(0.003)  # a wide window to die in
+        return alive
+
+    async def observe(self, run_dir: Path) -> Observed:
+        await asyncio.sleep(0)
+        return self.world.runs.get(run_dir, Absent(died=False))
+
+    async def stop(self, run_dir: Path, grace_seconds: float) -> None:  # noqa: ARG002  the Protocol's
+        await asyncio.sleep(0)
+        await self.world.end(run_dir, None, 15)
+
+    async def watch_exit(self, run_dir: Path) -> Exited | Absent:
+        async with self.world.ended:
+            while isinstance(found := self.world.runs.get(run_dir, Absent(died=False)), Alive):
+                await self.world.ended.wait()
+        return found
+
+    async def write(self, run_dir: Path, data: bytes) -> None:  # noqa: ARG002  the Protocol's
+        raise AssertionError("nothing is typed here")
+
+    def size(self, transcript_dir: Path) -> int:  # noqa: ARG002  the Protocol's
+        return 0
+
+
+class FakeWorkshop:
+    """Worktrees that are only directories."""
+
+    def __init__(self, world: World, places: Places) -> None:
+        self.world = world
+        self.places = places
+
+    async def prepare(self, pod: link_pb2.PodDesired, secrets: object) -> Ready:  # noqa: ARG002  the Protocol's
+        await asyncio.sleep(0)
+        if pod.ref.pod_uid in self.world.broken:
+            raise self.world.broken[pod.ref.pod_uid]
+        home = self.places.home(pod.ref.pod_uid)
+        home.mkdir(parents=True, exist_ok=True)
+        return Ready(None, home)
+
+    async def plan(self, pod: link_pb2.PodDesired, restart: int, ready: Ready) -> Plan:
+        uid, epoch = pod.ref.pod_uid, pod.ref.epoch
+        run_dir, transcript = self.places.run(uid, epoch, restart), self.places.transcript(uid)
+        launch = Launch(uid, epoch, restart, run_dir, transcript, ("sh",), {}, ready.home)
+        return Plan(launch, "none", "host", "")
+
+    async def inspect(self, uid: str) -> None:  # noqa: ARG002  the Protocol's
+        return None
+
+    async def clear(self, uid: str) -> Cleared:
+        if self.world.alive(uid):
+            self.world.wrong.append(f"cleared under a living agent: {uid}")
+        await asyncio.sleep(0)
+        for _, _, run_dir in self.places.runs(uid):
+            self.world.runs.pop(run_dir, None)
+        trash = self.places.data_dir / f"trash-{uid}-{self.world.cleared[uid]}"
+        with contextlib.suppress(FileNotFoundError):
+            self.places.pod(uid).rename(trash)
+        self.world.cleared[uid] += 1
+        return Cleared()
+
+
+class NoSecrets:
+    async def fetch(self, ref: link_pb2.PodRef) -> None:
+        raise AssertionError(ref)
+
+
+class NoPrompts:
+    async def wait(self, *_: object) -> None:
+        raise AssertionError("nothing is typed here")
+
+
+@dataclass
+class Machine:
+    """A runner's loop on a world; it may crash and come again."""
+
+    directory: Path
+    world: World
+    max_pods: int = 0
+
+    async def __aenter__(self) -> "Machine":
+        places = Places(self.directory)
+        self.journal = Journal(places.journal)
+        await self.journal.open()
+        self.reports = Reports()
+        terminals = FakeTerminals(self.world)
+        performer = Performer(
+            places,
+            self.journal,
+            self.reports,
+            terminals,
+            FakeWorkshop(self.world, places),
+            NoSecrets(),
+            late_start_seconds=0.001,
+        )
+        self.converger = Converger(
+            places, self.journal, self.reports, performer, terminals, NoPrompts(), self.max_pods
+        )
+        self.tasks = asyncio.TaskGroup()
+        await self.tasks.__aenter__()
+        self.loop = self.tasks.create_task(self.converger.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.loop.cancel()
+        await self.tasks.__aexit__(None, None, None)
+        await self.journal.close()
+
+    async def settle(self) -> None:
+        """Wait until nothing is being done any more."""
+        calm = 0
+        async with asyncio.timeout(10):
+            while calm < 3:
+                await asyncio.sleep(0.001)
+                calm = 0 if self.converger.is_busy else calm + 1
+
+
+def wanted(pods: Any, epoch: Any = 1, *, allow_empty: Any = True) -> Wanted:
+    return Wanted(epoch, 1, tuple(pods), allow_empty)
+
+
+def pod(
+    uid: str, desired: Any = link_pb2.RUN, epoch: Any = 1, *, restart: Any = False
+) -> link_pb2.PodDesired:
+    policy = link_pb2.RESTART_ON_FAILURE if restart else link_pb2.RESTART_NEVER
+    return link_pb2.PodDesired(
+        ref=link_pb2.PodRef(pod_uid=uid, epoch=epoch),
+        namespace="acme",
+        name=uid,
+        desired=desired,
+        spec=link_pb2.RunSpec(restart_policy=policy),
+    )
+
+
+pods = st.builds(
+    pod,
+    st.sampled_from(UIDS),
+    st.sampled_from([link_pb2.RUN, link_pb2.RUN, link_pb2.STOP, link_pb2.REMOVE, 99]),
+    st.integers(1, 3),
+    restart=st.booleans(),
+)
+states = st.lists(pods, max_size=2, unique_by=lambda each: each.ref.pod_uid)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("want"), states, st.integers(0, 12)),
+        st.tuples(st.just("repeat"), st.integers(0, 5), st.integers(0, 12)),
+        st.tuples(st.just("exit"), st.sampled_from(UIDS), st.integers(0, 1)),
+        st.tuples(st.just("crash"), st.none(), st.integers(0, 12)),
+    ),
+    min_size=1,
+    max_size=10,
+)
+
+
+async def story(directory: Path, script: Any) -> None:
+    world, said = World(), []
+    for chapter in chapters(script):
+        async with Machine(directory, world) as machine:
+            if said:
+                machine.converger.want(said[-1])
+            for kind, what, turns in chapter:
+                await tell(machine, world, said, kind, what, turns)
+                if turns > 9:
+                    await machine.settle()
+                await asyncio.sleep(turns / 1500)  # journals have a thread: time passes for it
+                check(world)
+    async with Machine(directory, world) as machine:
+        machine.converger.want(wanted(pod(uid, epoch=9) for uid in UIDS))
+        async with asyncio.timeout(10):
+            while not all(row_is_running(machine, uid) for uid in UIDS):
+                await asyncio.sleep(0.001)
+        check(world)
+        assert [len(world.alive(uid)) for uid in UIDS] == [1, 1]
+        machine.converger.want(wanted([]))
+        async with asyncio.timeout(10):
+            while not all(row.forgotten_ms for row in machine.journal.rows.values()):
+                await asyncio.sleep(0.001)
+        assert not any(world.alive(uid) for uid in UIDS)
+        assert Places(directory).uids() == []
+
+
+async def tell(
+    machine: Machine, world: World, said: list, kind: str, what: Any, turns: int
+) -> None:
+    match kind:
+        case "want":
+            said.append(wanted(what))
+            machine.converger.want(said[-1])
+        case "repeat" if said:  # an old message, again or late
+            machine.converger.want(said[max(0, len(said) - 1 - what)])
+        case "exit":
+            for run_dir, run in list(world.runs.items()):
+                if isinstance(run, Alive) and run.uid == what:
+                    await world.end(run_dir, turns)
+
+
+def chapters(script: Any):
+    """Cut the script at each crash: a loop that is cancelled anywhere is a runner that died."""
+    chapter: list = []
+    for step in script:
+        chapter.append(step)
+        if step[0] == "crash":
+            yield chapter
+            chapter = []
+    yield chapter
+
+
+def row_is_running(machine: Machine, uid: str) -> bool:
+    row = machine.journal.rows.get(uid)
+    return row is not None and row.state is State.RUNNING and row.epoch == 9
+
+
+def check(world: World) -> None:
+    assert world.wrong == []
+    assert max(world.starts.values(), default=0) <= 1, world.starts
+    assert all(len(world.alive(uid)) <= 1 for uid in UIDS)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps)
+def test_nothing_ever_starts_twice_and_everything_ends_as_wanted(script: Any) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(story(Path(directory), script))
+
+
+@pytest.mark.anyio
+async def test_a_pod_that_fails_to_be_prepared_blocks_no_other(tmp_path: Path) -> None:
+    world = World()
+    world.broken["pod-1"] = NotPreparedError("CloneFailed", "the remote is away", retryable=True)
+    async with Machine(tmp_path, world) as machine:
+        machine.converger.want(wanted([pod("pod-1"), pod("pod-2")]))
+        await machine.settle()
+        one, two = machine.reports.get("pod-1"), machine.reports.get("pod-2")
+        assert one is not None
+        assert two is not None
+        assert (one.state, one.reason) == (link_pb2.PREPARING, "CloneFailed")
+        assert one.message == "the remote is away"
+        assert two.state == link_pb2.RUNNING
+        world.broken.clear()
+        async with asyncio.timeout(5):
+            while not world.alive("pod-1"):
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.anyio
+async def test_more_pods_than_the_owner_allows_are_refused(tmp_path: Path) -> None:
+    world = World()
+    async with Machine(tmp_path, world, max_pods=1) as machine:
+        machine.converger.want(wanted([pod("pod-1"), pod("pod-2")]))
+        await machine.settle()
+        found = {uid: machine.journal.rows[uid] for uid in UIDS}
+        assert sorted(row.state for row in found.values()) == [State.FAILED, State.RUNNING]
+        refused = next(row for row in found.values() if row.state is State.FAILED)
+        assert (refused.reason, "--max-pods" in refused.message) == ("Capacity", True)
+
+
+@pytest.mark.anyio
+async def test_an_unconfirmed_empty_state_is_ignored_while_pods_are_here(tmp_path: Path) -> None:
+    world = World()
+    async with Machine(tmp_path, world) as machine:
+        machine.converger.want(wanted([pod("pod-1")]))
+        await machine.settle()
+        machine.converger.want(wanted([], allow_empty=False))
+        await machine.settle()
+        assert world.alive("pod-1")
+
+
+@pytest.mark.anyio
+async def test_what_an_older_controller_wants_is_ignored(tmp_path: Path) -> None:
+    world = World()
+    async with Machine(tmp_path, world) as machine:
+        await machine.converger.follow(4)
+        machine.converger.want(wanted([pod("pod-1")], epoch=3))
+        await machine.settle()
+        assert not world.starts
+
+
+@pytest.mark.anyio
+async def test_a_pod_with_an_impossible_uid_touches_nothing(tmp_path: Path) -> None:
+    world = World()
+    async with Machine(tmp_path, world) as machine:
+        machine.converger.want(wanted([pod("../../etc"), pod("pod-1")]))
+        await machine.settle()
+        assert list(machine.journal.rows) == ["pod-1"]
+
+
+@pytest.mark.anyio
+async def test_listeners_hear_only_the_latest_and_hear_of_the_end(tmp_path: Path) -> None:
+    world = World()
+    async with Machine(tmp_path, world) as machine:
+        feed = machine.converger.subscribe(lambda: None)
+        machine.converger.want(wanted([pod("pod-1")]))
+        await machine.settle()
+        assert [report.state for report in feed.take()] == [link_pb2.RUNNING]
+        machine.converger.want(wanted([]))
+        async with asyncio.timeout(5):
+            while machine.converger.observed():
+                await asyncio.sleep(0.001)
+        assert [report.state for report in feed.take()] == [link_pb2.REMOVED]
+        assert all(row.forgotten_ms for row in machine.journal.rows.values())
