@@ -201,9 +201,11 @@ class Workshop:
         spec, uid = pod.spec, pod.ref.pod_uid
         executable = agents.resolve(spec.executable, self._ground.search_path)
         prompt = agents.Prompt(spec.prompt, _POSITIONS[spec.prompt_position], spec.prompt_flag)
-        # the controller has expanded $(NAME) already: what still looks like it is meant literally
-        args = [each.replace("$", "$$") for each in spec.args]
-        argv = agents.argv(executable, args, {}, prompt)
+        # the controller has expanded all names but those that only the runner knows
+        names = {"HOME": str(ready.home)}
+        if ready.worktree:
+            names["WORKTREE"] = str(ready.worktree.path)
+        argv = agents.argv(executable, spec.args, names, prompt)
         surroundings = agents.Surroundings(
             pod=pod.name,
             organization=spec.organization or pod.namespace,
