@@ -199,6 +199,9 @@ class Workshop:
 
     def _plan(self, pod: link_pb2.PodDesired, restart: int, ready: Ready) -> Plan:
         spec, uid = pod.spec, pod.ref.pod_uid
+        if "\0" in spec.prompt and spec.prompt_position != link_pb2.PROMPT_TYPED:
+            text = "spec.prompt holds a NUL character, which no argument can: remove it."
+            raise NotPreparedError("PromptInvalid", text, retryable=False)
         executable = agents.resolve(spec.executable, self._ground.search_path)
         prompt = agents.Prompt(spec.prompt, _POSITIONS[spec.prompt_position], spec.prompt_flag)
         # the controller has expanded all names but those that only the runner knows

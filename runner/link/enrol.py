@@ -14,7 +14,7 @@ from runner.link.errors import LinkError, Refused, Unreachable
 from runner.link.identity import About, Identity, assemble, signing_request
 from runner.link.pin import pinned_root
 
-_TOKEN: Final = re.compile(r"^amjt_([a-z0-9]([a-z0-9.-]*[a-z0-9])?)\.([A-Za-z0-9_-]{43})$")
+_TOKEN: Final = re.compile(r"amjt_([a-z0-9]([a-z0-9.-]*[a-z0-9])?)\.([A-Za-z0-9_-]{43})")
 _TIMEOUT_SECONDS: Final = 20.0
 
 _TRANSIENT: Final = frozenset(
@@ -59,7 +59,7 @@ def read_token(path: Path) -> str | None:
         return None
     except OSError as exc:
         raise Refused(f"The join token file {path} cannot be read: {exc.strerror}.") from exc
-    if _TOKEN.match(token) is None:
+    if _TOKEN.fullmatch(token) is None:
         raise Refused(
             f"The file {path} holds no join token: it must be one line, amjt_NAME.SECRET."
         )
@@ -74,7 +74,7 @@ async def enrol(door: Door, token: str, key_pem: bytes, info: link_pb2.RunnerInf
         Unreachable: Nobody answers; the same request may be repeated with the same key.
     """
     roots = await _trusted_root(door)
-    matched = _TOKEN.match(token)
+    matched = _TOKEN.fullmatch(token)
     request = link_pb2.EnrollRequest(
         enrollment=matched.group(1) if matched else "",
         namespace=door.organization,

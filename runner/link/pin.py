@@ -19,12 +19,12 @@ from cryptography.hazmat.primitives import serialization
 from runner.link.errors import Refused, Unreachable
 
 _TIMEOUT_SECONDS: Final = 10.0
-_PIN: Final = re.compile(r"^sha256:[0-9a-f]{64}$")
+_PIN: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def is_pin(text: str) -> bool:
     """Whether the text has the form of a pin: ``sha256:`` and 64 lower-case hex digits."""
-    return _PIN.match(text) is not None
+    return _PIN.fullmatch(text) is not None
 
 
 def pin_of(certificate_der: bytes) -> str:
