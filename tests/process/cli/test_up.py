@@ -16,6 +16,7 @@ from typing import Any
 import ptyprocess
 import pytest
 
+from cli import processes
 from cli.api import Api
 from cli.kubeconfig import load
 
@@ -165,7 +166,7 @@ def test_the_supervisor_killed_takes_its_processes_with_it(mesh: Mesh):
     before = mesh.pids()
     os.kill(mesh.status()["supervisor"]["pid"], signal.SIGKILL)
     for name, pid in before.items():
-        until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"{name} has ended")
+        until(lambda pid=pid: processes.find(pid) is None, f"{name} has ended")
     again = mesh.up()
     assert again.returncode == 0, again.stderr
 
@@ -177,7 +178,7 @@ def test_a_frozen_leftover_is_ended_by_the_next_up(mesh: Mesh):
     again = mesh.up()
     assert again.returncode == 0, again.stderr
     assert "left behind" in again.stdout
-    assert not Path(f"/proc/{before['controller']}").exists()
+    assert processes.find(before["controller"]) is None
 
 
 def test_a_lost_identity_is_replaced_without_anybodys_help(mesh: Mesh):
@@ -194,7 +195,7 @@ def test_down_stops_everything_and_says_so_twice(mesh: Mesh):
     assert (first.returncode, second.returncode) == (0, 0)
     assert "agents go on" in first.stdout
     assert "nothing runs" in second.stdout
-    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in pids if processes.find(pid)]
     again = mesh.up()
     assert again.returncode == 0, again.stderr
 
@@ -210,7 +211,7 @@ def test_in_the_foreground_it_stops_at_ctrl_c(tmp_path: Path):
         assert b"agents go on" in _read_until(pty, b"finds them again")
         until(lambda: not pty.isalive(), "it has ended")
         assert pty.exitstatus == 0
-        assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+        assert not [pid for pid in pids if processes.find(pid)]
     finally:
         pty.terminate(force=True)
         pty.close()
