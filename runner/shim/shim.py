@@ -6,7 +6,6 @@ import select
 import signal
 import socket
 import time
-import traceback
 from typing import Any
 
 from runner.shim import records
@@ -182,12 +181,14 @@ class Shim:
 
 def note_trouble() -> None:
     """Append the exception to the run's ``shim.log``, for whoever must find out."""
-    text = f"{records.now():.3f} {traceback.format_exc()}\n".encode()
     try:
+        import traceback  # only now: with what it imports it would cost every shim memory
+
+        text = f"{records.now():.3f} {traceback.format_exc()}\n".encode()
         with open(records.TROUBLE, "ab") as file:
             if file.tell() < _TROUBLE_BYTES:
                 file.write(text)
-    except OSError:
+    except (OSError, ImportError):
         return  # there is no other place
 
 
