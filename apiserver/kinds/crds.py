@@ -158,18 +158,18 @@ def _clash(crd: Object, others: Iterable[Object]) -> tuple[str, str] | None:
         plurals |= {accepted.get("plural", ""), accepted.get("singular", "")}
         plurals |= set(accepted.get("shortNames") or ())
         kinds |= {accepted.get("kind", ""), accepted.get("listKind", "")}
-    words = [names.get("plural"), names.get("singular"), *(names.get("shortNames") or ())]
-    for word, taken, reason in (
-        *((word, plurals, _REASONS[min(i, 2)]) for i, word in enumerate(words)),
-        (names.get("kind"), kinds, "KindConflict"),
-        (names.get("listKind"), kinds, "ListKindConflict"),
-    ):
-        if word and word in taken:
-            return reason, f'"{word}" is already in use'
-    return None
-
-
-_REASONS: Final = ("PluralConflict", "SingularConflict", "ShortNamesConflict")
+    asked = [
+        ("PluralConflict", names.get("plural"), plurals),
+        ("SingularConflict", names.get("singular"), plurals),
+        *(("ShortNamesConflict", word, plurals) for word in names.get("shortNames") or ()),
+        ("KindConflict", names.get("kind"), kinds),
+        ("ListKindConflict", names.get("listKind"), kinds),
+    ]
+    found = [(reason, word) for reason, word, taken in asked if word and word in taken]
+    if not found:
+        return None
+    reason, word = found[-1]  # as Kubernetes, which overwrites the earlier ones
+    return reason, f'"{word}" is already in use'
 
 
 def resources(crd: Object) -> list[Resource]:
