@@ -1,10 +1,11 @@
 """All reconcilers, each made of its four parts."""
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Protocol
 
 from controller.kernel.reconciler import Reconciler
 from controller.kernel.store import Store
-from controller.kube.client import Kube
 from controller.placement.fleet import Fleet
 from controller.placement.scheduler import Scheduler
 from controller.reconcilers.agentclass import plan as class_plan
@@ -23,21 +24,36 @@ from controller.reconcilers.repository.observe import RepositoryObserver
 from controller.reconcilers.runner import plan as runner_plan
 from controller.reconcilers.runner import status as runner_status
 from controller.reconcilers.runner.observe import RunnerObserver
-from schemas.names import AGENT_CLASS, ORGANIZATION, REPOSITORY, RUNNER, RUNNER_ENROLLMENT
+from schemas.names import AGENT_CLASS, ORGANIZATION, REPOSITORY, RUNNER, RUNNER_ENROLLMENT, Resource
+
+
+class Reader(Protocol):
+    """What the observers need of the API client."""
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
+        """Return the object."""
+        ...
+
+    def pages(
+        self, resource: Resource, namespace: str = "", *, limit: int = 500
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """Give all objects page by page."""
+        ...
 
 
 def reconcilers(  # noqa: PLR0913 - what they share, by name
     *,
-    kube: Kube,
+    kube: Reader,
     store: Store,
     fleet: Fleet,
     scheduler: Scheduler,
     bundle: Callable[[], Mapping[str, str]],
     local_repositories: bool,
+    clock: Callable[[], float] = time.monotonic,
 ) -> list[Reconciler]:
     """Return how each kind is reconciled. *bundle* gives the data of the trust bundle."""
     repositories = RepositoryObserver(store, kube, local_allowed=local_repositories)
-    runners = RunnerObserver(store, fleet)
+    runners = RunnerObserver(store, fleet, clock=clock)
     return [
         Reconciler(
             ORGANIZATION.kind,
@@ -63,5 +79,5 @@ def reconcilers(  # noqa: PLR0913 - what they share, by name
             enrollment_plan.plan,
             enrollment_status.report,
         ),
-        PodObserver(store, fleet, scheduler, kube).reconciler(),
+        PodObserver(store, fleet, scheduler, kube, clock=clock).reconciler(),
     ]

@@ -13,7 +13,7 @@ from controller.placement.desired import ended, started
 from controller.placement.fleet import Fleet
 from controller.placement.indexes import BY_NAMESPACE
 from controller.placement.links import Reach
-from controller.placement.observation import Observation
+from controller.placement.observation import Observation, PodState
 from controller.placement.scheduler import Scheduler
 from controller.reconcilers.agentpod.checks import first
 from controller.reconcilers.agentpod.plan import plan
@@ -90,6 +90,10 @@ class PodObserver:
             seen.epoch != placement.epoch or seen.runner_uid != placement.runner_uid
         ):
             seen = None  # it speaks of another placement
+        gone = await self._runner_gone(pod, placement)
+        known = self._store.of(Runner).by_uid(placement.runner_uid) is not None
+        if seen is not None and (gone or not known) and seen.state is not PodState.REMOVED:
+            seen = None  # nobody is there any more to stand by it
         absence = self._fleet.absence(uid)
         absent = absence is not None and absence.runner_uid == placement.runner_uid
         since = absence.deleting_seconds if absence else 0.0
@@ -102,7 +106,7 @@ class PodObserver:
             absent=absent and since >= _ABSENT_SECONDS,
             vanished=absent and started(pod) and not ended(pod),
             reach=reach,
-            runner_gone=await self._runner_gone(pod, placement),
+            runner_gone=gone,
             timing=self._timing(pod, seen),
             recheck_seconds=recheck,
         )

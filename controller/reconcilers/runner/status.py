@@ -54,11 +54,11 @@ def _phase(snapshot: RunnerSnapshot) -> RunnerPhase:
         return RunnerPhase.BANNED
     if snapshot.reach is Reach.CONNECTED:
         return RunnerPhase.ONLINE
-    if item.status.certificate is None:
-        return RunnerPhase.PENDING
-    if snapshot.reach is Reach.WAITING:
-        return item.status.phase or RunnerPhase.OFFLINE
-    return RunnerPhase.OFFLINE
+    never = RunnerPhase.PENDING if item.status.certificate is None else RunnerPhase.OFFLINE
+    last = item.status.phase
+    if snapshot.reach is Reach.WAITING and last is not None and last is not RunnerPhase.BANNED:
+        return last
+    return never
 
 
 def _conditions(snapshot: RunnerSnapshot, now: float) -> Conditions:
@@ -74,7 +74,7 @@ def _conditions(snapshot: RunnerSnapshot, now: float) -> Conditions:
             said.false(CERTIFICATE_VALID, certificate.reason, certificate.message)
         else:
             said.true(CERTIFICATE_VALID, "Valid", "its certificate is accepted")
-        _connected(said, snapshot)
+    _connected(said, snapshot)
     _ready(said, snapshot, now)
     return said
 
