@@ -163,6 +163,10 @@ class Mesh:
                 self.store.apply(kind, obj)
         self._told = min(end, len(self.kube.events))
 
+    def forget_events(self) -> None:
+        """Never deliver what has not been delivered yet: the watch was broken."""
+        self._told = len(self.kube.events)
+
     async def settle(self, seconds: float = 5.0) -> None:
         """Let everybody work until nothing is left to do within the next *seconds*."""
         gate = asyncio.Event()
@@ -201,5 +205,6 @@ def mesh(kube: Any) -> Mesh:
 
 
 @pytest.fixture
-def make_mesh(make_kube: Any) -> Callable[[], Mesh]:
-    return lambda: Mesh(make_kube())
+def make_mesh(make_kube: Any) -> Callable[..., Mesh]:
+    """Return a function that makes a mesh: of its own, or another controller of an API server."""
+    return lambda kube=None: Mesh(kube or make_kube())

@@ -285,8 +285,7 @@ async def test_a_new_controller_starts_nothing_twice_and_writes_nothing(
     uid = await ready.pod()
     await ready.settle()
     writes = len(ready.kube.writes)
-    successor = make_mesh()
-    successor.__init__(ready.kube)
+    successor = make_mesh(ready.kube)
     old = ready.runners["r1"]
     successor.watch()
     await successor.settle(seconds=5)
