@@ -10,6 +10,7 @@ from cli.datadir import read_json
 from cli.enrolment import Doors
 from cli.errors import CommandError, NotFound
 from cli.kubeconfig import load
+from cli.up import leadership
 from cli.up.ports import LOOPBACK, Ports
 from cli.up.settings import Settings
 from cli.up.supervise import Part
@@ -61,7 +62,7 @@ class Parts:
             self._directory.log("controller"),
             self._controller_arguments,
             self._controller_ready,
-            before=lambda: self._bound.unlink(missing_ok=True),
+            before=self._before_controller,
         )
 
     def runner(self) -> Part:
@@ -83,6 +84,13 @@ class Parts:
         if not self._directory.kubeconfig.is_file():
             return False
         return await asyncio.to_thread(lambda: "ok" in self.api().raw("/readyz"))
+
+    def _before_controller(self) -> None:
+        """Clear away what a killed controller left: the word that it serves, and its leadership."""
+        self._bound.unlink(missing_ok=True)
+        if self._settings.embedded:  # no other controller can lead here: its holder is dead
+            with contextlib.suppress(CommandError):
+                leadership.release(self.api())
 
     def _controller_arguments(self) -> list[str]:
         arguments = [

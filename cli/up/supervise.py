@@ -40,7 +40,7 @@ class Part:
     ready: Callable[[], Awaitable[bool]]
     """Whether it answers. May raise CommandError: not yet, and why."""
     before: Callable[[], None] = field(default=lambda: None)
-    """Done before each start."""
+    """Done before each start, in a thread."""
 
 
 class Supervised:
@@ -126,7 +126,7 @@ class Supervised:
         """Start the process and return when it has ended."""
         rotate(self.part.log)
         try:
-            self.part.before()
+            await asyncio.to_thread(self.part.before)
             process = await self._start()
         except OSError as exc:
             logger.warning("cannot start", extra={"part": self.part.name, "reason": str(exc)})
@@ -189,7 +189,7 @@ class Supervised:
         self._changed()
 
 
-def end_leftovers(parts: list[PartState], grace_seconds: float = 10.0) -> list[str]:
+def end_leftovers(parts: list[PartState], grace_seconds: float = 5.0) -> list[str]:
     """End what an earlier, killed `up` left running; return the names of what ran."""
     left = [part for part in parts if part.process is not None and part.process.alive()]
     for part in left:  # all at once, so that they end side by side
