@@ -102,6 +102,7 @@ async def _run(settings: Settings) -> None:
 
 async def serve(parts: Parts, stop: asyncio.Event) -> None:
     """Run all parts until *stop* is set, then leave in order."""
+    await parts.converger.look_around()
     async with asyncio.TaskGroup() as tasks:
         running = [
             tasks.create_task(each.run(), name=type(each).__name__)

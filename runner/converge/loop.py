@@ -133,12 +133,20 @@ class Converger:
 
     # --- the loop --------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Converge until cancelled. Cancelling stops no agent."""
+    async def look_around(self) -> None:
+        """Take stock, before anybody is told anything.
+
+        A report that lacks a pod would say that nothing of it is here.
+        """
+        self._performer.activity = self._watch.activity.word
         for row in self._journal.rows.values():
             self._performer.report(row)
         await self._watch.look_around()
+
+    async def run(self) -> None:
+        """Converge until cancelled, after ``look_around``. Cancelling stops no agent."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch.look_at_output())
             while True:
                 self._wake.clear()
                 self.cycle(tasks)

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from meshwire.v1 import link_pb2
 
+from runner.converge.activity import Activity
 from runner.converge.journal import Journal
 from runner.converge.places import Places
 from runner.converge.ports import Prompts, Terminals
@@ -15,6 +17,8 @@ from runner.converge.states import ALIVE, Row, State
 from runner.drivers.terminal_values import Alive
 
 logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS: Final = 2.5
 
 _Run = tuple[str, int, int]
 """uid, epoch, restart."""
@@ -41,6 +45,7 @@ class Watch:
         self._watched: set[_Run] = set()
         self._prompts: dict[_Run, bytes] = {}
         self._strays: set[str] = set()
+        self.activity = Activity()
         self.unsettled: set[str] = set()
         """Pods whose run may have ended: the operating system has to be asked."""
 
@@ -78,13 +83,31 @@ class Watch:
             if is_typed(pod) and not row.prompt_sent:
                 tasks.create_task(self._await_prompt(run, row, pod), name=f"prompt {row.uid}")
 
+    async def look_at_output(self) -> None:
+        """Tell now and then which agents are at work; costs a look at a file's length each."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            rows = [row for row in self._journal.rows.values() if row.state is State.RUNNING]
+            sizes = await asyncio.to_thread(self._sizes, [row.uid for row in rows])
+            for uid, size in sizes.items():
+                if self.activity.look(uid, size):
+                    self._amend(uid, activity=self.activity.word(uid), terminal_bytes=size)
+            self.activity.keep(set(sizes))
+
+    def _sizes(self, uids: list[str]) -> dict[str, int]:
+        return {uid: self._terminals.size(self._places.transcript(uid)) for uid in uids}
+
     def note(self, uid: str, text: str) -> None:
         """Say something about a pod until the next change of its state."""
+        self._amend(uid, message=text)
+
+    def _amend(self, uid: str, **fields: str | int) -> None:
         latest = self._reports.get(uid)
         if latest is not None:
             report = link_pb2.PodObserved()
             report.CopyFrom(latest)
-            report.message = text
+            for name, value in fields.items():
+                setattr(report, name, value)
             self._reports.put(report)
 
     def _current_prompts(self) -> Iterator[str]:

@@ -99,7 +99,7 @@ class Pod:
             grace_seconds=self.grace,
             spec=link_pb2.RunSpec(
                 executable="sh",
-                args=["-c", self.script],
+                args=["-c", self.script.replace("$", "$$")],
                 organization="acme",
                 terminal=link_pb2.TerminalSize(cols=80, rows=24),
                 sandbox=link_pb2.Sandbox(isolation="none", network="host"),

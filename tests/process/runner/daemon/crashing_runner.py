@@ -28,14 +28,10 @@ def reached(step: str) -> None:
 
 class CrashingJournal(Journal):
     async def put(self, row: Row) -> None:
-        reached(f"before-{row.state}")
+        step = "forgotten" if row.forgotten_ms else str(row.state)
+        reached(f"before-{step}")
         await super().put(row)
-        reached(f"after-{row.state}")
-
-    async def forget(self, uid: str) -> None:
-        reached("before-forget")
-        await super().forget(uid)
-        reached("after-forget")
+        reached(f"after-{step}")
 
 
 class CrashingTerminals(Terminals):

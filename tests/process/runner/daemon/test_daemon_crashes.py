@@ -67,7 +67,14 @@ async def test_a_crash_between_journal_and_spawn_never_starts_a_second_time(
 
 @pytest.mark.parametrize(
     "step",
-    ["before-stopping", "after-stopping", "before-removed", "after-removed", "before-forget"],
+    [
+        "before-stopping",
+        "after-stopping",
+        "before-removed",
+        "after-removed",
+        "before-forgotten",
+        "after-forgotten",
+    ],
 )
 async def test_a_crash_while_removing_leaves_nothing_in_the_end(
     controller: Any, daemon: Any, pod: Any, tmp_path: Path, living: Any, step: Any
@@ -79,7 +86,7 @@ async def test_a_crash_while_removing_leaves_nothing_in_the_end(
     await controller.want(*controller.pods)
     await controller.until_state(UID, link_pb2.RUNNING)
     await daemon.kill()
-    unwanted = step == "before-forget"
+    unwanted = step.endswith("forgotten")
     controller.pods = [] if unwanted else [pod(UID, "", desired=link_pb2.REMOVE)]
     await start_and_crash(controller, daemon, step, tmp_path)
     if unwanted:

@@ -166,6 +166,7 @@ class Machine:
         self.converger = Converger(
             places, self.journal, self.reports, performer, terminals, NoPrompts(), self.max_pods
         )
+        await self.converger.look_around()
         self.tasks = asyncio.TaskGroup()
         await self.tasks.__aenter__()
         self.loop = self.tasks.create_task(self.converger.run())
