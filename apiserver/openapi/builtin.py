@@ -1,36 +1,19 @@
 """The built-in types that users meet, field by field, in our words.
 
-A type is written as its description and its fields; a field as its shape and its description.
-Shapes: ``string``, ``int32``, ``int64``, ``bool``, ``bytes``, ``time``, ``micro`` (a time with
-microseconds), ``any``, ``int-or-string``, or the name of a type; ``[]`` behind it makes a list of
-it, ``{}`` a map from string to it, a ``*`` at the very end says that the field must be given.
+The notation is that of :mod:`apiserver.openapi.notation`.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-Fields = Mapping[str, tuple[str, str]]
+from apiserver.openapi.definitions import DEFINITION_TYPES
+from apiserver.openapi.groups import GROUP_TYPES
+from apiserver.openapi.notation import OBJECT, TYPE, Fields
 
 META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1"
 CORE: Final = "io.k8s.api.core.v1"
 
-_TYPE: Final[Fields] = {
-    "apiVersion": ("string", "Group and version of this object's type."),
-    "kind": ("string", "Name of this object's type, in CamelCase."),
-}
-_OBJECT: Final[Fields] = {
-    **_TYPE,
-    "metadata": ("ObjectMeta", "Name, labels and the like: what every object has."),
-}
-_SUBJECT_STATUS: Final[Fields] = {
-    "allowed": ("bool*", "The action is allowed."),
-    "denied": ("bool", "The action is forbidden, whatever others say."),
-    "reason": ("string", "Why, for people."),
-    "evaluationError": (
-        "string",
-        "What went wrong while deciding; the answer stands nevertheless.",
-    ),
-}
+_DEFINITIONS: Final = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1"
 
 _META_TYPES: Final[Mapping[str, tuple[str, Fields]]] = {
     "ObjectMeta": (
@@ -45,8 +28,7 @@ _META_TYPES: Final[Mapping[str, tuple[str, Fields]]] = {
             "uid": ("string", "Unique in time and space; set by the server."),
             "resourceVersion": (
                 "string",
-                "Changes with every write; an update that names another one than the current is"
-                " refused.",
+                "Changes with every write; an update that names an older one is refused.",
             ),
             "generation": ("int64", "Rises with every change of what is wanted."),
             "creationTimestamp": ("time", "When the server created the object."),
@@ -110,7 +92,7 @@ _META_TYPES: Final[Mapping[str, tuple[str, Fields]]] = {
     "Status": (
         "The answer to a request that gives no object.",
         {
-            **_TYPE,
+            **TYPE,
             "metadata": ("ListMeta", "What every list has."),
             "status": ("string", "Success or Failure."),
             "message": ("string", "What happened, for people."),
@@ -122,7 +104,7 @@ _META_TYPES: Final[Mapping[str, tuple[str, Fields]]] = {
     "DeleteOptions": (
         "How to delete.",
         {
-            **_TYPE,
+            **TYPE,
             "gracePeriodSeconds": ("int64", "Seconds to end gracefully; 0 is at once."),
             "preconditions": ("Preconditions", "What must hold, or nothing is deleted."),
             "propagationPolicy": (
@@ -161,7 +143,7 @@ _CORE_TYPES: Final[Mapping[str, tuple[str, Fields]]] = {
     "Namespace": (
         "A room of its own for names; deleting it deletes everything in it.",
         {
-            **_OBJECT,
+            **OBJECT,
             "spec": ("NamespaceSpec", "What is wanted."),
             "status": ("NamespaceStatus", "What is."),
         },
@@ -190,7 +172,7 @@ _CORE_TYPES: Final[Mapping[str, tuple[str, Fields]]] = {
     "Secret": (
         "Confidential data, such as tokens, passwords and keys; at most 1 MiB.",
         {
-            **_OBJECT,
+            **OBJECT,
             "data": ("bytes{}", "The data: values in base64."),
             "stringData": (
                 "string{}",
@@ -203,7 +185,7 @@ _CORE_TYPES: Final[Mapping[str, tuple[str, Fields]]] = {
     "ConfigMap": (
         "Configuration as keys and values; at most 1 MiB, nothing secret.",
         {
-            **_OBJECT,
+            **OBJECT,
             "data": ("string{}", "The values, as text."),
             "binaryData": ("bytes{}", "Values that are no text, in base64."),
             "immutable": ("bool", "The data can no longer be changed, nor can this."),
@@ -212,7 +194,7 @@ _CORE_TYPES: Final[Mapping[str, tuple[str, Fields]]] = {
     "ServiceAccount": (
         "An identity for programs; tokens are issued for it.",
         {
-            **_OBJECT,
+            **OBJECT,
             "secrets": ("ObjectReference[]", "Secrets that its programs may use."),
             "imagePullSecrets": (
                 "LocalObjectReference[]",
@@ -240,7 +222,7 @@ _CORE_TYPES: Final[Mapping[str, tuple[str, Fields]]] = {
     "Event": (
         "Something that happened to an object, for people; kept for an hour or so.",
         {
-            **_OBJECT,
+            **OBJECT,
             "involvedObject": ("ObjectReference*", "The object that it happened to."),
             "reason": ("string", "Why, as one word."),
             "message": ("string", "What happened, for people."),
@@ -271,7 +253,7 @@ _CORE_TYPES: Final[Mapping[str, tuple[str, Fields]]] = {
     "ResourceQuota": (
         "Limits how many objects a namespace may hold.",
         {
-            **_OBJECT,
+            **OBJECT,
             "spec": ("ResourceQuotaSpec", "The limits."),
             "status": ("ResourceQuotaStatus", "The limits and what is used."),
         },
@@ -293,260 +275,11 @@ _CORE_TYPES: Final[Mapping[str, tuple[str, Fields]]] = {
     ),
 }
 
-_RBAC_TYPES: Final[Mapping[str, tuple[str, Fields]]] = {
-    "Role": (
-        "Rights within one namespace.",
-        {**_OBJECT, "rules": ("PolicyRule[]", "What may be done.")},
-    ),
-    "ClusterRole": (
-        "Rights everywhere, or wherever a RoleBinding grants them.",
-        {
-            **_OBJECT,
-            "rules": ("PolicyRule[]", "What may be done."),
-            "aggregationRule": (
-                "AggregationRule",
-                "The rules are those of other roles and are kept by the server.",
-            ),
-        },
-    ),
-    "AggregationRule": (
-        "Which roles' rules a ClusterRole takes over.",
-        {"clusterRoleSelectors": ("LabelSelector[]", "Chooses these roles by their labels.")},
-    ),
-    "PolicyRule": (
-        "What may be done with what.",
-        {
-            "verbs": ("string[]*", "What may be done: get, list, watch, create, …; * is all."),
-            "apiGroups": ("string[]", "Groups of the resources; the empty one is the core."),
-            "resources": ("string[]", "The resources, such as secrets or agentpods/status."),
-            "resourceNames": ("string[]", "Only objects of these names; without any, all."),
-            "nonResourceURLs": ("string[]", "URLs that are no resources, such as /healthz."),
-        },
-    ),
-    "RoleBinding": (
-        "Grants the rights of a role to somebody, within one namespace.",
-        {
-            **_OBJECT,
-            "subjects": ("Subject[]", "Who gets them."),
-            "roleRef": ("RoleRef*", "The role; cannot be changed."),
-        },
-    ),
-    "ClusterRoleBinding": (
-        "Grants the rights of a ClusterRole to somebody, everywhere.",
-        {
-            **_OBJECT,
-            "subjects": ("Subject[]", "Who gets them."),
-            "roleRef": ("RoleRef*", "The role; cannot be changed."),
-        },
-    ),
-    "Subject": (
-        "Somebody who gets rights.",
-        {
-            "kind": ("string*", "User, Group or ServiceAccount."),
-            "apiGroup": ("string", "rbac.authorization.k8s.io for users and groups."),
-            "name": ("string*", "The name."),
-            "namespace": ("string", "The namespace of a ServiceAccount."),
-        },
-    ),
-    "RoleRef": (
-        "The role of a binding.",
-        {
-            "apiGroup": ("string*", "rbac.authorization.k8s.io."),
-            "kind": ("string*", "Role or ClusterRole."),
-            "name": ("string*", "The name."),
-        },
-    ),
-}
-
-_OTHER_TYPES: Final[Mapping[str, Mapping[str, tuple[str, Fields]]]] = {
-    "io.k8s.api.events.v1": {
-        "Event": (
-            "Something that happened to an object, for people; kept for an hour or so.",
-            {
-                **_OBJECT,
-                "eventTime": ("micro*", "When it was first seen."),
-                "series": ("EventSeries", "How it repeats."),
-                "reportingController": ("string", "The controller that reports it."),
-                "reportingInstance": ("string", "The instance of that controller."),
-                "action": ("string", "What was done or tried."),
-                "reason": ("string", "Why, as one word."),
-                "regarding": ("ObjectReference", "The object that it happened to."),
-                "related": ("ObjectReference", "A second object that it is about."),
-                "note": ("string", "What happened, for people."),
-                "type": ("string", "Normal or Warning."),
-                "deprecatedSource": ("EventSource", "Who reports it; of the older type."),
-                "deprecatedFirstTimestamp": ("time", "When it happened first."),
-                "deprecatedLastTimestamp": ("time", "When it happened last."),
-                "deprecatedCount": ("int32", "How often it happened."),
-            },
-        ),
-    },
-    "io.k8s.api.coordination.v1": {
-        "Lease": (
-            "A claim that somebody renews while he lives: heartbeats and elections.",
-            {**_OBJECT, "spec": ("LeaseSpec", "The claim.")},
-        ),
-        "LeaseSpec": (
-            "A claim.",
-            {
-                "holderIdentity": ("string", "Who holds it."),
-                "leaseDurationSeconds": (
-                    "int32",
-                    "Seconds after the last renewal when others may take it.",
-                ),
-                "acquireTime": ("micro", "When the holder took it."),
-                "renewTime": ("micro", "When the holder last renewed it."),
-                "leaseTransitions": ("int32", "How often it changed hands."),
-                "strategy": ("string", "How the next holder is chosen."),
-                "preferredHolder": ("string", "Who should have it next."),
-            },
-        ),
-    },
-    "io.k8s.api.rbac.v1": _RBAC_TYPES,
-    "io.k8s.api.authentication.v1": {
-        "TokenReview": (
-            "Asks whose a token is.",
-            {
-                **_OBJECT,
-                "spec": ("TokenReviewSpec*", "The question."),
-                "status": ("TokenReviewStatus", "The answer."),
-            },
-        ),
-        "TokenReviewSpec": (
-            "The question whose a token is.",
-            {
-                "token": ("string", "The token."),
-                "audiences": ("string[]", "Whom the token must be meant for."),
-            },
-        ),
-        "TokenReviewStatus": (
-            "Whose a token is.",
-            {
-                "authenticated": ("bool", "The token is good."),
-                "user": ("UserInfo", "Whose it is."),
-                "audiences": ("string[]", "Those of the asked audiences that it is meant for."),
-                "error": ("string", "Why it is not good."),
-            },
-        ),
-        "SelfSubjectReview": (
-            "Asks who I am.",
-            {**_OBJECT, "status": ("SelfSubjectReviewStatus", "The answer.")},
-        ),
-        "SelfSubjectReviewStatus": ("Who I am.", {"userInfo": ("UserInfo", "The user.")}),
-        "UserInfo": (
-            "A user as authentication found out.",
-            {
-                "username": ("string", "The name."),
-                "uid": ("string", "Unique over time."),
-                "groups": ("string[]", "The groups."),
-                "extra": ("any", "What else is known."),
-            },
-        ),
-        "TokenRequest": (
-            "Asks for a token of a ServiceAccount.",
-            {
-                **_OBJECT,
-                "spec": ("TokenRequestSpec*", "The wish."),
-                "status": ("TokenRequestStatus", "The token."),
-            },
-        ),
-        "TokenRequestSpec": (
-            "What the token shall be.",
-            {
-                "audiences": ("string[]*", "Whom it is meant for."),
-                "expirationSeconds": ("int64", "How long it shall live."),
-                "boundObjectRef": ("any", "An object whose end is the token's end."),
-            },
-        ),
-        "TokenRequestStatus": (
-            "A token.",
-            {
-                "token": ("string*", "The token."),
-                "expirationTimestamp": ("time*", "When it ends."),
-            },
-        ),
-    },
-    "io.k8s.api.authorization.v1": {
-        "SelfSubjectAccessReview": (
-            "Asks whether I may do something.",
-            {
-                **_OBJECT,
-                "spec": ("SelfSubjectAccessReviewSpec*", "The question."),
-                "status": ("SubjectAccessReviewStatus", "The answer."),
-            },
-        ),
-        "SubjectAccessReview": (
-            "Asks whether somebody may do something.",
-            {
-                **_OBJECT,
-                "spec": ("SubjectAccessReviewSpec*", "The question."),
-                "status": ("SubjectAccessReviewStatus", "The answer."),
-            },
-        ),
-        "LocalSubjectAccessReview": (
-            "Asks whether somebody may do something in one namespace.",
-            {
-                **_OBJECT,
-                "spec": ("SubjectAccessReviewSpec*", "The question."),
-                "status": ("SubjectAccessReviewStatus", "The answer."),
-            },
-        ),
-        "SelfSubjectRulesReview": (
-            "Asks what I may do in a namespace.",
-            {
-                **_OBJECT,
-                "spec": ("SelfSubjectRulesReviewSpec*", "The question."),
-                "status": ("any", "The answer."),
-            },
-        ),
-        "SelfSubjectRulesReviewSpec": (
-            "Where.",
-            {"namespace": ("string", "The namespace.")},
-        ),
-        "SelfSubjectAccessReviewSpec": (
-            "What I want to do: one of the two.",
-            {
-                "resourceAttributes": ("ResourceAttributes", "An action on a resource."),
-                "nonResourceAttributes": ("NonResourceAttributes", "An action on a URL."),
-            },
-        ),
-        "SubjectAccessReviewSpec": (
-            "What somebody wants to do.",
-            {
-                "resourceAttributes": ("ResourceAttributes", "An action on a resource."),
-                "nonResourceAttributes": ("NonResourceAttributes", "An action on a URL."),
-                "user": ("string", "The user."),
-                "groups": ("string[]", "The groups of the user."),
-                "uid": ("string", "The UID of the user."),
-                "extra": ("any", "What else is known of the user."),
-            },
-        ),
-        "ResourceAttributes": (
-            "An action on a resource.",
-            {
-                "namespace": ("string", "The namespace; empty for all, or for none."),
-                "verb": ("string", "What is done: get, list, create, …"),
-                "group": ("string", "Group of the resource."),
-                "version": ("string", "Version of the resource."),
-                "resource": ("string", "The resource, in the plural."),
-                "subresource": ("string", "The subresource."),
-                "name": ("string", "One object; empty for all."),
-                "fieldSelector": ("any", "Only objects with these fields."),
-                "labelSelector": ("any", "Only objects with these labels."),
-            },
-        ),
-        "NonResourceAttributes": (
-            "An action on a URL.",
-            {"path": ("string", "The path."), "verb": ("string", "The HTTP verb.")},
-        ),
-        "SubjectAccessReviewStatus": ("Whether it is allowed.", _SUBJECT_STATUS),
-    },
-}
-
 PACKAGES: Final[Mapping[str, Mapping[str, tuple[str, Fields]]]] = {
     META: _META_TYPES,
     CORE: _CORE_TYPES,
-    **_OTHER_TYPES,
+    **GROUP_TYPES,
+    _DEFINITIONS: DEFINITION_TYPES,
 }
 """All types by their package."""
 
@@ -557,6 +290,6 @@ GROUP_PACKAGES: Final[Mapping[str, str]] = {
     "rbac.authorization.k8s.io": "io.k8s.api.rbac.v1",
     "authentication.k8s.io": "io.k8s.api.authentication.v1",
     "authorization.k8s.io": "io.k8s.api.authorization.v1",
-    "apiextensions.k8s.io": "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1",
+    "apiextensions.k8s.io": _DEFINITIONS,
 }
 """The package of each API group's types."""

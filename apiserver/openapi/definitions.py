@@ -1,9 +1,9 @@
-"""The type CustomResourceDefinition, field by field; notation as in :mod:`.builtin`."""
+"""The type CustomResourceDefinition, field by field, as :mod:`apiserver.openapi.notation` says."""
 
 from collections.abc import Mapping
 from typing import Final
 
-Fields = Mapping[str, tuple[str, str]]
+from apiserver.openapi.notation import TYPE, Fields
 
 _BRANCHES: Final[Fields] = {
     "allOf": ("JSONSchemaProps[]", "All of these must hold as well."),
@@ -42,8 +42,7 @@ DEFINITION_TYPES: Final[Mapping[str, tuple[str, Fields]]] = {
     "CustomResourceDefinition": (
         "Defines a kind of resources: its names, its versions and their schemas.",
         {
-            "apiVersion": ("string", "Group and version of this object's type."),
-            "kind": ("string", "Name of this object's type, in CamelCase."),
+            **TYPE,
             "metadata": ("ObjectMeta", "The name must be plural.group."),
             "spec": ("CustomResourceDefinitionSpec*", "The definition."),
             "status": ("CustomResourceDefinitionStatus", "What has become of it."),

@@ -8,14 +8,12 @@ kubectl concludes that the server validates.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
-from apiserver.openapi.builtin import CORE, GROUP_PACKAGES, META, PACKAGES, Fields
-from apiserver.openapi.definitions import DEFINITION_TYPES
+from apiserver.openapi.builtin import CORE, GROUP_PACKAGES, META, PACKAGES
+from apiserver.openapi.notation import Fields
 
 Schema = dict[str, Any]
 
 _REF: Final = "#/components/schemas/"
-_CRD_PACKAGE: Final = GROUP_PACKAGES["apiextensions.k8s.io"]
-_TYPES: Final = {**PACKAGES, _CRD_PACKAGE: DEFINITION_TYPES}
 
 _PLAIN: Final[Mapping[str, Schema]] = {
     "string": {"type": "string"},
@@ -108,7 +106,7 @@ def builtin_schema(group: str, kind: str) -> Schema | None:
     ``metadata`` is left open. For dropping unknown fields and for checking types.
     """
     package = GROUP_PACKAGES.get(group)
-    if package is None or kind not in _TYPES.get(package, {}):
+    if package is None or kind not in PACKAGES.get(package, {}):
         return None
     return _inline(package, kind, ())
 
@@ -189,7 +187,7 @@ class _Schemas:
         if name in self.found:
             return True
         package, _, kind = name.rpartition(".")
-        found = _TYPES.get(package, {}).get(kind)
+        found = PACKAGES.get(package, {}).get(kind)
         if found is None:
             return False
         self.found[name] = {}  # so that a type may refer to itself
@@ -233,14 +231,14 @@ def _needed(fields: Fields) -> list[str]:
 
 def _home(package: str, kind: str) -> str:
     """Return the package of a type that *package* refers to: its own, the core, or meta."""
-    return next(home for home in (package, CORE, META) if kind in _TYPES[home])
+    return next(home for home in (package, CORE, META) if kind in PACKAGES[home])
 
 
 def _inline(package: str, kind: str, above: tuple[str, ...]) -> Schema:
     """Return a type's schema with the types it refers to in place; recursion is left open."""
     if kind in above:
         return {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    _, fields = _TYPES[package][kind]
+    _, fields = PACKAGES[package][kind]
     properties = {}
     for name, (written, _) in fields.items():
         shape = written.removesuffix("*")

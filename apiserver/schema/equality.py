@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import orjson
+
 
 def identical(one: Any, other: Any) -> bool:
     """Say whether two JSON values are the same, types included; order of keys does not count."""
@@ -9,7 +11,13 @@ def identical(one: Any, other: Any) -> bool:
         return True
     if one != other:
         return False
-    return _same_types(one, other)
+    if not isinstance(one, dict | list):
+        return _same_types(one, other)
+    try:  # two encodings are several times faster than a walk
+        sort = orjson.OPT_SORT_KEYS
+        return orjson.dumps(one, option=sort) == orjson.dumps(other, option=sort)
+    except TypeError:  # an integer beyond 64 bits
+        return _same_types(one, other)
 
 
 def _same_types(one: Any, other: Any) -> bool:

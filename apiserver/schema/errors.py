@@ -5,6 +5,7 @@ a message that :func:`aggregate` joins. The texts are those of kube-apiserver 1.
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -159,7 +160,9 @@ NO_VALUE: Final = Verbatim()
 
 def go_float(value: float) -> str:
     """Return *value* as Go's ``%v`` prints a float64."""
-    if value == int(value) and abs(value) < 1e21:
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else f"{value:+}".replace("inf", "Inf")
+    if value.is_integer() and abs(value) < 1e21:
         return str(int(value))
     mantissa, _, exponent = repr(value).partition("e")
     return f"{mantissa.removesuffix('.0')}e{int(exponent):+03d}" if exponent else mantissa

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-from apiserver.schema.cel import CelError, Program, Scope, mentions_old
+from apiserver.schema.cel import CelError, Program, Scope
 from apiserver.schema.celtypes import (
     align,
     field_type,
@@ -39,7 +39,6 @@ class CompiledRule:
     program: Program | None
     """None if the rule does not compile: then no value satisfies it."""
     message: Program | None
-    needs_old: bool
 
 
 class Ruleset:
@@ -59,7 +58,8 @@ class Ruleset:
         if not self._root.rules_below:
             return []
         walk = _Walk(self, time.monotonic() + BUDGET_SECONDS)
-        walk.visit(self._root, obj, MISSING if old is None else old, "", root=True)
+        before = MISSING if old is None else old
+        walk.visit(self._root, obj, before, "", root=True, changed=True)
         return walk.errors
 
     def rules_of(self, node: Node, *, root: bool) -> tuple[list[CompiledRule], bool]:
@@ -75,7 +75,7 @@ def _compile_anyway(rule: RuleSource, node: Node, *, root: bool) -> CompiledRule
     try:
         return compile_rule(rule, node, root=root)
     except CelError:
-        return CompiledRule(rule, None, None, needs_old=mentions_old(rule.rule))
+        return CompiledRule(rule, None, None)
 
 
 def compile_rule(rule: RuleSource, node: Node, *, root: bool) -> CompiledRule:
@@ -92,7 +92,6 @@ def compile_rule(rule: RuleSource, node: Node, *, root: bool) -> CompiledRule:
         source=rule,
         program=program,
         message=compile_message(rule, node, root=root),
-        needs_old=mentions_old(rule.rule),
     )
 
 
@@ -145,42 +144,58 @@ class _Walk:
         self._exhausted = False
         self.errors: list[FieldError] = []
 
-    def visit(self, node: Node, value: Any, old: Any, path: str, *, root: bool = False) -> None:
-        """Run the rules of *node* and of everything below that has a value."""
+    def visit(
+        self, node: Node, value: Any, old: Any, path: str, *, changed: bool, root: bool = False
+    ) -> None:
+        """Run the rules of *node* and of everything below that has a value.
+
+        What is as it was is not complained about again; only transition rules see it.
+        """
         if not node.rules_below or self._exhausted or value is None:
             return
+        changed = changed and (old is MISSING or not identical(value, old))
+        if not changed and not node.transitions_below:
+            return
         if node.rules:
-            self._run(node, value, old, path, root=root)
+            self._run(node, value, old, path, changed=changed, root=root)
         if isinstance(value, dict):
-            before = old if isinstance(old, dict) else {}
-            for key, item in value.items():
-                child = node.properties.get(key)
-                if child is not None:
-                    below = f"{path}.{key}" if path else key
-                    self.visit(child, item, before.get(key, MISSING), below)
-                elif node.additional is not None:
-                    below = f"{path}[{key}]"
-                    self.visit(node.additional, item, before.get(key, MISSING), below)
+            self._visit_map(
+                node, value, old if isinstance(old, dict) else {}, path, changed=changed
+            )
         elif isinstance(value, list) and node.items is not None:
             keyed = by_keys(node, old)
             for index, item in enumerate(value):
                 was = keyed.get(key_of(node, item), MISSING) if keyed else MISSING
-                self.visit(node.items, item, was, f"{path}[{index}]")
+                self.visit(node.items, item, was, f"{path}[{index}]", changed=changed)
 
-    def _run(self, node: Node, value: Any, old: Any, path: str, *, root: bool) -> None:
+    def _visit_map(
+        self, node: Node, value: dict[str, Any], old: dict[str, Any], path: str, *, changed: bool
+    ) -> None:
+        prefix = f"{path}." if path else ""
+        for key, child in node.ruled.items():
+            if key in value:
+                was = old.get(key, MISSING)
+                self.visit(child, value[key], was, prefix + key, changed=changed)
+        extra = node.additional
+        if extra is not None and extra.rules_below:
+            for key, item in value.items():
+                self.visit(extra, item, old.get(key, MISSING), f"{path}[{key}]", changed=changed)
+
+    def _run(
+        self, node: Node, value: Any, old: Any, path: str, *, changed: bool, root: bool
+    ) -> None:
         rules, convert = self._rules.rules_of(node, root=root)
         has_old = old is not MISSING and old is not None
-        unchanged = has_old and identical(value, old)
         scope = Scope(
             _shown(node, value, convert=convert, root=root),
             _shown(node, align(node, value, old), convert=convert, root=root) if has_old else None,
             has_old=has_old,
         )
         for rule in rules:
-            optional = rule.source.optional_old_self
-            if rule.needs_old and not optional and not has_old:
+            source = rule.source
+            if source.needs_old and not source.optional_old_self and not has_old:
                 continue
-            if unchanged and not rule.needs_old:
+            if not changed and not source.needs_old:
                 continue  # it was so before: a warning at most
             if time.monotonic() > self._deadline:
                 self._exhaust(path, rule)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Self
 
+from apiserver.schema.cel import mentions_old
 from apiserver.schema.regex import Pattern
 
 
@@ -29,6 +30,8 @@ class RuleSource:
     reason: str = "FieldValueInvalid"
     field_path: str = ""
     optional_old_self: bool = False
+    needs_old: bool = False
+    """The rule looks at the older value."""
 
     @classmethod
     def parse(cls, raw: dict[str, Any]) -> Self:
@@ -40,6 +43,7 @@ class RuleSource:
             reason=raw.get("reason") or "FieldValueInvalid",
             field_path=raw.get("fieldPath") or "",
             optional_old_self=bool(raw.get("optionalOldSelf")),
+            needs_old=mentions_old(raw.get("rule") or ""),
         )
 
 
@@ -71,6 +75,15 @@ class Node:
     not_: "Node | None" = None
     rules: tuple[RuleSource, ...] = ()
 
+    special: bool = False
+    """More than the type and its limits has to be checked: an enumeration, branches, two types."""
+    max_length: int | None = None
+    min_length: int | None = None
+
+    ruled: dict[str, "Node"] = field(default_factory=dict)
+    """The properties with rules at or below them."""
+    transitions_below: bool = False
+    """This node or one below has a rule that looks at the older value."""
     defaults_below: bool = False
     """This node or one below has a default."""
     rules_below: bool = False
@@ -109,6 +122,7 @@ def parse(raw: dict[str, Any]) -> Node:
     _parse_children(node, raw)
     if raw.get("enum"):
         node.enum = tuple(raw["enum"])
+    node.max_length, node.min_length = raw.get("maxLength"), raw.get("minLength")
     if raw.get("pattern"):
         node.pattern = Pattern(raw["pattern"])
     node.rules = tuple(RuleSource.parse(r) for r in raw.get("x-kubernetes-validations") or ())
@@ -138,4 +152,9 @@ def _flag(node: Node) -> None:
     node.rules_below = bool(node.rules) or any(n.rules_below for n in below)
     keyed = node.list_type in {"set", "map"}
     node.lists_below = keyed or any(n.lists_below for n in below)
+    node.ruled = {name: child for name, child in node.properties.items() if child.rules_below}
+    own = any(rule.needs_old for rule in node.rules)
+    node.transitions_below = own or any(n.transitions_below for n in below)
+    branches = node.any_of or node.one_of or node.all_of or node.not_ is not None
+    node.special = bool(branches or node.enum is not None or node.int_or_string)
     node.embedded_below = node.embedded or any(n.embedded_below for n in below)

@@ -23,8 +23,6 @@ from apiserver.schema.errors import (
 )
 from apiserver.schema.structural import MISSING, Node
 
-_INT32: Final = range(-(2**31), 2**31)
-_INT64: Final = range(-(2**63), 2**63)
 _MAX_FLOAT32: Final = 3.4028234663852886e38
 
 _KINDS: Final[Mapping[type, str]] = {
@@ -38,12 +36,25 @@ _KINDS: Final[Mapping[type, str]] = {
 
 def check(node: Node, value: Any, path: str, old: Any = MISSING) -> list[FieldError]:
     """Return what is wrong with *value*, nothing of it where it is the same as *old*."""
-    if old is not MISSING and identical(value, old):
-        return []
     errors: list[FieldError] = []
-    kind = kind_of(value)
-    if kind == "null" and (node.nullable or not node.type):
-        return errors
+    _collect(node, value, path, old, errors)
+    return errors
+
+
+def _collect(node: Node, value: Any, path: str, old: Any, errors: list[FieldError]) -> None:
+    if old is not MISSING and identical(value, old):
+        return
+    kind = _KINDS.get(type(value)) or kind_of(value)
+    if kind == node.type and not node.special:
+        if kind != "boolean":
+            _BY_KIND[kind](node, value, path, old, errors)
+    elif kind != "null" or (node.type and not node.nullable):
+        _collect_special(node, value, kind, path, old, errors)
+
+
+def _collect_special(
+    node: Node, value: Any, kind: str, path: str, old: Any, errors: list[FieldError]
+) -> None:
     if not _type_fits(node, value, kind):
         expected = "integer,string" if node.int_or_string else node.type
         detail = f'{path} in body must be of type {expected}: "{kind}"'
@@ -52,11 +63,10 @@ def check(node: Node, value: Any, path: str, old: Any = MISSING) -> list[FieldEr
         errors += _check_junctors(node, value, path)
     by_kind = _BY_KIND.get(kind)
     if by_kind is not None:
-        errors += by_kind(node, value, path, old)
+        by_kind(node, value, path, old, errors)
     if node.enum is not None and not any(identical(value, word) for word in node.enum):
         supported = [word if isinstance(word, str) else compact(word) for word in node.enum]
         errors.append(not_supported(path, value, supported))
-    return errors
 
 
 def kind_of(value: Any) -> str:
@@ -65,7 +75,7 @@ def kind_of(value: Any) -> str:
     if kind is not None:
         return kind
     if isinstance(value, int):
-        return "integer" if value in _INT64 else "number"
+        return "integer" if -(2**63) <= value < 2**63 else "number"
     return "number"
 
 
@@ -86,10 +96,8 @@ def _is_whole(value: Any) -> bool:
 # -- strings and numbers --------------------------------------------------------------------------
 
 
-def _check_string(node: Node, value: str, path: str, _old: Any) -> list[FieldError]:
-    errors: list[FieldError] = []
-    raw = node.raw
-    most, least = raw.get("maxLength"), raw.get("minLength")
+def _check_string(node: Node, value: str, path: str, _old: Any, errors: list[FieldError]) -> None:
+    most, least = node.max_length, node.min_length
     if most is not None and len(value) > most:
         errors.append(too_long(path, most))
     elif least is not None and len(value) < least:
@@ -103,11 +111,10 @@ def _check_string(node: Node, value: str, path: str, _old: Any) -> list[FieldErr
         if accepts is not None and not accepts(value):
             detail = f"{path} in body must be of type {node.format}: {quote(value)}"
             errors.append(type_invalid(path, value, detail))
-    return errors
 
 
-def _check_number(node: Node, value: float, path: str, _old: Any) -> list[FieldError]:
-    errors = _check_width(node, value, path)
+def _check_number(node: Node, value: float, path: str, _old: Any, errors: list[FieldError]) -> None:
+    _check_width(node, value, path, errors)
     raw = node.raw
     step, most, least = raw.get("multipleOf"), raw.get("maximum"), raw.get("minimum")
     if step and not _is_multiple(value, step):
@@ -124,23 +131,22 @@ def _check_number(node: Node, value: float, path: str, _old: Any) -> list[FieldE
             words = "greater than" if exclusive else "greater than or equal to"
             text = f"{path} in body should be {words} {_number(least)}"
             errors.append(invalid(path, value, text))
-    return errors
 
 
-def _check_width(node: Node, value: float, path: str) -> list[FieldError]:
+def _check_width(node: Node, value: float, path: str, errors: list[FieldError]) -> None:
     """Check that a number fits what ``type`` and ``format`` promise."""
     whole = isinstance(value, int) or value.is_integer()
     fits, words = True, node.format
     if node.type == "integer" and not node.int_or_string:
-        fits = whole and value in (_INT32 if node.format == "int32" else _INT64)
+        limit = 2**31 if node.format == "int32" else 2**63
+        fits = whole and -limit <= value < limit  # never `in range`: with a float it counts
         words = f"with format {node.format}" if node.format else "(default format)"
     elif node.type == "number" and node.format == "float":
         fits = abs(value) <= _MAX_FLOAT32
         words = "with format float"
-    if fits:
-        return []
-    detail = f"Checked value must be of type {node.type} {words} in {path}"
-    return [invalid("<nil>", "", detail)]
+    if not fits:
+        detail = f"Checked value must be of type {node.type} {words} in {path}"
+        errors.append(invalid("<nil>", "", detail))
 
 
 def _is_multiple(value: float, step: float) -> bool:
@@ -159,13 +165,14 @@ def _number(value: float) -> str:
 # -- lists and maps -------------------------------------------------------------------------------
 
 
-def _check_list(node: Node, value: list[Any], path: str, old: Any) -> list[FieldError]:
-    errors: list[FieldError] = []
+def _check_list(
+    node: Node, value: list[Any], path: str, old: Any, errors: list[FieldError]
+) -> None:
     if node.items is not None:
         before = by_keys(node, old)
         for index, item in enumerate(value):
             was = before.get(key_of(node, item), MISSING) if before else MISSING
-            errors += check(node.items, item, f"{path}[{index}]", was)
+            _collect(node.items, item, f"{path}[{index}]", was, errors)
     raw = node.raw
     least, most = raw.get("minItems"), raw.get("maxItems")
     if least is not None and len(value) < least:
@@ -175,7 +182,6 @@ def _check_list(node: Node, value: list[Any], path: str, old: Any) -> list[Field
         errors.append(too_many(path, len(value), most))
     if raw.get("uniqueItems") and len({compact(item) for item in value}) < len(value):
         errors.append(invalid(path, "", f"{path} in body shouldn't contain duplicates"))
-    return errors
 
 
 def by_keys(node: Node, old: Any) -> dict[str, Any]:
@@ -203,26 +209,30 @@ def keys_of(node: Node, item: Any) -> dict[str, Any]:
     return keys
 
 
-def _check_map(node: Node, value: dict[str, Any], path: str, old: Any) -> list[FieldError]:
+def _check_map(
+    node: Node, value: dict[str, Any], path: str, old: Any, errors: list[FieldError]
+) -> None:
     raw = node.raw
     least, most = raw.get("minProperties"), raw.get("maxProperties")
     if least is not None and len(value) < least:
         detail = f"{path} in body should have at least {least} properties"
-        return [invalid(path, len(value), detail)]
+        errors.append(invalid(path, len(value), detail))
+        return
     if most is not None and len(value) > most:
-        return [too_many(path, len(value), most)]
-    errors: list[FieldError] = []
+        errors.append(too_many(path, len(value), most))
+        return
     before = old if isinstance(old, dict) else {}
     prefix = f"{path}." if path else ""
     for key, item in value.items():
         child = node.properties.get(key) or node.additional
         if child is not None:
-            errors += check(child, item, prefix + key, before.get(key, MISSING))
+            _collect(child, item, prefix + key, before.get(key, MISSING), errors)
     errors += [required(prefix + key) for key in node.required if key not in value]
-    return errors
 
 
-_BY_KIND: Final[Mapping[str, Callable[[Node, Any, str, Any], list[FieldError]]]] = {
+_Check = Callable[[Node, Any, str, Any, list[FieldError]], None]
+
+_BY_KIND: Final[Mapping[str, _Check]] = {
     "string": _check_string,
     "integer": _check_number,
     "number": _check_number,

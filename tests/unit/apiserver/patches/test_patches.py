@@ -159,3 +159,17 @@ def test_malformed_directives_are_refused(patch: Any) -> None:
     with pytest.raises(PatchError) as caught:
         strategic_merge("Secret", {"metadata": {}}, patch)
     assert caught.value.status == 400
+
+
+def test_what_is_nested_endlessly_is_refused() -> None:
+    deep: Any = {}
+    for _ in range(2000):
+        deep = {"a": deep}
+    for patching in (
+        lambda: merge_patch({}, deep),
+        lambda: strategic_merge("Secret", {}, deep),
+        lambda: json_patch({}, [{"op": "add", "path": "/a", "value": deep}]),
+    ):
+        with pytest.raises(PatchError) as caught:
+            patching()
+        assert caught.value.status == 422
