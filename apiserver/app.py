@@ -109,6 +109,8 @@ class Application:
             return parts.reviews.review(call, resource)
         if target.subresource:
             return await self._subresource(call, resource)
+        if call.method in {"PUT", "PATCH"} and not target.name:
+            raise errors.bad_request("name must be provided")
         if target.verb not in resource.verbs:
             raise errors.method_not_allowed()
         return await self._verb(call, resource)
@@ -116,7 +118,7 @@ class Application:
     async def _subresource(self, call: Call, resource: Resource) -> Reply | Stream:
         name, desk = call.target.subresource, self._parts.desk
         if name not in resource.subresources:
-            raise errors.no_such_resource()
+            raise errors.not_found(resource.group, resource.plural, call.target.name)
         match name, call.method:
             case "token", "POST":
                 return tokenrequest.answer(call, desk.store, self._parts.tokens)

@@ -37,6 +37,9 @@ class ApiError(Exception):
         self.details = details
         self.retry_after_seconds = retry_after_seconds
         self.continue_token = ""
+        """Where a list may go on, inconsistently."""
+        self.plain = ""
+        """The answer is this text and no Status."""
 
     def status(self) -> dict[str, Any]:
         """Return the error as the `Status` object that is sent."""
@@ -95,7 +98,9 @@ def not_found(group: str, plural: str, name: str) -> ApiError:
 
 def no_such_resource() -> ApiError:
     """Return 404 for a path that names no resource served here."""
-    return ApiError(404, "NotFound", "the server could not find the requested resource", {})
+    error = ApiError(404, "NotFound", "the server could not find the requested resource", {})
+    error.plain = "404 page not found\n"
+    return error
 
 
 def method_not_allowed(message: str = "") -> ApiError:

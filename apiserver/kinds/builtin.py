@@ -141,7 +141,7 @@ def resources() -> list[Resource]:
     """Return the built-in resources, in the order of discovery."""
     found = _all()
     for resource in found:
-        resource.schema = Shape.of(resource.group, resource.kind)
+        resource.schema = Shape.of(resource.group, resource.version, resource.kind)
     return found
 
 

@@ -44,7 +44,7 @@ _SERVER_OWNED: Final = (
 """Fields that a client cannot change; on update they are taken from the stored object."""
 
 
-def clean(kind: str, obj: Object) -> list[str]:
+def clean(kind: str, version: str, obj: Object) -> list[str]:
     """Bring `metadata` of *obj* into its known shape, in place; return unknown fields' paths.
 
     Nulls and empty values vanish as they do in Go. `managedFields` is dropped: it belongs to
@@ -58,7 +58,7 @@ def clean(kind: str, obj: Object) -> list[str]:
         obj["metadata"] = {}
         return []
     if not isinstance(meta, dict):
-        raise _wrong_type(kind, "metadata", meta, "v1.ObjectMeta")
+        raise _undecodable(kind, version, meta, "Go value of type v1.ObjectMeta")
     unknown: list[str] = []
     cleaned: Object = {}
     for name, value in meta.items():
@@ -68,14 +68,21 @@ def clean(kind: str, obj: Object) -> list[str]:
         if check is None:
             unknown.append(f"metadata.{name}")
         elif value is not None:
-            found = check(kind, f"metadata.{name}", value, unknown)
+            try:
+                found = check(f"metadata.{name}", value, unknown)
+            except _WrongTypeError as exc:
+                where = f"Go struct field ObjectMeta.{exc.field} of type {exc.wanted}"
+                raise _undecodable(kind, version, exc.value, where) from exc
             if found not in ("", {}, [], 0):
                 cleaned[name] = found
     obj["metadata"] = cleaned
     return unknown
 
 
-def _go_type(value: Any) -> str:
+def go_type(value: Any) -> str:
+    """Return what Go's JSON decoder calls the type of *value*."""
+    if value is None:
+        return "null"
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, str):
@@ -85,62 +92,72 @@ def _go_type(value: Any) -> str:
     return "array" if isinstance(value, list) else "object"
 
 
-def _wrong_type(kind: str, path: str, value: Any, wanted: str) -> errors.ApiError:
+class _WrongTypeError(Exception):
+    """A field has another type than it should have."""
+
+    def __init__(self, path: str, value: Any, wanted: str) -> None:
+        super().__init__(path)
+        self.field = path.removeprefix("metadata.")
+        self.value = value
+        self.wanted = wanted
+
+
+def _undecodable(kind: str, version: str, value: Any, where: str) -> errors.ApiError:
     return errors.bad_request(
-        f"{kind} in request cannot be handled as a {kind}: json: cannot unmarshal"
-        f" {_go_type(value)} into Go struct field ObjectMeta.{path} of type {wanted}"
+        f'{kind} in version "{version}" cannot be handled as a {kind}: json: cannot unmarshal'
+        f" {go_type(value)} into {where}"
     )
 
 
-def _string(kind: str, path: str, value: Any, _unknown: list[str]) -> str:
+def _string(path: str, value: Any, _unknown: list[str]) -> str:
     if not isinstance(value, str):
-        raise _wrong_type(kind, path, value, "string")
+        raise _WrongTypeError(path, value, "string")
     return value
 
 
-def _integer(kind: str, path: str, value: Any, _unknown: list[str]) -> int:
+def _integer(path: str, value: Any, _unknown: list[str]) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise _wrong_type(kind, path, value, "int64")
+        raise _WrongTypeError(path, value, "int64")
     return value
 
 
-def _string_map(kind: str, path: str, value: Any, _unknown: list[str]) -> dict[str, str]:
+def _string_map(path: str, value: Any, _unknown: list[str]) -> dict[str, str]:
     if not isinstance(value, dict):
-        raise _wrong_type(kind, path, value, "map[string]string")
+        raise _WrongTypeError(path, value, "map[string]string")
     for item in value.values():
         if item is not None and not isinstance(item, str):
-            raise _wrong_type(kind, path, item, "string")
+            raise _WrongTypeError(path, item, "string")
     return {key: item or "" for key, item in value.items()}
 
 
-def _finalizers(kind: str, path: str, value: Any, _unknown: list[str]) -> list[str]:
+def _finalizers(path: str, value: Any, _unknown: list[str]) -> list[str]:
     if not isinstance(value, list):
-        raise _wrong_type(kind, path, value, "[]string")
+        raise _WrongTypeError(path, value, "[]string")
     for item in value:
         if not isinstance(item, str):
-            raise _wrong_type(kind, path, item, "string")
+            raise _WrongTypeError(path, item, "string")
     return list(dict.fromkeys(value))
 
 
-def _owners(kind: str, path: str, value: Any, unknown: list[str]) -> list[Object]:
+def _owners(path: str, value: Any, unknown: list[str]) -> list[Object]:
     if not isinstance(value, list):
-        raise _wrong_type(kind, path, value, "[]v1.OwnerReference")
+        raise _WrongTypeError(path, value, "[]v1.OwnerReference")
     owners: list[Object] = []
     for index, item in enumerate(value):
         if not isinstance(item, dict):
-            raise _wrong_type(kind, path, item, "v1.OwnerReference")
+            raise _WrongTypeError(path, item, "v1.OwnerReference")
         unknown += [f"{path}[{index}].{name}" for name in item if name not in _OWNER_FIELDS]
         owner = {
             name: item[name] for name in _OWNER_FIELDS if name in item and item[name] is not None
         }
         for name, found in owner.items():
             if not isinstance(found, _OWNER_FIELDS[name]):
-                raise _wrong_type(kind, f"{path}.{name}", found, _OWNER_FIELDS[name].__name__)
+                raise _WrongTypeError(f"{path}.{name}", found, _OWNER_FIELDS[name].__name__)
         owners.append(owner)
     return owners
 
 
-_Check = Callable[[str, str, Any, list[str]], Any]
+_Check = Callable[[str, Any, list[str]], Any]
 
 _CHECKS: Final[dict[str, _Check]] = {
     **dict.fromkeys(_STRINGS, _string),

@@ -17,15 +17,16 @@ class Shape:
     strategies'.
     """
 
-    def __init__(self, kind: str, schema: CompiledSchema) -> None:
+    def __init__(self, kind: str, version: str, schema: CompiledSchema) -> None:
         self._kind = kind
+        self._version = version
         self._schema = schema
 
     @classmethod
-    def of(cls, group: str, kind: str) -> Shape | None:
+    def of(cls, group: str, version: str, kind: str) -> Shape | None:
         """Return the shape of a kind, None where its fields are not known."""
         schema = builtin_schema(group, kind)
-        return cls(kind, CompiledSchema(schema)) if schema is not None else None
+        return cls(kind, version, CompiledSchema(schema)) if schema is not None else None
 
     def prune(self, obj: dict[str, Any]) -> list[str]:
         """Drop unknown fields and nulls, in place; return the paths of the unknown ones.
@@ -37,7 +38,8 @@ class Shape:
         for error in self._schema.validate(obj):
             if error.reason != "FieldValueRequired":
                 raise bad_request(
-                    f"{self._kind} in request cannot be handled as a {self._kind}: {error.text()}"
+                    f'{self._kind} in version "{self._version}" cannot be handled as a'
+                    f" {self._kind}: {error.text()}"
                 )
         return unknown
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Final
+
+from orjson import dumps
 
 from apiserver import errors
+from apiserver.errors import ApiError
 from apiserver.kinds import objectmeta
 from apiserver.kinds.resource import Resource
 from apiserver.rest.call import Call
@@ -25,7 +28,7 @@ def refuse_write_options(call: Call) -> None:
     found: list[FieldError] = []
     dry_run = call.query.get("dryRun", "")
     if dry_run not in {"", "All"}:
-        found.append(not_supported("dryRun", dry_run, ["All"]))
+        found.append(not_supported("dryRun", [dry_run], ["All"]))
     mode = call.query.get("fieldValidation", "")
     if mode not in {"", "Ignore", "Strict", "Warn"}:
         allowed = ["", "Ignore", "Strict", "Warn"]
@@ -46,18 +49,36 @@ def read(call: Call, resource: Resource) -> Object:
     Raises:
         ApiError: 400 or 415, the body is no object of *resource*.
     """
-    decoded = decode(call.body, media_type(call.header(b"content-type")))
+    try:
+        decoded = decode(call.body, media_type(call.header(b"content-type")))
+    except ApiError as error:
+        if error.code != 400:
+            raise
+        raise _unrecognized(resource, f"couldn't get version/kind; {error.message}") from error
     obj = decoded.value
     if not isinstance(obj, dict):
-        raise errors.bad_request(
-            "couldn't get version/kind; json parse error: the body is no object"
-        )
+        text = f"json: cannot unmarshal {objectmeta.go_type(obj)} into an object"
+        raise _unrecognized(resource, f"couldn't get version/kind; json parse error: {text}")
     _require_type(obj, resource)
     strays = [f'duplicate field "{name}"' for name in decoded.duplicates]
     strays += [f'unknown field "{path}"' for path in settle(resource, obj)]
     if strays:
         _report(call, resource, strays)
     return obj
+
+
+def _unrecognized(resource: Resource, why: str) -> ApiError:
+    return errors.bad_request(
+        f"the object provided is unrecognized (must be of type {resource.kind}): {why}"
+    )
+
+
+def wrong_kind(resource: Resource, obj: Object) -> ApiError:
+    """Return the refusal of an object whose kind is not the resource's."""
+    meta, kind = obj.get("metadata"), str(obj.get("kind") or "")
+    name = meta.get("name") if isinstance(meta, dict) else ""
+    found = invalid("kind", kind, f"must be {resource.kind}")
+    return errors.invalid(resource.group, kind, str(name or ""), [found])
 
 
 def _require_type(obj: Object, resource: Resource) -> None:
@@ -67,15 +88,14 @@ def _require_type(obj: Object, resource: Resource) -> None:
             if not resource.custom:  # typed clients leave them out
                 continue
             shown = json.dumps(obj, ensure_ascii=False)[:500]
-            raise errors.bad_request(f"Object '{name}' is missing in '{shown}'")
+            raise _unrecognized(resource, f"Object '{name}' is missing in '{shown}'")
     if api_version and api_version != resource.api_version:
         raise errors.bad_request(
             f"the API version in the data ({api_version}) does not match the expected API version"
             f" ({resource.api_version})"
         )
     if kind and kind != resource.kind:
-        text = f"the kind in the data ({kind}) does not match the expected kind ({resource.kind})"
-        raise errors.bad_request(text)
+        raise wrong_kind(resource, obj)
     obj.setdefault("apiVersion", resource.api_version)
     obj.setdefault("kind", resource.kind)
 
@@ -86,7 +106,7 @@ def settle(resource: Resource, obj: Object) -> list[str]:
     Raises:
         ApiError: 400, `metadata` has a field of the wrong type.
     """
-    unknown = objectmeta.clean(resource.kind, obj)
+    unknown = objectmeta.clean(resource.kind, resource.version, obj)
     if resource.schema is not None:
         unknown += resource.schema.prune(obj)
         resource.schema.default(obj)
@@ -105,19 +125,20 @@ def _report(call: Call, resource: Resource, strays: list[str]) -> None:
         call.warnings += strays
 
 
-def report_patched(call: Call, patched: Object, body: Body, unknown: list[str]) -> None:
-    """Complain about unknown fields of a patch's result, as the client asked for it.
+def settle_patched(call: Call, resource: Resource, patched: Object, body: Body) -> None:
+    """Bring a patch's result into shape; complain about unknown fields as the client wants.
 
     Raises:
-        ApiError: 422, the client asked for strictness.
+        ApiError: 422, the client asked for strictness; 400, a field has the wrong type.
     """
-    strays = [f'duplicate field "{name}"' for name in body.duplicates]
-    strays += [f'unknown field "{path}"' for path in unknown]
     mode = call.query.get("fieldValidation", "")
+    whole = dumps(patched) if mode == "Strict" else b""
+    strays = [f'duplicate field "{name}"' for name in body.duplicates]
+    strays += [f'unknown field "{path}"' for path in settle(resource, patched)]
     if not strays or mode == "Ignore":
         return
     if mode == "Strict":
-        shown: Any = json.dumps(patched, ensure_ascii=False, separators=(",", ":"))
+        shown = whole.decode()
         text = f"strict decoding error: {', '.join(strays)}"
         raise errors.invalid("", "", "", [invalid("patch", shown, text)])
     call.warnings += strays

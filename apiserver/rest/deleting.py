@@ -73,7 +73,7 @@ def _policy(call: Call, body: Object) -> Policy:
     if not word and orphan is not None:
         word = Policy.ORPHAN if orphan else Policy.BACKGROUND
     if word not in set(Policy):
-        allowed = ["Foreground", "Background", "Orphan", ""]
+        allowed = ["Foreground", "Background", "Orphan", "nil"]
         found = not_supported("propagationPolicy", word, allowed)
         raise errors.invalid("meta.k8s.io", "DeleteOptions", "", [found])
     return Policy(word)
@@ -101,18 +101,16 @@ async def delete(call: Call, desk: Desk, resource: Resource) -> reply.Reply:
 
 def _check(resource: Resource, entry: Entry, options: Options) -> None:
     pairs = (
-        ("UID", options.uid, entry.uid),
-        ("ResourceVersion", options.version, str(entry.rv)),
+        ("UID", options.uid, entry.uid, "deleted and then recreated"),
+        ("ResourceVersion", options.version, str(entry.rv), "modified"),
     )
-    for what, wanted, found in pairs:
+    for what, wanted, found, perhaps in pairs:
         if wanted and wanted != found:
-            raise errors.conflict(
-                resource.group,
-                resource.plural,
-                entry.key.name,
-                f"Precondition failed: {what} in precondition: {wanted}, {what} in object"
-                f" meta: {found}",
+            why = (
+                f"the {what} in the precondition ({wanted}) does not match the {what} in record"
+                f" ({found}). The object might have been {perhaps}"
             )
+            raise errors.conflict(resource.group, resource.kind, entry.key.name, why)
 
 
 def remove(

@@ -114,7 +114,7 @@ class Body(NamedTuple):
 
     value: Any
     duplicates: list[str]
-    """Keys that occur twice in one mapping."""
+    """Paths of the keys that occur twice in one mapping."""
 
 
 def media_type(content_type: str) -> str:
@@ -158,24 +158,31 @@ def decode_json(body: bytes) -> Body:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
-        raise errors.bad_request(f"couldn't get version/kind; json parse error: {exc}") from exc
+        raise errors.bad_request(f"json parse error: {exc}") from exc
     if len(_KEY.findall(body)) == _count_keys(value):
         return Body(value, [])
-    duplicates: list[str] = []
-
-    def build(pairs: list[tuple[str, Any]]) -> Object:
-        found: Object = {}
-        for key, item in pairs:
-            if key in found:
-                duplicates.append(key)
-            found[key] = item
-        return found
-
     try:
-        slow_loads(body, object_pairs_hook=build)
+        return Body(value, list(_doubled(slow_loads(body, object_pairs_hook=_Pairs), "")))
     except RecursionError as exc:
         raise errors.bad_request("the JSON document is nested too deeply") from exc
-    return Body(value, duplicates)
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object with all its keys, also those given twice."""
+
+
+def _doubled(value: Any, path: str) -> Iterable[str]:
+    if isinstance(value, _Pairs):
+        seen: set[str] = set()
+        for key, item in value:
+            at = f"{path}.{key}" if path else key
+            if key in seen:
+                yield at
+            seen.add(key)
+            yield from _doubled(item, at)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _doubled(item, f"{path}[{index}]")
 
 
 def _count_keys(value: Any) -> int:
@@ -203,7 +210,7 @@ def decode_yaml(body: bytes) -> Body:
         if node is None:
             raise errors.bad_request("the request body is empty")
         _weigh(node, {})
-        duplicates = list(_duplicates(node))
+        duplicates = list(_duplicates(node, ""))
         value = loader.construct_document(node)
         return Body(orjson.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)), duplicates)
     except (yaml.YAMLError, orjson.JSONEncodeError, ValueError, RecursionError) as exc:
@@ -247,13 +254,17 @@ def _weigh(node: yaml.Node, known: dict[int, int]) -> int:
     return weight
 
 
-def _duplicates(node: yaml.Node) -> Iterable[str]:
+def _duplicates(node: yaml.Node, path: str) -> Iterable[str]:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
-                if key.value in seen:
-                    yield key.value
-                seen.add(key.value)
-    for child in _children(node):
-        yield from _duplicates(child)
+        for key, item in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+                continue
+            at = f"{path}.{key.value}" if path else str(key.value)
+            if key.value in seen:
+                yield at
+            seen.add(key.value)
+            yield from _duplicates(item, at)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _duplicates(item, f"{path}[{index}]")

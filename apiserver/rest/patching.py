@@ -29,7 +29,7 @@ def apply(call: Call, resource: Resource, target: Object) -> tuple[Body, Object]
         raise errors.unsupported_media_type(
             "server-side apply is not served here; use client-side apply or a merge patch"
         )
-    accepted = [JSON_PATCH, MERGE_PATCH]
+    accepted = [JSON_PATCH, MERGE_PATCH]  # and, later, APPLY_PATCH
     if not resource.custom:
         accepted.append(STRATEGIC_PATCH)
     if kind not in accepted:
@@ -37,7 +37,10 @@ def apply(call: Call, resource: Resource, target: Object) -> tuple[Body, Object]
             "the body of the request was in an unknown format - accepted media types include:"
             f" {', '.join(accepted)}"
         )
-    body = decode_json(call.body)
+    try:
+        body = decode_json(call.body)
+    except ApiError as error:
+        raise errors.bad_request(f"error decoding patch: {error.message}") from error
     try:
         patched = _patched(kind, resource, target, body)
     except PatchError as exc:
@@ -51,7 +54,7 @@ def _patched(kind: str, resource: Resource, target: Object, body: Body) -> objec
     if kind == JSON_PATCH:
         return patches.json_patch(target, body.value)
     if not isinstance(body.value, dict):
-        raise errors.bad_request("the patch is no object")
+        raise errors.bad_request("error decoding patch: it is no object")
     if kind == MERGE_PATCH:
         return patches.merge_patch(target, body.value)
     return patches.strategic_merge(resource.kind, target, body.value)

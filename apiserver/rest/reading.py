@@ -48,7 +48,10 @@ def parse_version(text: str) -> int | None:
     if not text:
         return None
     if not text.isascii() or not text.isdigit():
-        raise errors.bad_request(f'invalid resource version "{text}": must be a decimal number')
+        raise errors.bad_request(
+            f'invalid resource version: resourceVersion: Invalid value: "{text}":'
+            f' strconv.ParseUint: parsing "{text}": invalid syntax'
+        )
     return int(text)
 
 
@@ -151,9 +154,9 @@ def _continued(call: Call, token: str, limit: int) -> Page:
         found = orjson.loads(raw)
         version, after = int(found["rv"]), str(found["start"])
     except (binascii.Error, ValueError, KeyError, TypeError) as exc:
-        raise errors.bad_request("continue key is not valid") from exc
+        raise errors.bad_request("invalid continue token: continue key is not valid") from exc
     if found.get("v") != _TOKEN_VERSION or version == 0 or "/" not in after:
-        raise errors.bad_request("continue key is not valid")
+        raise errors.bad_request("invalid continue token: continue key is not valid")
     return Page(limit, version if version > 0 else None, after)
 
 
@@ -170,6 +173,8 @@ async def list_objects(call: Call, store: Store, resource: Resource) -> reply.Re
     rv = page.at or store.revision
     entries = await _entries(call, store, resource, page)
     meta: Object = {"resourceVersion": str(rv)}
+    if resource.custom:
+        meta["continue"] = ""
     if page.after:
         position = tuple(page.after.split("/", 1))
         entries = [item for item in entries if (item.key.namespace, item.key.name) > position]

@@ -101,6 +101,8 @@ def _warning(text: str) -> bytes:
 
 def failure(error: ApiError) -> Reply:
     """Return *error* as an answer."""
+    if error.plain:
+        return plain(error.plain, error.code)
     headers: Headers = []
     if error.retry_after_seconds:
         headers.append((b"retry-after", str(error.retry_after_seconds).encode()))

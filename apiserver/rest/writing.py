@@ -157,16 +157,13 @@ async def update(call: Call, desk: Desk, resource: Resource) -> reply.Reply:
     admission.refuse_write_options(call)
     obj = admission.read(call, resource)
     meta, name = obj["metadata"], call.target.name
-    if meta.setdefault("name", name) != name:
-        raise errors.bad_request(
-            f"the name of the object ({meta['name']}) does not match the name on the URL ({name})"
-        )
+    _require_same_name(meta, name)
     _place(call, resource, meta)
     old_entry = await newest(desk.store, resource, call)
+    _check_uid(resource, old_entry, meta)
     if not meta.get("resourceVersion") and not resource.strategy.unconditional_update:
-        text = "must be specified for an update"
-        error = invalid("metadata.resourceVersion", 0, text)
-        _refuse_invalid(resource, obj, [error])
+        error = invalid("metadata.resourceVersion", 0, "must be specified for an update")
+        raise errors.invalid(resource.group, resource.plural, name, [error])
     return await change(call, desk, resource, old_entry, obj)
 
 
@@ -191,17 +188,25 @@ async def patch(call: Call, desk: Desk, resource: Resource) -> reply.Reply:
     old_entry = await newest(desk.store, resource, call)
     old = resource.load(old_entry)
     body, patched = patching.apply(call, resource, resource.load(old_entry))
-    for name in ("apiVersion", "kind"):
-        if patched.get(name) != old[name]:
-            raise errors.bad_request(f"a patch cannot change {name} of an object")
-    unknown = admission.settle(resource, patched)
-    admission.report_patched(call, patched, body, unknown)
+    if patched.get("apiVersion") != old["apiVersion"]:
+        raise errors.bad_request("a patch cannot change the apiVersion of an object")
+    if patched.get("kind") != old["kind"]:
+        raise admission.wrong_kind(resource, patched)
+    admission.settle_patched(call, resource, patched, body)
     meta = patched["metadata"]
-    for name in ("name", "namespace"):
-        if meta.get(name, "") != old["metadata"].get(name, ""):
-            error = invalid(f"metadata.{name}", meta.get(name, ""), "field is immutable")
-            raise errors.invalid(resource.group, resource.kind, call.target.name, [error])
+    _require_same_name(meta, call.target.name)
+    _place(call, resource, meta)
+    if meta.get("uid", old_entry.uid) != old_entry.uid:
+        error = invalid("metadata.uid", meta["uid"], "field is immutable")
+        raise errors.invalid(resource.group, resource.kind, call.target.name, [error])
     return await change(call, desk, resource, old_entry, patched)
+
+
+def _require_same_name(meta: Object, name: str) -> None:
+    if meta.setdefault("name", name) != name:
+        raise errors.bad_request(
+            f"the name of the object ({meta['name']}) does not match the name on the URL ({name})"
+        )
 
 
 async def change(
@@ -212,7 +217,7 @@ async def change(
     *old_entry* is the newest one: nothing was awaited since it was looked up.
     """
     key, old = old_entry.key, resource.load(old_entry)
-    _check_preconditions(resource, old_entry, obj["metadata"])
+    _check_version(resource, old_entry, obj["metadata"])
     ctx = desk.context(call)
     objectmeta.carry_over(obj["metadata"], old["metadata"])
     resource.strategy.prepare_update(ctx, obj, old)
@@ -234,12 +239,15 @@ async def change(
     return await _keep(call, desk, resource, key, stored)
 
 
-def _check_preconditions(resource: Resource, old: Entry, meta: Object) -> None:
-    name = old.key.name
-    uid, version = meta.get("uid", ""), meta.get("resourceVersion", "")
+def _check_uid(resource: Resource, old: Entry, meta: Object) -> None:
+    uid = meta.get("uid", "")
     if uid and uid != old.uid:
         why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old.uid}"
-        raise errors.conflict(resource.group, resource.plural, name, why)
+        raise errors.conflict(resource.group, resource.plural, old.key.name, why)
+
+
+def _check_version(resource: Resource, old: Entry, meta: Object) -> None:
+    name, version = old.key.name, meta.get("resourceVersion", "")
     if not version or version == "0":
         return
     if not version.isascii() or not version.isdigit():

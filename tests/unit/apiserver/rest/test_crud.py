@@ -46,13 +46,13 @@ async def test_a_generated_name_begins_as_asked_and_is_not_taken(shop: Any) -> N
     ("body", "code", "message"),
     [
         pytest.param(b"{", 400, "json parse error", id="no JSON"),
-        pytest.param(b"[]", 400, "is no object", id="no object"),
+        pytest.param(b"[]", 400, "cannot unmarshal array", id="no object"),
         pytest.param(b"[" * 5000, 400, "json parse error", id="deeper than any object is"),
         pytest.param({"kind": "Widget"}, 400, "Object 'apiVersion' is missing", id="no version"),
         pytest.param(
             {"kind": "Gadget", "apiVersion": "example.com/v1"},
-            400,
-            "does not match the expected kind",
+            422,
+            'kind: Invalid value: "Gadget": must be Widget',
             id="another kind",
         ),
         pytest.param(
@@ -64,7 +64,7 @@ async def test_a_generated_name_begins_as_asked_and_is_not_taken(shop: Any) -> N
         pytest.param(
             {"kind": "Widget", "apiVersion": "example.com/v1", "metadata": {"labels": {"a": 1}}},
             400,
-            "cannot unmarshal number into Go struct field",
+            "cannot unmarshal number into Go struct field ObjectMeta.labels of type string",
             id="a label that is a number",
         ),
         pytest.param(
@@ -154,7 +154,7 @@ async def test_a_key_given_twice_is_refused_when_strict(shop: Any) -> None:
     )
     answer = await shop.post(f"{WIDGETS}?fieldValidation=Strict", body)
     assert answer.code == 400
-    assert "duplicate field" in answer.json["message"]
+    assert 'duplicate field "spec.color"' in answer.json["message"]
 
 
 async def test_a_dry_run_answers_as_if_and_keeps_nothing(shop: Any) -> None:
@@ -255,15 +255,22 @@ async def test_a_strict_patch_names_the_unknown_field(shop: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "patch",
-    [{"metadata": {"name": "other"}}, {"metadata": {"namespace": "kube-system"}}],
-    ids=["name", "namespace"],
+    ("patch", "code", "message"),
+    [
+        ({"metadata": {"name": "x"}}, 400, "does not match the name on the URL"),
+        ({"metadata": {"namespace": "x"}}, 400, "does not match the namespace sent"),
+        ({"metadata": {"uid": "x"}}, 422, 'metadata.uid: Invalid value: "x": field is immutable'),
+        ({"kind": "Gadget"}, 422, "must be Widget"),
+        ({"apiVersion": "example.com/v2"}, 400, "cannot change the apiVersion"),
+    ],
 )
-async def test_a_patch_cannot_move_an_object(shop: Any, patch: Any) -> None:
+async def test_a_patch_cannot_make_another_object(
+    shop: Any, patch: Any, code: int, message: str
+) -> None:
     await shop.post(WIDGETS, shop.widget("w"))
     answer = await shop.merge(ONE, patch)
-    assert answer.code == 422
-    assert "field is immutable" in answer.json["message"]
+    assert answer.code == code
+    assert message in answer.json["message"]
 
 
 async def test_delete_answers_with_what_is_gone(shop: Any) -> None:
@@ -286,7 +293,7 @@ async def test_a_deletion_whose_precondition_fails_is_a_conflict(shop: Any, want
     await shop.post(WIDGETS, shop.widget("w"))
     answer = await shop.delete(ONE, {"preconditions": wanted})
     assert answer.code == 409
-    assert "Precondition failed" in answer.json["message"]
+    assert "in the precondition" in answer.json["message"]
 
 
 async def test_a_finalizer_holds_the_object_until_it_is_removed(shop: Any) -> None:
@@ -322,7 +329,7 @@ async def test_deletecollection_deletes_what_is_selected(shop: Any) -> None:
         ("GET", "/nothing", 404),
         ("POST", "/apis/example.com/v1/widgets", 405),
         ("DELETE", "/apis/example.com/v1/widgets", 405),
-        ("PUT", WIDGETS, 405),
+        ("PUT", WIDGETS, 400),
         ("GET", f"{ONE}/logs", 404),
         ("POST", f"{ONE}/status", 405),
         ("TRACE", ONE, 405),
@@ -334,4 +341,4 @@ async def test_what_is_not_served_is_refused_kindly(
     await shop.post(WIDGETS, shop.widget("w"))
     answer = await shop.send(method, path, {} if method in {"POST", "PUT"} else None)
     assert answer.code == code
-    assert answer.json["kind"] == "Status"
+    assert answer.body == b"404 page not found\n" or answer.json["kind"] == "Status"
