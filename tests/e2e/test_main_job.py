@@ -34,7 +34,9 @@ def _pod_dir(mesh: Mesh, uid: str) -> Path:
 
 
 def _leftovers(mesh: Mesh, uid: str) -> list[Any]:
-    return [*processes_of(uid), *mesh.data.rglob(f"*{uid}*")]
+    walk = os.walk(mesh.data)  # unlike rglob it goes on when a directory vanishes meanwhile
+    named = [f"{at}/{name}" for at, folders, files in walk for name in folders + files]
+    return [*processes_of(uid), *(name for name in named if uid in name.rpartition("/")[2])]
 
 
 def test_an_applied_pod_runs_in_its_own_worktree_and_leaves_nothing(mesh: Mesh):
