@@ -16,12 +16,12 @@ from meshwire.v1 import link_pb2
 
 from runner.link.channel import control
 from runner.link.inbox import Gap, Inbox, Wanted
+from runner.link.pace import Pace
 
 logger = logging.getLogger(__name__)
 
 PROTOCOL: Final = 1
 _WELCOME_SECONDS: Final = 20.0
-_BATCH_SECONDS: Final = 0.05
 _BATCH_BYTES: Final = 256 * 1024
 _SILENT_BEATS: Final = 3
 
@@ -114,6 +114,7 @@ class Session:
         self._resync = ""
         self._goodbye = ""
         self._seq = 0
+        self._pace = Pace()
         self._heard = time.monotonic()
         self.ready = asyncio.Event()
         """Set once the controller told its whole desired state."""
@@ -225,13 +226,14 @@ class Session:
             await self._write(call, resync=link_pb2.ResyncRequest(reason=reason))
         for piece in pieces(feed.take()):
             if piece.pods:
+                self._pace.spend()
                 await self._write(call, observed=link_pb2.Observed(pods=piece.pods))
 
     async def _pause(self, due: float) -> None:
-        """Wait for something to say, at least so long that changes come in batches."""
+        """Wait for something to say; many changes come in batches."""
         try:
             async with asyncio.timeout(max(0.0, due - time.monotonic())):
-                await asyncio.sleep(_BATCH_SECONDS)
+                await asyncio.sleep(self._pace.wait_seconds())
                 await self._wake.wait()
         except TimeoutError:
             return

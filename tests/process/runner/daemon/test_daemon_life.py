@@ -311,9 +311,14 @@ async def test_a_run_that_the_journal_lost_is_adopted(
     controller.observed.clear()
     controller.history.clear()
     await connected(controller, daemon)
-    again = await controller.until_state("pod-a1", link_pb2.RUNNING)
-    await controller.until(lambda: not controller.observed["pod-a1"].orphan)
-    assert (again.pid or controller.observed["pod-a1"].pid) == first.pid
+    await controller.until(
+        lambda: (
+            "pod-a1" in controller.observed
+            and not controller.observed["pod-a1"].orphan
+            and controller.observed["pod-a1"].state == link_pb2.RUNNING
+        )
+    )
+    assert controller.observed["pod-a1"].pid == first.pid
     assert starts(file) == 1
     for path in daemon.data.glob("journal.db*"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
