@@ -1,0 +1,177 @@
+"""The controller as a process, against a real API server process and a real runner."""
+
+import json
+import signal
+import time
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def eventually(true: Any, what: str, seconds: float = 20.0) -> Any:
+    """Return what *true* returns once it is something, or fail saying *what* was awaited."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := true():
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"not in {seconds:g} s: {what}")
+
+
+def gone(mesh: Any, name: str = "fix") -> bool:
+    return mesh.get("agentpod", name, "{.metadata.uid}") == ""
+
+
+def test_a_pod_lives_and_dies_within_nine_writes_and_none_while_nothing_changes(mesh: Any) -> None:
+    """KOPF-02, CRD-03."""
+    mesh.base()
+    mesh.runner()
+    mesh.pod(agent="sleeper")
+    mesh.kubectl("-n", "acme", "wait", "--for=condition=Ready", "agentpod/fix", "--timeout=20s")
+    settled = len(mesh.door.writes(about="fix"))
+    quiet = len(mesh.door.requests)
+    time.sleep(8)  # nothing happens: that is what is measured
+    assert len(mesh.door.writes(about="fix")) == settled
+    idle = [r for r in mesh.door.requests[quiet:] if r[0] != "GET" and "/leases" not in r[1]]
+    assert [r[:2] for r in idle if "organizations" not in r[1] and "runners" not in r[1]] == []
+    mesh.kubectl("-n", "acme", "delete", "agentpod", "fix", "--timeout=20s")
+    assert gone(mesh)
+    total = 2 + len(mesh.door.writes(about="fix"))  # creation and deletion are the user's
+    assert total <= 9, mesh.door.writes(about="fix")
+
+
+def test_a_pod_that_ends_says_how(mesh: Any) -> None:
+    mesh.base()
+    mesh.runner()
+    mesh.pod(agent="quick")
+    waited = ["wait", "--for=condition=Completed", "agentpod/fix", "--timeout=20s"]
+    mesh.kubectl("-n", "acme", *waited)
+    assert mesh.get("agentpod", "fix", "{.status.phase}") == "Succeeded"
+    assert mesh.get("agentpod", "fix", "{.status.observed.exitCode}") == "0"
+    assert len(mesh.door.writes(about="fix")) <= 4
+
+
+def test_an_object_that_is_deleted_while_the_watch_is_broken_is_noticed(mesh: Any) -> None:
+    """KOPF-03."""
+    mesh.base()
+    mesh.pod("stays")
+    mesh.pod("goes")
+    pods = "{.status.usage.agentPods}"
+    eventually(lambda: mesh.get("org", "acme", pods) == "2", "both pods are counted")
+    mesh.door.blind = "agentpods"
+    mesh.kubectl("-n", "acme", "delete", "agentpod", "goes")
+    mesh.door.expire()
+    eventually(lambda: mesh.get("org", "acme", pods) == "1", "the loss is noticed", seconds=60)
+
+
+def test_an_api_server_that_is_away_costs_nobody_anything(mesh: Any) -> None:
+    """KOPF-09: longer than the lease's deadline."""
+    mesh.base()
+    runner = mesh.runner()
+    mesh.pod("before")
+    ready = ["-n", "acme", "wait", "--for=condition=Ready", "--timeout=30s"]
+    mesh.kubectl(*ready, "agentpod/before")
+    connected = len(mesh.controller.said("runner connected"))
+    mesh.door.close()
+    time.sleep(16)
+    assert mesh.controller.alive
+    assert mesh.controller.said("no key is worked on until the lease is renewed")
+    mesh.pod("after")
+    mesh.door.shut = False
+    mesh.kubectl(*ready, "agentpod/after")
+    assert mesh.controller.alive
+    assert runner.alive
+    assert len(mesh.controller.said("runner connected")) == connected
+    assert mesh.controller.said("runner disconnected") == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_controller_that_is_ended_and_started_again_starts_nothing_twice(
+    mesh: Any, number: signal.Signals
+) -> None:
+    """KOPF-07 in its plainest form."""
+    mesh.base()
+    mesh.runner()
+    mesh.pod()
+    mesh.kubectl("-n", "acme", "wait", "--for=condition=Ready", "agentpod/fix", "--timeout=20s")
+    before = (mesh.get("agentpod", "fix", "{.status.observed.pid}"), mesh.door.writes(about="fix"))
+    mesh.restart(number)
+    eventually(lambda: len(mesh.controller.said("runner connected")) >= 4, "it is connected again")
+    mesh.pod("next")
+    mesh.kubectl("-n", "acme", "wait", "--for=condition=Ready", "agentpod/next", "--timeout=20s")
+    after = (mesh.get("agentpod", "fix", "{.status.observed.pid}"), mesh.door.writes(about="fix"))
+    assert after == before
+    assert psutil.pid_exists(int(before[0]))
+
+
+def test_a_pod_whose_runner_is_dead_is_released_by_annotation(mesh: Any) -> None:
+    mesh.base()
+    runner = mesh.runner()
+    mesh.pod()
+    mesh.kubectl("-n", "acme", "wait", "--for=condition=Ready", "agentpod/fix", "--timeout=20s")
+    runner.end(signal.SIGKILL)
+    mesh.kubectl("-n", "acme", "delete", "agentpod", "fix", "--wait=false")
+    blocked = ["wait", "--for=condition=TeardownBlocked", "agentpod/fix", "--timeout=40s"]
+    mesh.kubectl("-n", "acme", *blocked)
+    uid = mesh.get("agentpod", "fix", "{.metadata.uid}")
+    mesh.kubectl("-n", "acme", "annotate", "apod", "fix", f"agentsmesh.io/force-teardown={uid}")
+    eventually(lambda: gone(mesh), "the pod is released")
+    runner.start()  # and what it left goes as soon as its runner is back
+    pods = mesh.folder / "r1" / "pods"
+    eventually(lambda: not pods.exists() or not any(pods.iterdir()), "nothing is left of it")
+
+
+def test_deleting_an_organization_takes_its_pods_and_its_namespace_with_it(mesh: Any) -> None:
+    mesh.base()
+    mesh.runner()
+    mesh.pod()
+    mesh.kubectl("-n", "acme", "wait", "--for=condition=Ready", "agentpod/fix", "--timeout=20s")
+    pid = int(mesh.get("agentpod", "fix", "{.status.observed.pid}"))
+    mesh.kubectl("delete", "org", "acme", "--timeout=40s")
+    assert mesh.kubectl("get", "ns", "acme", "--ignore-not-found") == ""
+    assert not psutil.pid_exists(pid)
+
+
+def test_members_get_and_lose_their_rights(mesh: Any) -> None:
+    """CRD-07."""
+    mesh.base()
+
+    def may(user: str, *what: str) -> bool:
+        argv = ["-n", "acme", "auth", "can-i", *what, f"--as={user}"]
+        return mesh.kubectl(*argv, check=False).strip() == "yes"
+
+    assert may("ada", "delete", "runners.agentsmesh.io")
+    assert not may("bob", "get", "agentpods.agentsmesh.io")
+    members = [
+        {"subject": {"kind": "User", "name": "ada"}, "role": "owner"},
+        {"subject": {"kind": "User", "name": "bob"}, "role": "viewer"},
+    ]
+    patch = json.dumps({"spec": {"members": members}})
+    mesh.kubectl("patch", "org", "acme", "--type=merge", "-p", patch)
+    eventually(lambda: may("bob", "get", "agentpods.agentsmesh.io"), "bob may look")
+    assert not may("bob", "create", "agentpods.agentsmesh.io", "--subresource=attach")
+    patch = json.dumps({"spec": {"members": members[:1]}})
+    mesh.kubectl("patch", "org", "acme", "--type=merge", "-p", patch)
+    eventually(lambda: not may("bob", "get", "agentpods.agentsmesh.io"), "bob may not any more")
+
+
+def test_an_idle_controller_needs_less_than_150_megabytes(mesh: Any) -> None:
+    mesh.base()
+    used = psutil.Process(mesh.controller.pid).memory_info().rss
+    assert used < 150 * 1024 * 1024
+
+
+def test_a_controller_that_cannot_start_says_why_in_one_sentence(mesh: Any, tmp_path: Any) -> None:
+    second = mesh._controller()
+    second.log = tmp_path / "second.log"
+    second.argv[second.argv.index("--kubeconfig") + 1] = str(tmp_path / "nothing")
+    second.argv[second.argv.index("--data-dir") + 1] = str(tmp_path / "second")
+    second.start()
+    assert second.process is not None
+    assert second.process.wait(20) == 1
+    lines = [line for line in second.log.read_text().splitlines() if not line.startswith("{")]
+    assert len(lines) == 1
+    assert lines[0].startswith("controller: the kubeconfig ")
