@@ -44,7 +44,9 @@ class Maker:
                 return await self._build(files, location, request, start)
             except CacheError as exc:
                 if rebuilt or not exc.damaged:
-                    raise _clone_failed(exc.sentence, retryable=exc.unreachable) from exc
+                    raise _clone_failed(
+                        location.url, exc.sentence, retryable=exc.unreachable
+                    ) from exc
             except GitRunError as exc:
                 failure = explain(exc, request.credentials)
                 if rebuilt or not failure.damaged:
@@ -169,7 +171,7 @@ def _tags(refs: dict[str, str]) -> set[str]:
     return {commit for name, commit in refs.items() if name.startswith("refs/tags/")}
 
 
-def _clone_failed(sentence: str, *, retryable: bool) -> CloneFailedError:
+def _clone_failed(url: str, sentence: str, *, retryable: bool) -> CloneFailedError:
     return CloneFailedError(
-        f"The repository could not be fetched: {sentence}.", retryable=retryable
+        f"The repository {url} could not be fetched: {sentence}.", retryable=retryable
     )

@@ -21,7 +21,7 @@ class Failure(NamedTuple):
 _KNOWN: Final[tuple[tuple[str, Failure], ...]] = (
     (
         r"Host key verification failed|No \w+ host key is known|REMOTE HOST IDENTIFICATION",
-        Failure("its ssh host key is not known: name it in the Repository's knownHostsRef"),
+        Failure("its ssh host key is not known: add known_hosts to the Secret of authSecretRef"),
     ),
     (
         (
@@ -32,7 +32,9 @@ _KNOWN: Final[tuple[tuple[str, Failure], ...]] = (
     ),
     (
         r"certificate problem|certificate verif|SSL peer certificate|self.signed|SSL_ERROR",
-        Failure("the server's certificate is not trusted: name its authority in caBundleRef"),
+        Failure(
+            "the server's certificate is not trusted: add its ca.crt to the Secret of authSecretRef"
+        ),
     ),
     (
         r"unable to update url base from redirection|error: 30\d",

@@ -102,6 +102,8 @@ def _progress(
         said.true(INITIALIZED, "Prepared", "worktree and home are there")
     elif phase is PodPhase.FAILED:
         said.false(INITIALIZED, reason, message)
+    elif trouble := _trouble(observed):
+        said.false(INITIALIZED, *trouble)
     else:
         said.false(INITIALIZED, "Preparing", "worktree and home are being made")
     if started:
@@ -116,6 +118,13 @@ def _why(observed: Observed | None) -> tuple[str, str]:
     if observed is None:
         return "Failed", ""
     return observed.reason or "Failed", observed.message or ""
+
+
+def _trouble(observed: Observed | None) -> tuple[str, str] | None:
+    """Return why a start does not get on, while the runner tries again."""
+    if observed is None or not observed.reason or observed.finished_at is not None:
+        return None
+    return observed.reason, f"{observed.message or observed.reason} The runner tries again."
 
 
 def _was(snapshot: PodSnapshot, kind: str) -> bool:
@@ -178,6 +187,8 @@ def _summary(
             said.ready(obstacle, "")
         case PodPhase.SCHEDULED | PodPhase.STARTING | PodPhase.STOPPING:
             reason, message = str(phase), _PASSING_WORDS[phase]
+            if phase is PodPhase.STARTING:
+                reason, message = _trouble(observed) or (reason, message)
             said.false(READY, reason, message)
             said.true(RECONCILING, reason, message)
 

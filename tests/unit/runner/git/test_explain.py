@@ -15,7 +15,7 @@ from runner.git.explain import explain
         ("git@x: Permission denied (publickey).", "authSecretRef"),
         ("fatal: could not read Username for 'https://x': terminal prompts", "authSecretRef"),
         ("fatal: unable to access: The requested URL returned error: 403", "authSecretRef"),
-        ("fatal: unable to access: server certificate verification failed.", "caBundleRef"),
+        ("fatal: unable to access: server certificate verification failed.", "ca.crt"),
         ("fatal: repository 'https://x/' not found", "no repository"),
         ("fatal: unable to access: The requested URL returned error: 301", "redirects"),
         ("fatal: write error: No space left on device", "disk is full"),

@@ -292,11 +292,11 @@ async def test_a_refused_connection_is_one_sentence_and_retryable(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
+    url = f"https://127.0.0.1:{port}/x.git"
     with pytest.raises(CloneFailedError) as caught:
-        await worktrees.ensure(request_for(url=f"https://127.0.0.1:{port}/x.git"))
-    assert (
-        caught.value.message == "The repository could not be fetched: the server cannot be reached."
-    )
+        await worktrees.ensure(request_for(url=url))
+    sentence = f"The repository {url} could not be fetched: the server cannot be reached."
+    assert caught.value.message == sentence
     assert caught.value.retryable
 
 
