@@ -70,7 +70,7 @@ def _is_held(run_dir: Path) -> bool:
 
 def _is_current(identity: Mapping[str, Any]) -> bool:
     """Whether its program was started, and the shim that says so is still there."""
-    return (
+    return bool(
         identity["child_pid"] != 0
         and identity["boot_id"] == records.boot_id()
         and records.start_time(identity["pid"]) == identity["start_time"]

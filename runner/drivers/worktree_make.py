@@ -57,6 +57,7 @@ class Maker:
                 await self._cache.rebuild(request.credentials)
             except CacheError as exc:
                 raise _clone_failed(
+                    location.url,
                     f"the runner's own copy is damaged, and for a new one {exc.sentence}",
                     retryable=exc.unreachable,
                 ) from exc
