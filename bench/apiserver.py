@@ -17,8 +17,8 @@ from typing import Any
 
 from bench.api import Api
 from bench.processes import pss_bytes
-from scripts.realserver import real_server
 from bench.report import Row, percentile
+from scripts.realserver import real_server
 
 WRITES = 300
 LISTED = 5000
