@@ -141,7 +141,7 @@ def held(directory: DataDir) -> Iterator[None]:
     The kernel lets go of it when the process ends, however it ends.
 
     Raises:
-        CommandError: Another process holds it.
+        CommandError: Another process holds it, or it cannot be written.
     """
     handle = os.open(directory.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -154,8 +154,11 @@ def held(directory: DataDir) -> Iterator[None]:
                 f"agentsmesh runs already on {directory.root} ({who}): "
                 "see `agentsmesh status`, end it with `agentsmesh down`"
             ) from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode("ascii"), 0)
+        try:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode("ascii"), 0)
+        except OSError as exc:
+            raise CommandError(f"{directory.lock} cannot be written: {exc.strerror}") from exc
         yield
     finally:
         os.close(handle)

@@ -19,6 +19,7 @@ QUICKSTART: Final = ROOT / "examples" / "quickstart"
 PROGRAM: Final = str(Path(sys.executable).with_name("agentsmesh"))
 PODS: Final = ("ada", "grace")
 READY_SECONDS: Final = 60
+KUBECTL: Final = os.environ.get("KUBECTL", "kubectl")
 QUESTION: Final = "What shall I plant next?"
 
 
@@ -116,7 +117,7 @@ class Demo:
         for source in sorted(QUICKSTART.glob("*.yaml")):
             text = source.read_text("utf-8").replace("/srv/git/garden.git", str(repository))
             (rendered / source.name).write_text(text, encoding="utf-8")
-        if shutil.which("kubectl"):
+        if shutil.which(KUBECTL):
             sys.stdout.write(self._kubectl("apply", "-f", str(rendered)))
         else:
             say("kubectl is not installed: the manifests are applied by Python instead")
@@ -145,7 +146,7 @@ class Demo:
 
     def table(self) -> str:
         """Return the pods as a table."""
-        if shutil.which("kubectl"):
+        if shutil.which(KUBECTL):
             return self._kubectl("get", "agentpods", "-n", "default")
         rows = [("NAME", "PHASE", "RUNNER")]
         for pod in PODS:
@@ -170,7 +171,7 @@ class Demo:
         return run("git", "-C", worktree, "log", "--oneline", "-3", what=f"the log of {pod}")
 
     def _kubectl(self, *arguments: str) -> str:
-        return run("kubectl", "--kubeconfig", self.kubeconfig, *arguments, what="kubectl")
+        return run(KUBECTL, "--kubeconfig", self.kubeconfig, *arguments, what="kubectl")
 
     def _api(self) -> Any:
         from cli.api import Api  # only where kubectl is not enough
@@ -248,7 +249,7 @@ def how_to_go_on(demo: Demo) -> None:
     """Print the next things to try."""
     program = Path(PROGRAM)
     shown = program.relative_to(ROOT) if program.is_relative_to(ROOT) else program
-    install = "" if shutil.which("kubectl") else "   # https://kubernetes.io/docs/tasks/tools/"
+    install = "" if shutil.which(KUBECTL) else "   # https://kubernetes.io/docs/tasks/tools/"
     sys.stdout.write(f"""
 Both agents wait for an answer. To go on:
   export KUBECONFIG={demo.kubeconfig}{install}

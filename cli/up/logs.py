@@ -9,6 +9,8 @@ from typing import Final
 MAX_BYTES: Final = 16 << 20
 _TAIL_BYTES: Final = 8192
 _MAX_SENTENCE: Final = 300
+_FULL_BYTES: Final = 1 << 20
+"""With less than this left no process gets far."""
 
 
 def open_log(path: Path) -> int:
@@ -41,3 +43,13 @@ def last_line(path: Path) -> str:
         return ""
     said = [line.strip() for line in lines if line.strip()]
     return said[-1][:_MAX_SENTENCE] if said else ""
+
+
+def last_word(path: Path) -> str:
+    """Return what is known of the end of a process that logged to *path*, never nothing."""
+    if said := last_line(path):
+        return said
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(path.parent).free < _FULL_BYTES:
+            return f"it said nothing, the disk of {path.parent} is full"
+    return "it said nothing"

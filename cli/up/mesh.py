@@ -41,8 +41,14 @@ class Mesh:
         """
         self._directory.prepare()
         with held(self._directory):
-            await asyncio.to_thread(self._clear)
-            ports = choose(self._directory, self._settings.port, embedded=self._settings.embedded)
+            try:
+                await asyncio.to_thread(self._clear)
+                ports = choose(
+                    self._directory, self._settings.port, embedded=self._settings.embedded
+                )
+            except OSError as exc:
+                reason = exc.strerror or str(exc)
+                raise CommandError(f"{self._directory.root} cannot be written: {reason}") from exc
             self._state = state.UpState(
                 processes.me(),
                 str(self._settings.effective_kubeconfig),

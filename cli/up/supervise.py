@@ -15,7 +15,7 @@ from typing import Final
 from cli import processes
 from cli.errors import CommandError
 from cli.up.backoff import Backoff
-from cli.up.logs import last_line, open_log, rotate
+from cli.up.logs import last_line, last_word, open_log, rotate
 from cli.up.state import PartState
 
 logger = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ class Supervised:
             what = "ended again and again"
         if self._was_ready:
             return
-        said = self.state.message or last_line(self.part.log) or "it said nothing"
+        said = self.state.message or last_word(self.part.log)
         raise CommandError(f"the {self.part.title} {what}: {said} (log: {self.part.log})")
 
     async def stop(self) -> None:

@@ -1,6 +1,7 @@
 """What `up`, `down` and `status` say when they cannot do what was asked."""
 
 import json
+import resource
 import socket
 import subprocess
 import sys
@@ -30,6 +31,22 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path, detach: tup
         assert done.returncode == 1
         assert str(unusable) in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("detach", [(), ("--detach",)], ids=["in the foreground", "detached"])
+def test_a_disk_that_takes_nothing_more_is_said(tmp_path: Path, detach: tuple[str, ...]):
+    done = subprocess.run(
+        [PROGRAM, "up", "--data-dir", str(tmp_path / "data"), "--port", "0", *detach],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1)),  # noqa: PLW1509 - one thread
+    )
+    assert done.returncode == 1
+    assert str(tmp_path / "data") in done.stderr
+    assert "too large" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_directory_with_other_things_in_it_is_left_alone(tmp_path: Path):
