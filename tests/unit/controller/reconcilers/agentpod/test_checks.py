@@ -1,0 +1,135 @@
+"""What keeps a pod from being placed is said in one sentence that names the field."""
+
+from typing import Any
+
+import pytest
+
+from controller.reconcilers.agentpod.checks import first
+from controller.reconcilers.agentpod.snapshot import Ingredients
+
+READY = {
+    "type": "Ready",
+    "status": "True",
+    "reason": "Ready",
+    "lastTransitionTime": "2027-01-01T00:00:00Z",
+}
+
+
+@pytest.fixture
+def world(build: Any) -> Any:
+    """Return a function that makes what a pod refers to; all is well unless told otherwise."""
+
+    def of(**given: Any) -> Ingredients:
+        members = [{"subject": {"kind": "User", "name": "ada"}, "role": "owner"}]
+        organization = {"members": members} | given.get("organization", {})
+        missing = given.get("missing", ())
+        return Ingredients(
+            organization=None
+            if "organization" in missing
+            else build("Organization", "acme", spec=organization),
+            agent=None
+            if "class" in missing
+            else build("AgentClass", "c", spec={"executable": "x", **given.get("agent", {})}),
+            available=given.get("available", ()),
+            repository=None
+            if "repository" in missing
+            else build(
+                "Repository",
+                "shop",
+                spec={"url": "https://git.example/shop.git"},
+                status={"conditions": [READY | given.get("repository", {})]},
+            ),
+        )
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("pod", "given", "reason", "words", "stalled"),
+    [
+        pytest.param({}, {"missing": ("organization",)}, "OrganizationNotFound", "acme", False),
+        pytest.param({}, {"organization": {"suspend": True}}, "Suspended", "spec.suspend", False),
+        pytest.param({"suspend": True}, {}, "Suspended", "spec.suspend", False),
+        pytest.param({"desiredState": "Stopped"}, {}, "Stopped", "spec.desiredState", False),
+        pytest.param(
+            {},
+            {"missing": ("class",), "available": tuple(f"c{n:02}" for n in range(12))},
+            "AgentClassNotFound",
+            "agentClassName: there is no AgentClass 'c' (available: c00, c01, c02, c03, c04, "
+            "c05, c06, c07, c08, c09 …)",
+            False,
+        ),
+        pytest.param(
+            {"repositoryRef": {"name": "shop"}},
+            {"missing": ("repository",)},
+            "RepositoryNotFound",
+            "repositoryRef.name: there is no Repository 'shop' in namespace acme",
+            False,
+        ),
+        pytest.param(
+            {"repositoryRef": {"name": "shop"}},
+            {"repository": {"status": "False", "message": "no secret"}},
+            "RepositoryNotReady",
+            "no secret",
+            False,
+        ),
+        pytest.param(
+            {"providerKeyRefs": [{"name": "k"}]}, {}, "NotSupported", "providerKeyRefs", True
+        ),
+        pytest.param(
+            {"sandbox": {"network": "allowlist", "allowedHosts": ["x"]}},
+            {},
+            "NotSupported",
+            "sandbox.network",
+            True,
+        ),
+        pytest.param(
+            {"prompt": "do"},
+            {"agent": {"prompt": {"position": "none"}}},
+            "PromptInvalid",
+            "prompt:",
+            True,
+        ),
+        pytest.param(
+            {"permissionMode": "plan"},
+            {"agent": {"permissionModes": {"default": []}}},
+            "PermissionModeNotSupported",
+            "permissionMode: AgentClass c has no permissionModes.plan",
+            True,
+        ),
+        pytest.param({"model": "big"}, {}, "ModelNotSupported", "model: AgentClass c", True),
+    ],
+)
+def test_an_obstacle_is_named_with_its_field(  # noqa: PLR0917 - columns of the table
+    build: Any,
+    world: Any,
+    pod: Any,
+    given: Any,
+    reason: str,
+    words: str,
+    stalled: Any,
+) -> None:
+    made = build("AgentPod", "fix", spec={"agentClassName": "c", **pod})
+    finding = first(made, world(**given))
+    assert finding is not None
+    assert finding.reason == reason
+    assert words in finding.message
+    assert finding.stalled is stalled
+
+
+@pytest.mark.parametrize(
+    ("pod", "given"),
+    [
+        pytest.param({}, {}, id="a plain pod"),
+        pytest.param({"prompt": "do"}, {}, id="a prompt that the class takes"),
+        pytest.param({"permissionMode": "plan"}, {"agent": {"permissionModes": {"plan": []}}}),
+        pytest.param({"model": "big"}, {"agent": {"model": {"flag": "--model"}}}),
+        pytest.param({"model": "big"}, {"agent": {"args": ["--model", "$(MODEL)"]}}),
+        pytest.param({"ticketRef": {"name": "am-1"}, "channelRefs": [{"name": "c"}]}, {}),
+        pytest.param({"resources": {"limits": {"cpu": "2"}}}, {}, id="limits are said elsewhere"),
+    ],
+)
+def test_a_pod_without_obstacle_may_be_placed(build: Any, world: Any, pod: Any, given: Any) -> None:
+    assert (
+        first(build("AgentPod", "fix", spec={"agentClassName": "c", **pod}), world(**given)) is None
+    )
