@@ -110,7 +110,7 @@ class Mesh:
             try:
                 await self._look(parts)
             except CommandError as exc:  # a part is being restarted: the next look will do
-                logger.warning("enrolment not checked", extra={"reason": str(exc)})
+                logger.warning("enrolment not checked: %s", exc)
 
     async def _look(self, parts: Parts) -> None:
         api = await asyncio.to_thread(parts.api)
@@ -128,7 +128,7 @@ class Mesh:
         api = parts.api()
         reason = bootstrap.ensure_enrolled(self._directory, api, parts.organization, roots)
         if reason:
-            logger.info("runner gets a join token", extra={"reason": reason})
+            logger.info("the runner gets a join token: %s", reason)
 
     def _clear(self) -> None:
         """End what a killed `up` left behind: two controllers must not work side by side."""
@@ -147,7 +147,7 @@ class Mesh:
         try:
             self._state.write(self._directory)
         except OSError as exc:  # a full disk stops nobody; the next change writes it again
-            logger.warning("up.json not written", extra={"reason": str(exc)})
+            logger.warning("up.json not written: %s", exc)
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:

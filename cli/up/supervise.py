@@ -129,7 +129,7 @@ class Supervised:
             await asyncio.to_thread(self.part.before)
             process = await self._start()
         except OSError as exc:
-            logger.warning("cannot start", extra={"part": self.part.name, "reason": str(exc)})
+            logger.warning("%s cannot be started: %s", self.part.name, exc)
             self.state.message = f"cannot be started: {exc.strerror}"
             return
         self.state.process = processes.find(process.pid)
