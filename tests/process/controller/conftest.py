@@ -24,6 +24,7 @@ import pytest
 import yaml
 from aiohttp import web
 
+from scripts.realserver import TOKEN, real_server
 from tests.process.conftest import ApiserverProcess
 
 ROOT = Path(__file__).parents[3]
@@ -235,7 +236,7 @@ spec: {executable: "true", prompt: {position: none}}
 class Mesh:
     """An API server, the door, a controller, and runners on demand."""
 
-    def __init__(self, server: ApiserverProcess, folder: Path) -> None:
+    def __init__(self, server: "ApiserverProcess | Cluster", folder: Path) -> None:
         self.server = server
         self.folder = folder
         self.door = Door(server.url, server.ca_file).start()
@@ -353,12 +354,72 @@ class Mesh:
         self.door.stop()
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """A real kube-apiserver, seen as the embedded one is."""
+
+    url: str
+    ca_file: Path
+    token: str
+    kubeconfig: Path
+
+    def kubectl(
+        self, *arguments: str, stdin: str | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        cache = self.kubeconfig.parent
+        done = subprocess.run(
+            ["kubectl", "--cache-dir", str(cache / "cache"), *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=40,
+            check=False,
+            env=os.environ | {"KUBECONFIG": str(self.kubeconfig), "HOME": str(cache)},
+        )
+        if check:
+            assert done.returncode == 0, f"{arguments}: {done.stderr or done.stdout}"
+        return done
+
+
 @pytest.fixture
-def mesh(apiserver_process: ApiserverProcess, tmp_path: Path) -> Iterator[Mesh]:
-    """Return a mesh whose controller runs."""
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Return a real API server, without a controller manager: nothing deletes its namespaces."""
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    with real_server(folder) as started:
+        config = yaml.safe_load(started.kubeconfig.read_text())
+        url = config["clusters"][0]["cluster"]["server"]
+        yield Cluster(url, folder / "tls.crt", TOKEN, started.kubeconfig)
+
+
+def _running(server: ApiserverProcess | Cluster, folder: Path) -> Iterator[Mesh]:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    made = Mesh(apiserver_process, tmp_path)
+    made = Mesh(server, folder)
     try:
         yield made.start()
     finally:
         made.stop()
+
+
+@pytest.fixture
+def mesh(apiserver_process: ApiserverProcess, tmp_path: Path) -> Iterator[Mesh]:
+    """Return a mesh whose controller runs, on the embedded API server."""
+    yield from _running(apiserver_process, tmp_path)
+
+
+@pytest.fixture(
+    params=[
+        "embedded",
+        pytest.param(
+            "real",
+            marks=[
+                pytest.mark.cluster,
+                pytest.mark.skipif("KUBEBUILDER_ASSETS" not in os.environ, reason="no cluster"),
+            ],
+        ),
+    ]
+)
+def any_mesh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mesh]:
+    """Return a mesh whose controller runs, on each API server that there is."""
+    kinds = {"embedded": "apiserver_process", "real": "cluster"}
+    yield from _running(request.getfixturevalue(kinds[request.param]), tmp_path)

@@ -25,8 +25,11 @@ def gone(mesh: Any, name: str = "fix") -> bool:
     return mesh.get("agentpod", name, "{.metadata.uid}") == ""
 
 
-def test_a_pod_lives_and_dies_within_nine_writes_and_none_while_nothing_changes(mesh: Any) -> None:
+def test_a_pod_lives_and_dies_within_nine_writes_and_none_while_nothing_changes(
+    any_mesh: Any,
+) -> None:
     """KOPF-02, CRD-03."""
+    mesh = any_mesh
     mesh.base()
     mesh.runner()
     mesh.pod(agent="sleeper")
@@ -43,7 +46,8 @@ def test_a_pod_lives_and_dies_within_nine_writes_and_none_while_nothing_changes(
     assert total <= 9, mesh.door.writes(about="fix")
 
 
-def test_a_pod_that_ends_says_how(mesh: Any) -> None:
+def test_a_pod_that_ends_says_how(any_mesh: Any) -> None:
+    mesh = any_mesh
     mesh.base()
     mesh.runner()
     mesh.pod(agent="quick")
@@ -54,8 +58,9 @@ def test_a_pod_that_ends_says_how(mesh: Any) -> None:
     assert len(mesh.door.writes(about="fix")) <= 4
 
 
-def test_an_object_that_is_deleted_while_the_watch_is_broken_is_noticed(mesh: Any) -> None:
+def test_an_object_that_is_deleted_while_the_watch_is_broken_is_noticed(any_mesh: Any) -> None:
     """KOPF-03."""
+    mesh = any_mesh
     mesh.base()
     mesh.pod("stays")
     mesh.pod("goes")
@@ -135,8 +140,9 @@ def test_deleting_an_organization_takes_its_pods_and_its_namespace_with_it(mesh:
     assert not psutil.pid_exists(pid)
 
 
-def test_members_get_and_lose_their_rights(mesh: Any) -> None:
+def test_members_get_and_lose_their_rights(any_mesh: Any) -> None:
     """CRD-07."""
+    mesh = any_mesh
     mesh.base()
 
     def may(user: str, *what: str) -> bool:
