@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -40,9 +41,14 @@ class Schema(Protocol):
         """Fill in defaults, in place."""
 
     def validate(
-        self, obj: dict[str, Any], old: dict[str, Any] | None = None, *, status_only: bool = False
+        self,
+        obj: dict[str, Any],
+        old: dict[str, Any] | None = None,
+        *,
+        status_only: bool = False,
+        earlier: Sequence[FieldError] = (),
     ) -> list[FieldError]:
-        """Return what is wrong with *obj*."""
+        """Return what is wrong with *obj*, beside what was found *earlier*."""
 
 
 class Conversion(Protocol):

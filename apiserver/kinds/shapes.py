@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from apiserver.errors import bad_request
@@ -52,6 +53,7 @@ class Shape:
         old: dict[str, Any] | None = None,  # noqa: ARG002 - likewise
         *,
         status_only: bool = False,  # noqa: ARG002 - likewise
+        earlier: Sequence[FieldError] = (),  # noqa: ARG002 - likewise
     ) -> list[FieldError]:
         """Return nothing: the strategies know the rules."""
         return []

@@ -102,11 +102,13 @@ def _merge_list(
     name = keys[path]
     if name == _VALUES:
         have = {compact(item) for item in target}
-        return target + [item for item in patch if compact(item) not in have]
+        both = target + [item for item in patch if compact(item) not in have]
+        return _in_order(name, both, [compact(item) for item in patch], target)
     if any(not isinstance(item, dict) for item in patch):
         raise _bad(f"expected objects in the list {path}")
     if any(item.get("$patch") == "replace" for item in patch):
         return [_plain_map(item) for item in patch if item.get("$patch") != "replace"]
+    before = list(target)
     for item in patch:
         if name not in item:
             raise _bad(f"map: {compact(item)} does not contain declared merge key: {name}")
@@ -118,7 +120,7 @@ def _merge_list(
             target.append(_plain(item))
         else:
             target[at] = _merge_map(keys, path, target[at], item)
-    return target
+    return _in_order(name, target, [compact(item[name]) for item in patch], before)
 
 
 def _position(items: list[Any], name: str, value: Any) -> int | None:
@@ -138,13 +140,32 @@ def _delete_values(target: dict[str, Any], name: str, values: Any) -> None:
 
 
 def _reorder(key: str | None, target: dict[str, Any], name: str, order: Any) -> None:
-    """Bring a list into *order*; what the order does not name keeps its place behind."""
+    """Bring a list into *order*."""
     current = target.get(name)
     if key is None or not isinstance(order, list) or not isinstance(current, list):
         return
-    rank = {compact(_identity(item, key)): index for index, item in enumerate(order)}
-    last = len(rank)
-    target[name] = sorted(current, key=lambda item: rank.get(compact(_identity(item, key)), last))
+    asked = [compact(_identity(item, key)) for item in order]
+    target[name] = _in_order(key, current, asked, current)
+
+
+def _in_order(key: str, items: list[Any], asked: list[str], server: list[Any]) -> list[Any]:
+    """Return *items* in the order *asked* for.
+
+    What is not asked for goes in front of the first asked item that it preceded in *server*.
+    """
+    rank = {name: index for index, name in reversed(list(enumerate(asked)))}
+    place = {compact(_identity(item, key)): index for index, item in enumerate(server)}
+    named = [(compact(_identity(item, key)), item) for item in items]
+    chosen = sorted((pair for pair in named if pair[0] in rank), key=lambda pair: rank[pair[0]])
+    rest = [pair for pair in named if pair[0] not in rank]
+    rest.sort(key=lambda pair: place.get(pair[0], len(place)))
+    merged: list[Any] = []
+    for name, item in chosen:
+        limit = place.get(name, -1)
+        while rest and place.get(rest[0][0], limit) < limit:
+            merged.append(rest.pop(0)[1])
+        merged.append(item)
+    return merged + [item for _, item in rest]
 
 
 def _identity(item: Any, key: str) -> Any:

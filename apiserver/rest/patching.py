@@ -18,11 +18,11 @@ STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 
 
-def apply(call: Call, resource: Resource, target: Object) -> tuple[Body, Object]:
-    """Return the patch of *call* and what it makes of *target*, which may be changed.
+def refuse_media_type(call: Call, resource: Resource) -> None:
+    """Refuse a patch in a format that is not taken here, whatever it is about.
 
     Raises:
-        ApiError: 400, 413, 415 or 422.
+        ApiError: 415.
     """
     kind = media_type(call.header(b"content-type"))
     if kind == APPLY_PATCH:
@@ -37,6 +37,17 @@ def apply(call: Call, resource: Resource, target: Object) -> tuple[Body, Object]
             "the body of the request was in an unknown format - accepted media types include:"
             f" {', '.join(accepted)}"
         )
+
+
+def apply(call: Call, resource: Resource, target: Object) -> tuple[Body, Object]:
+    """Return the patch of *call* and what it makes of *target*, which may be changed.
+
+    The media type was checked by `refuse_media_type`.
+
+    Raises:
+        ApiError: 400, 413 or 422.
+    """
+    kind = media_type(call.header(b"content-type"))
     try:
         body = decode_json(call.body)
     except ApiError as error:

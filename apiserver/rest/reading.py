@@ -13,6 +13,7 @@ from apiserver import errors
 from apiserver.kinds.resource import Resource
 from apiserver.rest import reply, selection
 from apiserver.rest.call import Call
+from apiserver.rest.media import Shape, negotiate
 from apiserver.rest.selection import Selection
 from apiserver.schema.errors import FieldError, forbidden, not_supported
 from apiserver.store.records import Entry, ExpiredError, Object
@@ -173,8 +174,8 @@ async def list_objects(call: Call, store: Store, resource: Resource) -> reply.Re
     rv = page.at or store.revision
     entries = await _entries(call, store, resource, page)
     meta: Object = {"resourceVersion": str(rv)}
-    if resource.custom:
-        meta["continue"] = ""
+    if resource.custom and negotiate(call.header(b"accept")).shape is Shape.OBJECT:
+        meta["continue"] = ""  # as Kubernetes' lists without a type have it
     if page.after:
         position = tuple(page.after.split("/", 1))
         entries = [item for item in entries if (item.key.namespace, item.key.name) > position]

@@ -22,6 +22,8 @@ async def answer(call: Call, desk: Desk, resource: Resource) -> reply.Reply:
         entry = find(desk.store, resource, call.target.namespace, call.target.name)
         return reply.document(call, _scale(resource.load(entry), paths))
     admission.refuse_write_options(call)
+    if call.method == "PATCH":
+        patching.refuse_media_type(call, resource)
     old = await newest(desk.store, resource, call)
     obj = resource.load(old)
     if call.method == "PATCH":

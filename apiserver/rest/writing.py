@@ -65,11 +65,11 @@ async def create(call: Call, desk: Desk, resource: Resource) -> reply.Reply:
         require_live_namespace(desk.store, resource, meta)
     if meta.get("resourceVersion"):
         raise errors.bad_request("resourceVersion should not be set on objects to be created")
-    call.warnings += finalizer_warnings(meta.get("finalizers") or ())
     key = _stamp(desk, resource, meta)
     ctx = desk.context(call)
     resource.strategy.prepare_create(ctx, obj)
     _refuse_invalid(resource, obj, _errors_of_new(ctx, resource, obj))
+    call.warnings += finalizer_warnings(meta.get("finalizers") or ())
     if desk.store.latest(key) is not None:
         if (ticket := desk.store.ticket(key)) is not None:
             await ticket
@@ -133,7 +133,7 @@ def _stamp(desk: Desk, resource: Resource, meta: Object) -> Key:
 def _errors_of_new(ctx: Context, resource: Resource, obj: Object) -> list[FieldError]:
     found = validate_metadata(obj, resource.namespaced, name_rule=resource.strategy.name_errors)
     if resource.schema is not None:
-        found += resource.schema.validate(obj)
+        found += resource.schema.validate(obj, earlier=found)
     return found + resource.strategy.validate(ctx, obj, None)
 
 
@@ -185,6 +185,7 @@ async def newest(store: Store, resource: Resource, call: Call) -> Entry:
 async def patch(call: Call, desk: Desk, resource: Resource) -> reply.Reply:
     """Answer a PATCH, on the object or on its status."""
     admission.refuse_write_options(call)
+    patching.refuse_media_type(call, resource)
     old_entry = await newest(desk.store, resource, call)
     old = resource.load(old_entry)
     body, patched = patching.apply(call, resource, resource.load(old_entry))
@@ -263,7 +264,7 @@ def _errors_of_change(
     found = objectmeta.validate_change(obj["metadata"], old["metadata"])
     if resource.schema is not None:
         status_only = ctx.subresource == "status"
-        found += resource.schema.validate(obj, old, status_only=status_only)
+        found += resource.schema.validate(obj, old, status_only=status_only, earlier=found)
     return found + resource.strategy.validate(ctx, obj, old)
 
 

@@ -1,5 +1,7 @@
 """A CRD version's schema, compiled once and applied to every object that comes in."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from apiserver.schema.default import default
@@ -58,7 +60,12 @@ class CompiledSchema:
             default(self.root, obj)
 
     def validate(
-        self, obj: dict[str, Any], old: dict[str, Any] | None = None, *, status_only: bool = False
+        self,
+        obj: dict[str, Any],
+        old: dict[str, Any] | None = None,
+        *,
+        status_only: bool = False,
+        earlier: Sequence[FieldError] = (),
     ) -> list[FieldError]:
         """Return what is wrong with *obj*; transition rules see *old*.
 
@@ -70,10 +77,11 @@ class CompiledSchema:
             old: What is stored now; None on create.
             status_only: A write to ``/status``: types and limits are checked in ``status`` alone,
                 rules everywhere.
+            earlier: What was found in the metadata: it may keep the rules from being run.
         """
         errors = self._check_status(obj, old) if status_only else self._check(obj, old)
         if self.root.rules_below:
-            if any(error.reason in _BLOCKING for error in errors):
+            if any(error.reason in _BLOCKING for error in (*earlier, *errors)):
                 errors.append(invalid("<nil>", None, _SKIPPED))
             else:
                 errors += self._rules.run(obj, old)
@@ -94,5 +102,12 @@ class CompiledSchema:
         if node is None or "status" not in obj:
             return []
         before = MISSING if old is None else old.get("status", MISSING)
-        errors = check(node, obj["status"], "status", before)
-        return errors + duplicates(node, obj["status"], "status")
+        # Kubernetes checks the status by itself: its texts begin below it, its fields do not.
+        errors = check(node, obj["status"], "", before) + duplicates(node, obj["status"], "")
+        return [replace(error, field=_below("status", error.field)) for error in errors]
+
+
+def _below(parent: str, field: str) -> str:
+    if not field or field == "<nil>":
+        return parent
+    return f"{parent}{field}" if field.startswith("[") else f"{parent}.{field}"

@@ -114,10 +114,10 @@ def test_strategic_merge_merges_keyed_lists_and_replaces_others() -> None:
     assert strategic_merge("ServiceAccount", target, patch) == {
         "metadata": {
             "ownerReferences": [
-                {"uid": "1", "name": "a", "controller": True},
                 {"uid": "2", "name": "b"},
+                {"uid": "1", "name": "a", "controller": True},
             ],
-            "finalizers": ["x/a", "x/b"],
+            "finalizers": ["x/b", "x/a"],
         },
         "secrets": [{"name": "three"}, {"name": "two"}],
         "rules": [3],
