@@ -1,14 +1,16 @@
 """A real etcd and kube-apiserver on loopback, from the binaries that ``KUBEBUILDER_ASSETS`` names.
 
 Where the folder also holds ``apiextensions-apiserver``, the server of custom resources of a newer
-Kubernetes can be started beside them, on the same etcd. Source: the convention of
-controller-runtime's envtest.
+Kubernetes can be started beside them, on the same etcd; or behind them, so that one kubeconfig
+serves everything, as kube-aggregator does it. Source: the convention of controller-runtime's
+envtest; https://kubernetes.io/docs/tasks/extend-kubernetes/configure-aggregation-layer/.
 """
 
 import base64
 import contextlib
 import datetime as dt
 import ipaddress
+import json
 import os
 import socket
 import ssl
@@ -19,6 +21,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from cryptography import x509
@@ -40,11 +43,18 @@ class RealServer:
 
 
 @contextlib.contextmanager
-def real_server(folder: Path, *, custom: bool = False) -> Iterator[RealServer]:
-    """Start etcd (without fsync) and kube-apiserver in *folder*; end them afterwards."""
+def real_server(
+    folder: Path, *, custom: bool = False, aggregated: tuple[str, ...] = ()
+) -> Iterator[RealServer]:
+    """Start etcd (without fsync) and kube-apiserver in *folder*; end them afterwards.
+
+    *custom* starts the newer server of custom resources beside it. *aggregated* names groups
+    (``example.io/v1``) that kube-apiserver passes on to it, together with their definitions.
+    """
     assets = Path(os.environ["KUBEBUILDER_ASSETS"])
     client, peer, port, custom_port = _free_ports(4)
     _credentials(folder)
+    _front_proxy(folder)
     with contextlib.ExitStack() as stack:
         etcd = _spawn(
             stack,
@@ -68,18 +78,27 @@ def real_server(folder: Path, *, custom: bool = False) -> Iterator[RealServer]:
             f"--tls-cert-file={folder}/tls.crt",
             f"--tls-private-key-file={folder}/tls.key",
             f"--token-auth-file={folder}/tokens.csv",
+            f"--client-ca-file={folder}/tls.crt",  # the newer server asks for it
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={folder}/tls.key",
             f"--service-account-signing-key-file={folder}/tls.key",
             "--authorization-mode=RBAC",
             "--service-cluster-ip-range=10.0.0.0/24",
             "--disable-admission-plugins=ServiceAccount",
+            f"--requestheader-client-ca-file={folder}/proxy.crt",
+            "--requestheader-allowed-names=front-proxy",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            f"--proxy-client-cert-file={folder}/proxy.crt",
+            f"--proxy-client-key-file={folder}/proxy.key",
         )
         _wait_ready(folder, port, api)
         kubeconfig = _kubeconfig(folder, "real", port)
         newer = None
-        if custom and (assets / "apiextensions-apiserver").exists():
+        if (custom or aggregated) and (assets / "apiextensions-apiserver").exists():
             newer = _custom_server(stack, folder, client, custom_port, kubeconfig)
+            _aggregate(folder, port, custom_port, aggregated)
         yield RealServer(kubeconfig, (etcd.pid, api.pid), newer)
 
 
@@ -108,6 +127,54 @@ def _custom_server(
     return _kubeconfig(folder, "custom", port)
 
 
+def _aggregate(folder: Path, port: int, custom_port: int, groups: tuple[str, ...]) -> None:
+    """Have kube-apiserver pass the *groups*, and the definitions of resources, on."""
+    if not groups:
+        return
+    service = {"name": "custom", "namespace": "kube-system", "port": custom_port}
+    manifest: dict[str, Any] = {"metadata": {"name": "custom", "namespace": "kube-system"}}
+    manifest["spec"] = {"type": "ExternalName", "externalName": "localhost"}
+    manifest["spec"]["ports"] = [{"port": custom_port}]
+    _call(folder, port, "POST", "/api/v1/namespaces/kube-system/services", manifest)
+    authority = base64.b64encode((folder / "tls.crt").read_bytes()).decode()
+    behind = {"caBundle": authority, "service": service}
+    services = "/apis/apiregistration.k8s.io/v1/apiservices"
+    for group, _, version in (each.partition("/") for each in groups):
+        spec: dict[str, Any] = {"group": group, "version": version, **behind}
+        spec |= {"groupPriorityMinimum": 1000, "versionPriority": 100}
+        manifest = {"metadata": {"name": f"{version}.{group}"}, "spec": spec}
+        _call(folder, port, "POST", services, manifest)
+    _call(folder, port, "PATCH", f"{services}/v1.apiextensions.k8s.io", {"spec": behind})
+    _wait_passed_on(folder, port)
+
+
+def _wait_passed_on(folder: Path, port: int) -> None:
+    """Return once definitions of resources are answered by the newer server."""
+    name = "/apis/apiregistration.k8s.io/v1/apiservices/v1.apiextensions.k8s.io"
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        conditions = _call(folder, port, "GET", name).get("status", {}).get("conditions", [])
+        if any(c["type"] == "Available" and c["reason"] == "Passed" for c in conditions):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"{folder}: the newer server did not become available within 30 s")
+
+
+def _call(
+    folder: Path, port: int, method: str, path: str, body: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    kind = "application/json" if method != "PATCH" else "application/merge-patch+json"
+    request = urllib.request.Request(  # noqa: S310 - loopback
+        f"https://127.0.0.1:{port}{path}",
+        method=method,
+        data=json.dumps(body).encode() if body is not None else None,
+        headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": kind},
+    )
+    context = ssl.create_default_context(cafile=str(folder / "tls.crt"))
+    with urllib.request.urlopen(request, context=context, timeout=10) as answer:  # noqa: S310 - loopback
+        return dict(json.load(answer))
+
+
 def _free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
@@ -117,27 +184,38 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _credentials(folder: Path) -> None:
+    addresses = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names = [x509.DNSName("localhost"), x509.DNSName("custom.kube-system.svc")]
+    _self_signed(folder, "tls", "bench", [*addresses, *names])
+    (folder / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n', encoding="utf-8")
+
+
+def _front_proxy(folder: Path) -> None:
+    """Make what kube-apiserver shows to servers behind it, and what they know it by."""
+    _self_signed(folder, "proxy", "front-proxy", [])
+
+
+def _self_signed(folder: Path, file: str, common: str, names: list[x509.GeneralName]) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
     now = dt.datetime.now(dt.UTC)  # noqa: TID251 - the edge: certificates need the wall clock
-    loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    certificate = (
+    builder = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(minutes=5))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([loopback]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
     )
-    (folder / "tls.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / "tls.key").write_bytes(
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    certificate = builder.sign(key, hashes.SHA256())
+    (folder / f"{file}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / f"{file}.key").write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.TraditionalOpenSSL,
             serialization.NoEncryption(),
         )
     )
-    (folder / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n', encoding="utf-8")
 
 
 def _spawn(

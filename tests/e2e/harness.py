@@ -55,23 +55,36 @@ class Mesh:
 
     folder: Path
     data: Path
+    cluster: Path | None = None
+    """Kubeconfig of an existing cluster; None: the embedded API server."""
 
     @property
     def kubeconfig(self) -> Path:
-        return self.data / "kubeconfig"
+        return self.cluster or self.data / "kubeconfig"
 
-    def up(self, *extra: str) -> None:
-        run(
-            *(PROGRAM, "up", "--data-dir", str(self.data), "--port", "0", "--detach"),
+    def up(self, *extra: str) -> str:
+        where = ["--kubeconfig", str(self.cluster)] if self.cluster else ["--port", "0"]
+        return run(
+            *(PROGRAM, "up", "--data-dir", str(self.data), "--detach", *where),
             *("--allow-local-repositories", str(self.folder / "git"), "--max-pods", "40", *extra),
         )
 
     def down(self) -> None:
         run(PROGRAM, "down", "--data-dir", str(self.data))
 
+    def processes(self) -> dict[str, dict[str, Any]]:
+        """Return what `agentsmesh status` says of each process."""
+        argv = [PROGRAM, "status", "--data-dir", str(self.data), "-o", "json"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        return {process["name"]: process for process in json.loads(done.stdout)["processes"]}
+
     def pid(self, name: str) -> int:
-        text = run(PROGRAM, "status", "--data-dir", str(self.data), "-o", "json")
-        return next(p["pid"] for p in json.loads(text)["processes"] if p["name"] == name)
+        return int(self.processes()[name]["pid"] or 0)
+
+    def all_ready(self) -> bool:
+        """Whether every process is alive and ready."""
+        found = self.processes().values()
+        return all(process["pid"] and process["state"] == "ready" for process in found)
 
     def kill(self, name: str) -> None:
         os.kill(self.pid(name), signal.SIGKILL)
@@ -117,10 +130,29 @@ class Mesh:
     def delete(self, name: str) -> None:
         self.kubectl("delete", "agentpod", name, "-n", "default", "--timeout=50s")
 
-    def logs(self, name: str) -> str:
+    def logs(self, name: str, *extra: str) -> str:
         return run(
-            *(PROGRAM, "logs", name, "-n", "default", "--kubeconfig", str(self.kubeconfig)),
+            *(PROGRAM, "logs", name, "-n", "default", "--kubeconfig", str(self.kubeconfig), *extra),
         )
+
+    def private(self, name: str, text: str) -> Path:
+        """Write a file that nobody else can read."""
+        file = self.folder / name
+        file.touch(mode=0o600)
+        file.write_text(text.strip(), encoding="utf-8")
+        return file
+
+
+def pod_dir(mesh: Mesh, uid: str) -> Path:
+    """Return the pod's directory on the runner."""
+    return next(mesh.data.rglob(f"pods/{uid}"))
+
+
+def leftovers(mesh: Mesh, uid: str) -> list[Any]:
+    """Return every process and file that is the pod's."""
+    walk = os.walk(mesh.data)  # unlike rglob it goes on when a directory vanishes meanwhile
+    named = [f"{at}/{name}" for at, folders, files in walk for name in folders + files]
+    return [*processes_of(uid), *(name for name in named if uid in name.rpartition("/")[2])]
 
 
 def agent_class(name: str, script: str, prompt: str = "none") -> dict[str, Any]:

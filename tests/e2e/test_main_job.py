@@ -4,8 +4,6 @@ import os
 import select
 import signal
 import subprocess
-from pathlib import Path
-from typing import Any
 
 import ptyprocess
 import pytest
@@ -15,6 +13,8 @@ from tests.e2e.harness import (
     Mesh,
     agent_class,
     agent_pod,
+    leftovers,
+    pod_dir,
     processes_of,
     run,
     until,
@@ -27,16 +27,6 @@ echo "prompt: $1"; echo done >> work.txt
 git add work.txt && git commit -qm 'Do the work' && git log -1 --format=%s
 printf 'Shall I go on? '; read answer; echo "answer: $answer"; exec sleep 100000
 """
-
-
-def _pod_dir(mesh: Mesh, uid: str) -> Path:
-    return next(mesh.data.rglob(f"pods/{uid}"))
-
-
-def _leftovers(mesh: Mesh, uid: str) -> list[Any]:
-    walk = os.walk(mesh.data)  # unlike rglob it goes on when a directory vanishes meanwhile
-    named = [f"{at}/{name}" for at, folders, files in walk for name in folders + files]
-    return [*processes_of(uid), *(name for name in named if uid in name.rpartition("/")[2])]
 
 
 def test_an_applied_pod_runs_in_its_own_worktree_and_leaves_nothing(mesh: Mesh):
@@ -53,12 +43,12 @@ def test_an_applied_pod_runs_in_its_own_worktree_and_leaves_nothing(mesh: Mesh):
     assert pod["status"]["sandbox"]["isolation"] in {"bubblewrap", "landlock"}
     assert "prompt: Fix it." in mesh.logs("fix")
     assert "Do the work" in mesh.logs("fix")
-    worktree = _pod_dir(mesh, uid) / "worktree"
+    worktree = pod_dir(mesh, uid) / "worktree"
     assert (worktree / "work.txt").read_text(encoding="utf-8") == "done\n"
     assert not [p for p in worktree.iterdir() if p.name not in {".git", "README", "work.txt"}]
 
     mesh.delete("fix")
-    until(lambda: not _leftovers(mesh, uid), what="every trace is gone")
+    until(lambda: not leftovers(mesh, uid), what="every trace is gone")
 
 
 def test_work_that_was_not_pushed_is_kept_and_named(mesh: Mesh):
@@ -158,7 +148,7 @@ echo started; while true; do sleep 1; done
     until(lambda: "started" in mesh.logs("stays"))
     assert len(processes_of(uid)) >= 3
     mesh.delete("stays")
-    until(lambda: not _leftovers(mesh, uid), what="no process or file is left")
+    until(lambda: not leftovers(mesh, uid), what="no process or file is left")
 
 
 def test_kubectl_shows_the_state_as_a_table(mesh: Mesh):
