@@ -8,6 +8,7 @@ system what became of it, and never spawns.
 import asyncio
 import dataclasses
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -117,12 +118,13 @@ class Performer:
     async def _begin(
         self, pod: link_pb2.PodDesired, row: Row, committed: Callable[[], None]
     ) -> None:
+        began = time.monotonic()
         try:
             ready, plan = await self._ready(pod, row)
         except NotPreparedError as exc:
             await self._not_prepared(row, exc)
             return
-        tree = ready.worktree
+        tree, prepared = ready.worktree, time.monotonic()
         committed()
         row = await self.save(
             row.moved(
@@ -142,7 +144,11 @@ class Performer:
                 output_begin=self._terminals.size(self._places.transcript(row.uid)),
             )
         )
-        await self._spawn(row, plan.launch)
+        if await self._spawn(row, plan.launch):
+            note = {"pod": row.uid, "epoch": row.epoch}
+            note["prepare_ms"] = round((prepared - began) * 1000)
+            note["spawn_ms"] = round((time.monotonic() - prepared) * 1000)
+            logger.info("pod started", extra=note)
 
     async def _ready(self, pod: link_pb2.PodDesired, row: Row) -> tuple[Ready, Plan]:
         secrets = None
@@ -161,13 +167,14 @@ class Performer:
         if exc.retryable:
             raise LaterError(exc.message) from exc
 
-    async def _spawn(self, row: Row, launch: Launch) -> None:
+    async def _spawn(self, row: Row, launch: Launch) -> bool:
+        """Start the run; return whether it runs."""
         try:
             alive = await self._terminals.start(launch)
         except LaunchError as exc:
             if exc.reason == "AlreadyStarted":
                 await self.settle(row.uid)
-                return
+                return False
             reason = _LAUNCH_REASONS.get(exc.reason, "StartFailed")
             await self.save(
                 row.moved(
@@ -178,9 +185,9 @@ class Performer:
                     proven_dead=True,
                 )
             )
-            return
+            return False
         await self.save(running(row, alive))
-        logger.info("pod started", extra={"pod": row.uid, "epoch": row.epoch, "pid": alive.pid})
+        return True
 
     async def type(self, uid: str, data: bytes) -> None:
         """Type the first prompt. Journalled before: rather never than twice."""
