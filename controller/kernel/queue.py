@@ -9,6 +9,7 @@ import heapq
 import itertools
 import random
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -51,7 +52,7 @@ class WorkQueue:
     ) -> None:
         self._clock = clock
         self._jitter = jitter
-        self._ready: dict[Key, float] = {}  # in order of arrival; value: since when
+        self._ready: OrderedDict[Key, float] = OrderedDict()  # in order of arrival: since when
         self._working: set[Key] = set()
         self._dirty: set[Key] = set()
         self._due: dict[Key, float] = {}
@@ -118,8 +119,8 @@ class WorkQueue:
             now = self._clock()
             self._promote(now)
             if self._ready:
-                key = next(iter(self._ready))
-                waited = now - self._ready.pop(key)
+                key, since = self._ready.popitem(last=False)
+                waited = now - since
                 self.metrics.longest_wait_seconds = max(self.metrics.longest_wait_seconds, waited)
                 self._working.add(key)
                 self._due.pop(key, None)  # whoever wanted it later has it now

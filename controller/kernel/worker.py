@@ -91,6 +91,7 @@ class Kernel:
                 await self._handle(key)
             finally:
                 self._queue.done(key)
+            await asyncio.sleep(0)  # a pass that needs no answer must not keep others waiting
 
     async def _handle(self, key: Key) -> None:
         """Reconcile once and decide when to look again. Nothing that goes wrong gets out."""

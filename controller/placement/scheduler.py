@@ -34,6 +34,8 @@ class Scheduler:
         self._surroundings = surroundings
         self._needs: dict[str, dict[str, Need]] = {}
         self._verdicts: dict[str, Verdict] = {}
+        self._promises: dict[str, dict[str, str]] = {}
+        """By namespace: uid of the promised runner by the pod's."""
 
     def ask(self, namespace: str, need: Need) -> Verdict:
         """Return the pod's verdict, and remember that it waits."""
@@ -41,12 +43,13 @@ class Scheduler:
         if waiting.get(need.uid) != need:
             waiting[need.uid] = need
             candidates, allowance = self._with_promises(namespace, without=need.uid)
-            self._verdicts[need.uid] = choose(need, candidates, allowance)
+            self._decide(namespace, need.uid, choose(need, candidates, allowance))
         return self._verdicts[need.uid]
 
     def drop(self, namespace: str, uid: str) -> None:
         """Forget a pod: it is placed, gone, or must not be placed."""
-        self._needs.get(namespace, {}).pop(uid, None)
+        for table in (self._needs, self._promises):
+            table.get(namespace, {}).pop(uid, None)
         self._verdicts.pop(uid, None)
 
     def waiting(self, namespace: str) -> int:
@@ -59,40 +62,36 @@ class Scheduler:
         Promises are kept while their runner could still keep them.
         """
         needs = self._needs.get(namespace, {})
-        promised = self._promises(namespace)
-        candidates, allowance = self._with_promises(namespace)
+        candidates, _ = self._surroundings(namespace)
         usable = {c.uid for c in candidates if c.connected and not (c.banned or c.cordoned)}
-        for uid in [uid for uid, runner in promised.items() if runner not in usable]:
-            del self._verdicts[uid]
+        promises = self._promises.setdefault(namespace, {})
+        for uid in [uid for uid, runner in promises.items() if runner not in usable]:
+            del promises[uid], self._verdicts[uid]
         candidates, allowance = self._with_promises(namespace)
-        open_needs = [n for n in needs.values() if not self._promised(n.uid)]
+        open_needs = [need for need in needs.values() if need.uid not in promises]
         changed = []
         for uid, verdict in assign(open_needs, candidates, allowance).items():
             if self._verdicts.get(uid) != verdict:
-                self._verdicts[uid] = verdict
+                self._decide(namespace, uid, verdict)
                 changed.append(uid)
         return changed
 
-    def _promised(self, uid: str) -> bool:
-        return isinstance(self._verdicts.get(uid), Assignment)
-
-    def _promises(self, namespace: str) -> dict[str, str]:
-        """Return the promised runner's uid by the pod's."""
-        found = {}
-        for uid in self._needs.get(namespace, {}):
-            verdict = self._verdicts.get(uid)
-            if isinstance(verdict, Assignment):
-                found[uid] = verdict.runner_uid
-        return found
+    def _decide(self, namespace: str, uid: str, verdict: Verdict) -> None:
+        self._verdicts[uid] = verdict
+        promises = self._promises.setdefault(namespace, {})
+        if isinstance(verdict, Assignment):
+            promises[uid] = verdict.runner_uid
+        else:
+            promises.pop(uid, None)
 
     def _with_promises(
         self, namespace: str, without: str = ""
     ) -> tuple[list[Candidate], Allowance]:
         candidates, allowance = self._surroundings(namespace)
-        promises = {u: r for u, r in self._promises(namespace).items() if u != without}
-        taken = Counter(promises.values())
+        promises = self._promises.get(namespace, {})
+        taken = Counter(runner for uid, runner in promises.items() if uid != without)
         counted = [_with(candidate, taken[candidate.uid]) for candidate in candidates]
-        return counted, Allowance(allowance.running + len(promises), allowance.limit)
+        return counted, Allowance(allowance.running + taken.total(), allowance.limit)
 
 
 def _with(candidate: Candidate, more: int) -> Candidate:
