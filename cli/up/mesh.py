@@ -12,7 +12,7 @@ from cli.errors import CommandError
 from cli.up import bootstrap, state
 from cli.up.logs import rotate
 from cli.up.parts import ORGANIZATION, Parts
-from cli.up.ports import Ports, choose
+from cli.up.ports import Ports, Reservation
 from cli.up.settings import Settings
 from cli.up.supervise import Part, Supervised, end_leftovers
 
@@ -40,12 +40,10 @@ class Mesh:
             CommandError: A part did not become ready; everything is down again.
         """
         self._directory.prepare()
-        with held(self._directory):
+        with held(self._directory), Reservation(self._directory) as reservation:
             try:
                 await asyncio.to_thread(self._clear)
-                ports = choose(
-                    self._directory, self._settings.port, embedded=self._settings.embedded
-                )
+                ports = reservation.choose(self._settings.port, embedded=self._settings.embedded)
             except OSError as exc:
                 reason = exc.strerror or str(exc)
                 raise CommandError(f"{self._directory.root} cannot be written: {reason}") from exc

@@ -4,7 +4,7 @@ import errno
 import json
 import socket
 from dataclasses import asdict, dataclass, fields
-from typing import Final
+from typing import Final, Self
 
 from cli.datadir import DataDir, read_json, write_private
 from cli.errors import CommandError
@@ -26,32 +26,79 @@ class Ports:
     """Where runners enrol and people attach, with the server's certificate only."""
 
 
-def choose(directory: DataDir, asked: int | None, *, embedded: bool) -> Ports:
-    """Return free ports: those of last time where they are free, and keep them for the next time.
+class Reservation:
+    """Ports that nobody else gets for as long as this is open, also while a server is restarted.
 
-    *asked* is the API server's port, 0 for any free ports, None for the usual ones.
-
-    Raises:
-        CommandError: The port that was asked for is taken.
+    Each is bound, not listened on, by us. A server that sets SO_REUSEADDR, as servers do, binds it
+    all the same; the kernel gives it to nobody as a free port. Source: socket(7), ip(7).
     """
-    before = _before(directory)
-    fallback = Ports() if asked != 0 else Ports(0, 0, 0)
-    taken: set[int] = set()
-    if embedded and asked:
-        if not _free(asked):
-            raise CommandError(
-                f"port {asked} of {LOOPBACK}, asked for with --port for the API server, is taken: "
-                "give --port another one, or 0 for any free ports"
-            )
-        api = asked
-        taken.add(api)
-    else:
-        api = _pick(before.api, fallback.api, taken)
-    runners = _pick(before.runners, fallback.runners, taken)
-    enrolment = _pick(before.enrolment, fallback.enrolment, taken)
-    chosen = Ports(api, runners, enrolment)
-    write_private(directory.ports, json.dumps(asdict(chosen)).encode())
-    return chosen
+
+    def __init__(self, directory: DataDir) -> None:
+        self._directory = directory
+        self._held: dict[int, socket.socket] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for held in self._held.values():
+            held.close()
+
+    def choose(self, asked: int | None, *, embedded: bool) -> Ports:
+        """Return free ports: those of last time where they are free, and keep them for next time.
+
+        *asked* is the API server's port, 0 for any free ports, None for the usual ones.
+
+        Raises:
+            CommandError: The port that was asked for is taken.
+        """
+        before = _before(self._directory)
+        usual = Ports() if asked != 0 else Ports(0, 0, 0)
+        if embedded and asked:
+            if not self._hold(asked, ours=True):
+                raise CommandError(
+                    f"port {asked} of {LOOPBACK}, asked for with --port for the API server, is "
+                    "taken: give --port another one, or 0 for any free ports"
+                )
+            api = asked
+        else:
+            api = self._pick(before.api, usual.api)
+        runners = self._pick(before.runners, usual.runners)
+        chosen = Ports(api, runners, self._pick(before.enrolment, usual.enrolment))
+        write_private(self._directory.ports, json.dumps(asdict(chosen)).encode())
+        return chosen
+
+    def _pick(self, before: int, usual: int) -> int:
+        if before and self._hold(before, ours=True):
+            return before
+        for port in range(usual, usual + _TRIES) if usual else ():
+            if self._hold(port, ours=False):
+                return port
+        while not (port := self._hold(0, ours=False)):
+            continue
+        return port
+
+    def _hold(self, port: int, *, ours: bool) -> int:
+        """Hold *port* (0: any) and return it; 0 if it is taken.
+
+        One that is *ours* may have connections of last time that are still timing out.
+        """
+        if port in self._held:
+            return 0
+        probe = socket.socket()
+        try:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(ours))
+            probe.bind((LOOPBACK, port))
+        except OSError as exc:
+            probe.close()
+            if exc.errno in {errno.EADDRINUSE, errno.EACCES}:
+                return 0
+            raise
+        # From here on a server may bind it beside us.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        number: int = probe.getsockname()[1]
+        self._held[number] = probe
+        return number
 
 
 def _before(directory: DataDir) -> Ports:
@@ -62,38 +109,3 @@ def _before(directory: DataDir) -> Ports:
 
 def _port(kept: object) -> int:
     return kept if isinstance(kept, int) and 0 < kept < 65536 else 0
-
-
-def _pick(before: int, usual: int, taken: set[int]) -> int:
-    candidates = [before] if before else []
-    if usual:
-        candidates += range(usual, usual + _TRIES)
-    for port in candidates:
-        if port not in taken and _free(port):
-            break
-    else:
-        port = _any(taken)
-    taken.add(port)
-    return port
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        # As servers do: a port whose last connections are still timing out is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError as exc:
-            if exc.errno in {errno.EADDRINUSE, errno.EACCES}:
-                return False
-            raise
-    return True
-
-
-def _any(taken: set[int]) -> int:
-    while True:
-        with socket.socket() as probe:
-            probe.bind((LOOPBACK, 0))
-            port: int = probe.getsockname()[1]
-        if port not in taken:
-            return port

@@ -8,7 +8,12 @@ import pytest
 
 from cli.datadir import DataDir
 from cli.errors import CommandError
-from cli.up.ports import LOOPBACK, Ports, choose
+from cli.up.ports import LOOPBACK, Ports, Reservation
+
+
+def choose(directory: DataDir, asked: int | None, *, embedded: bool) -> Ports:
+    with Reservation(directory) as reservation:
+        return reservation.choose(asked, embedded=embedded)
 
 
 @pytest.fixture
@@ -58,3 +63,31 @@ def test_the_usual_port_steps_aside_when_it_is_taken(
 def test_a_damaged_file_of_ports_is_passed_over(directory: DataDir, content: str):
     directory.ports.write_text(content, encoding="utf-8")
     assert choose(directory, 0, embedded=True).api > 0
+
+
+def test_a_reserved_port_is_for_its_server_and_for_nobody_who_looks_for_a_free_one(
+    directory: DataDir, tmp_path: Path
+):
+    other = DataDir(tmp_path / "other")
+    other.root.mkdir()
+    with Reservation(directory) as reservation:
+        ours = reservation.choose(0, embedded=True)
+        with Reservation(other) as second:
+            theirs = second.choose(0, embedded=True)
+        assert not {theirs.api, theirs.runners} & {ours.api, ours.runners, ours.enrolment}
+        with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+            stranger.bind((LOOPBACK, ours.api))
+        for _ in range(2):  # the server may come and go
+            with socket.create_server((LOOPBACK, ours.api)) as server:
+                socket.create_connection((LOOPBACK, ours.api)).close()
+                server.accept()[0].close()
+
+
+def test_a_port_with_old_connections_is_ours_again(directory: DataDir):
+    with Reservation(directory) as reservation:
+        ours = reservation.choose(0, embedded=True)
+        with socket.create_server((LOOPBACK, ours.api)) as server:
+            client = socket.create_connection((LOOPBACK, ours.api))
+            server.accept()[0].close()  # this end waits in TIME_WAIT
+            client.close()
+    assert choose(directory, 0, embedded=True) == ours
