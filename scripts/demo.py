@@ -250,15 +250,17 @@ def how_to_go_on(demo: Demo) -> None:
     program = Path(PROGRAM)
     shown = program.relative_to(ROOT) if program.is_relative_to(ROOT) else program
     install = "" if shutil.which(KUBECTL) else "   # https://kubernetes.io/docs/tasks/tools/"
-    sys.stdout.write(f"""
-Both agents wait for an answer. To go on:
-  export KUBECONFIG={demo.kubeconfig}{install}
-  {shown} attach ada      answer it: type a plant and press enter; ctrl-p ctrl-q leaves
-  kubectl get agentpods -w               watch them
-  kubectl apply -f examples/quickstart/next/pod.yaml   the next manifest to try
-  kubectl delete agentpod ada            ends it and removes every trace
-  {shown} down --data-dir {demo.data}      stops the mesh; agents go on until it is up again
-""")
+    steps = (
+        (f"export KUBECONFIG={demo.kubeconfig}{install}", ""),
+        (f"{shown} attach ada", "answer: a plant and enter; ctrl-p ctrl-q leaves"),
+        ("kubectl get agentpods -w", "watch them"),
+        ("kubectl apply -f examples/quickstart/next/pod.yaml", "the next manifest to try"),
+        ("kubectl delete agentpod ada", "ends it and removes every trace"),
+        (f"{shown} down --data-dir {demo.data}", "stops the mesh; agents go on"),
+    )
+    sys.stdout.write("\nBoth agents wait for an answer. To go on:\n")
+    for command, why in steps:
+        sys.stdout.write(f"  {command:52} # {why}\n" if why else f"  {command}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
