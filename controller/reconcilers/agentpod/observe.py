@@ -163,7 +163,8 @@ class PodObserver:
         written = self._written.get(uid)
         return Timing(
             since_write_seconds=now - written if written is not None else float("inf"),
-            since_seen_seconds=now - self._seen.get(uid, now),
+            # unseen: it was there before we were, and has waited long enough
+            since_seen_seconds=now - self._seen.get(uid, float("-inf")),
             deleting_seconds=self._fleet.deleting_seconds(uid),
             state_seconds=now - seen.since if seen is not None else 0.0,
         )
