@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Backoff:
-    """Exponential waiting with full jitter: many runners that lost one server come back spread."""
+    """Exponential waiting with full jitter: many runners that lost one server come back spread.
+
+    It grows by half each time: a server that restarts within seconds is found again within seconds.
+    """
 
     first_seconds: float = 1.0
     """The first wait is uniform between nothing and this."""
@@ -18,7 +21,7 @@ class Backoff:
 
     def next_seconds(self, at_least_seconds: float = 0.0) -> float:
         """Return the next wait, never below *at_least_seconds*, which a server asked for."""
-        ceiling = min(self.cap_seconds, self.first_seconds * 2.0 ** min(self._attempts, 16))
+        ceiling = min(self.cap_seconds, self.first_seconds * 1.5 ** min(self._attempts, 32))
         self._attempts += 1
         return at_least_seconds + random.uniform(0.0, ceiling)  # noqa: S311  jitter, no secret
 
