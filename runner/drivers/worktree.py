@@ -34,11 +34,9 @@ from runner.git.errors import (
     WorktreeLostError,
 )
 from runner.git.explain import explain
-from runner.git.layout import object_folders
+from runner.git.layout import WORKTREE_DIR, object_folders
 from runner.git.refs import UnreadableError, read_head, read_refs
 from runner.git.view import View
-
-_OWN_GIT_DIR = "worktrees/worktree"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +205,7 @@ class GitWorktrees:
 
     async def _looked_at(self, files: PodFiles, record: Record) -> WorktreeState:
         view = await self._view(files, record)
-        head = read_head(files.repository, _OWN_GIT_DIR, read_refs(files.repository))
+        head = read_head(files.repository, WORKTREE_DIR, read_refs(files.repository))
         view.point(head.commit)
         await view.load(files.worktree, head.commit)
         dirty = await view.dirty(files.worktree)

@@ -1,9 +1,10 @@
 """Makes the worktree of a pod: brings the cache up to date, decides where to begin, checks out."""
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from runner.drivers.trash import Trash
 from runner.drivers.worktree_files import PodFiles, Record, finish, write_through
@@ -11,9 +12,16 @@ from runner.drivers.worktree_values import WorktreeRequest
 from runner.git import names
 from runner.git.cache import Cache, CacheError
 from runner.git.command import Call, Git, GitRunError, Limits
-from runner.git.errors import CheckoutFailedError, CloneFailedError
+from runner.git.errors import CheckoutFailedError, CloneFailedError, GitError
 from runner.git.explain import explain
-from runner.git.layout import Blueprint, lay_out, move_worktree, object_folders
+from runner.git.layout import (
+    WORKTREE_DIR,
+    Blueprint,
+    add_worktree,
+    lay_out,
+    object_folders,
+    write_refs,
+)
 from runner.git.start import Start, Wish, choose
 
 _SHOWN: Final = ("refs/remotes/origin/", "refs/tags/")
@@ -40,8 +48,7 @@ class Maker:
         """
         for rebuilt in (False, True):
             try:
-                start = await self._start(request)
-                return await self._build(files, location, request, start)
+                return await self._made(files, location, request)
             except CacheError as exc:
                 if rebuilt or not exc.damaged:
                     raise _clone_failed(
@@ -62,6 +69,64 @@ class Maker:
                     retryable=exc.unreachable,
                 ) from exc
         raise AssertionError  # the second round returns or raises
+
+    async def _made(
+        self, files: PodFiles, location: names.Location, request: WorktreeRequest
+    ) -> Record:
+        """Ask upstream and check out at the same time, from where it will probably begin."""
+        guess = self._guess(request)
+        if guess is None:
+            start = await self._start(request)
+            build = await self._build(files, location, request, start)
+        else:
+            start, guessed = await self._ask_and_build(files, location, request, guess)
+            if guessed is None or not guessed.serves(start):
+                build = await self._build(files, location, request, start)
+            else:
+                build = await self._amend(files, guessed, start)
+        finish(files)
+        return build.record
+
+    def _guess(self, request: WorktreeRequest) -> Start | None:
+        """Return where it begins unless upstream has moved on; None where nothing is known."""
+        if names.is_commit(request.ref) or not self._cache.is_open_to(request.credentials):
+            return None
+        try:
+            refs = self._cache.refs()
+            start = choose(refs, _wish(request))
+        except (CacheError, GitError):
+            return None  # upstream may know better
+        return None if start.commit in _tags(refs) else start
+
+    async def _ask_and_build(
+        self,
+        files: PodFiles,
+        location: names.Location,
+        request: WorktreeRequest,
+        guess: Start,
+    ) -> tuple[Start, "_Build | None"]:
+        """Return where it begins, and what was built meanwhile on the guess."""
+        async with asyncio.TaskGroup() as tasks:
+            building = tasks.create_task(self._try(files, location, request, guess))
+            asking = tasks.create_task(_outcome(self._start(request)))
+            start = await asking
+            if isinstance(start, Exception) or not _same(start, guess):
+                building.cancel()
+        if isinstance(start, Exception):
+            raise start
+        return start, None if building.cancelled() else building.result()
+
+    async def _try(
+        self,
+        files: PodFiles,
+        location: names.Location,
+        request: WorktreeRequest,
+        guess: Start,
+    ) -> "_Build | None":
+        try:
+            return await self._build(files, location, request, guess)
+        except (GitRunError, CacheError, OSError):
+            return None  # it is built again, and then it counts
 
     async def _start(self, request: WorktreeRequest) -> Start:
         """Return where the worktree begins, asking upstream unless the commit is here already."""
@@ -87,8 +152,8 @@ class Maker:
         location: names.Location,
         request: WorktreeRequest,
         start: Start,
-    ) -> Record:
-        """Make repository and worktree under another name, then give them theirs."""
+    ) -> "_Build":
+        """Make repository and worktree under another name; ``finish`` gives them theirs."""
         for left in (files.building, files.worktree, files.repository):
             self._trash.discard(left)  # of a runner that was killed before anyone saw them
         files.root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -103,35 +168,79 @@ class Maker:
             commit=start.commit,
             note=start.note,
         )
-        refs = self._cache.refs()
+        shown = self._shown()
         blueprint = Blueprint(
             object_folders(self._cache.repository),
-            {name: commit for name, commit in refs.items() if name.startswith(_SHOWN)},
+            shown,
             location.url,
             (start.branch, start.branch) if start.follows else None,
         )
         lay_out(built, blueprint)
+        add_worktree(files.building, files.root, start.branch, start.commit)
 
         # The record alone goes through to the disk, while git works. Were the machine itself to
         # fail, files of the last seconds are lost as they are in any checkout.
         async with asyncio.TaskGroup() as tasks:
             written = files.building / "worktree.json"
             tasks.create_task(asyncio.to_thread(write_through, written, record))
-            adding = tasks.create_task(self._add(files.building, start))
-        if (error := adding.result()) is not None:
-            raise error
-        move_worktree(files.building, files.root)
-        finish(files)
-        return record
+            failed = await self._check_out(files.building, start.commit)
+        if failed is not None:
+            raise failed
+        return _Build(start, record, shown)
 
-    async def _add(self, building: Path, start: Start) -> GitRunError | None:
-        args = ("worktree", "add", "--quiet", "--no-track", "-b", start.branch)
-        target = (str(building / "worktree"), start.commit)
+    async def _check_out(self, building: Path, commit: str) -> GitRunError | None:
+        """Fill index and worktree; what went wrong is returned, for the group around it."""
+        args = ("read-tree", "-m", "-u", f"{commit}^{{commit}}")
+        git_dir = building / "repo.git" / WORKTREE_DIR
+        call = Call(args, git_dir, building / "worktree", limits=self._limits)
         try:
-            await self._git.run(Call((*args, *target), building / "repo.git", limits=self._limits))
+            await self._git.run(call)
         except GitRunError as exc:
             return exc
         return None
+
+    async def _amend(self, files: PodFiles, build: "_Build", start: Start) -> "_Build":
+        """Bring what was built on a right guess up to what upstream has said since."""
+        shown = self._shown()
+        if shown != build.shown:
+            write_refs(files.building / "repo.git", shown)
+        if start == build.start:
+            return build
+        record = replace(build.record, note=start.note)
+        await asyncio.to_thread(write_through, files.building / "worktree.json", record)
+        return _Build(start, record, shown)
+
+    def _shown(self) -> dict[str, str]:
+        """Return the refs of upstream that the pod's repository has."""
+        return {
+            name: commit for name, commit in self._cache.refs().items() if name.startswith(_SHOWN)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Build:
+    """What stands under another name and needs only its own."""
+
+    start: Start
+    record: Record
+    shown: dict[str, str]
+
+    def serves(self, start: Start) -> bool:
+        """Whether it begins where it should."""
+        return _same(self.start, start)
+
+
+def _same(one: Start, other: Start) -> bool:
+    """Whether both lead to the same files and branches; their notes may differ."""
+    return replace(one, note="") == replace(other, note="")
+
+
+async def _outcome(work: Coroutine[Any, Any, Start]) -> Start | Exception:
+    """Return what became of *work*: a task group would wrap what it raises."""
+    try:
+        return await work
+    except (GitError, GitRunError, CacheError, OSError) as exc:
+        return exc
 
 
 def check(request: WorktreeRequest) -> None:

@@ -10,13 +10,13 @@ from runner.drivers.worktree_files import PodFiles
 from runner.drivers.worktree_values import SavedRef
 from runner.git.cache import SAVED, TAGS, UPSTREAM, Cache
 from runner.git.errors import InvalidBranchError
+from runner.git.layout import WORKTREE_DIR
 from runner.git.names import check_branch
 from runner.git.refs import UnreadableError, read_head, read_refs, read_stashes
 from runner.git.view import View
 
 _OTHERS: Final = "refs/agentsmesh/saved-refs/"
 _MOST_OTHERS: Final = 500
-_OWN_GIT_DIR: Final = "worktrees/worktree"
 
 
 class Keeper:
@@ -38,7 +38,7 @@ class Keeper:
         have = self._cache.refs()
         upstream = {commit for ref, commit in have.items() if ref.startswith((UPSTREAM, TAGS))}
         refs = read_refs(files.repository)
-        head = read_head(files.repository, _OWN_GIT_DIR, refs)
+        head = read_head(files.repository, WORKTREE_DIR, refs)
         self._view.point(head.commit)
         message = (
             f"Work of {self._name} as it was left\n\nKept by AgentsMesh when the pod was removed."

@@ -22,6 +22,7 @@ from runner.git.explain import explain
 from runner.git.layout import object_folders, set_alternates
 from runner.git.names import Location
 from runner.git.refs import UnreadableError, read_refs
+from runner.git.upstream import offered
 
 UPSTREAM: Final = "refs/remotes/origin/"
 TAGS: Final = "refs/tags/"
@@ -193,6 +194,8 @@ class Cache:
 
     async def _fetched(self, credentials: Credentials | None) -> CacheError | None:
         self.fetches += 1
+        if self._location.local and await asyncio.to_thread(self._is_current):
+            return None
         async with self._locked() as lock:
             try:
                 if not self.repository.exists():
@@ -208,6 +211,18 @@ class Cache:
                 )
         self._opened_by = credentials
         return None
+
+    def _is_current(self) -> bool:
+        """Tell whether upstream, a folder of this machine, has just what is here already."""
+        theirs = offered(Path(self._location.url), UPSTREAM, REMOTE_HEAD)
+        if not theirs or not self._swept:
+            return False
+        try:
+            refs = self.refs()
+        except CacheError:
+            return False  # fetching tells what is wrong
+        ours = (UPSTREAM, TAGS, REMOTE_HEAD)
+        return theirs == {name: refs[name] for name in refs if name.startswith(ours)}
 
     async def _ask_all(self, credentials: Credentials | None, lock: int, repository: Path) -> None:
         prune = ("--prune", *_REFSPECS)

@@ -6,6 +6,10 @@ Source: gitrepository-layout(5). The format is version 0, which every git reads.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+
+WORKTREE_DIR: Final = "worktrees/worktree"
+"""Where a repository keeps what belongs to its only worktree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,13 @@ def lay_out(path: Path, blueprint: Blueprint) -> None:
     if blueprint.alternates:
         set_alternates(path, blueprint.alternates)
     if blueprint.refs:
-        lines = (f"{commit} {name}\n" for name, commit in sorted(blueprint.refs.items()))
-        (path / "packed-refs").write_text("".join(lines), encoding="utf-8")
+        write_refs(path, blueprint.refs)
+
+
+def write_refs(repository: Path, refs: Mapping[str, str]) -> None:
+    """Write the packed refs of a repository that no git works on."""
+    lines = (f"{commit} {name}\n" for name, commit in sorted(refs.items()))
+    (repository / "packed-refs").write_text("".join(lines), encoding="utf-8")
 
 
 def set_alternates(repository: Path, folders: Iterable[Path]) -> None:
@@ -55,14 +64,22 @@ def object_folders(repository: Path) -> tuple[Path, ...]:
     return (own, *(Path(line) for line in borrowed.read_text(encoding="utf-8").splitlines()))
 
 
-def move_worktree(built: Path, final: Path) -> None:
-    """Rewrite the paths in a fresh worktree that will be renamed from *built* to *final*.
+def add_worktree(built: Path, final: Path, branch: str, commit: str) -> None:
+    """Write what makes ``worktree`` a worktree of ``repo.git``, on a new branch, without its files.
 
-    Both hold ``repo.git`` and ``worktree``. Only for a worktree that no agent has seen.
+    Both folders are in *built*, which will be renamed to *final*. Only for a repository that no
+    agent has seen. ``git worktree add`` does the same with three processes more.
     """
-    inner = Path("repo.git/worktrees/worktree")
-    (built / "worktree/.git").write_text(f"gitdir: {final / inner}\n", encoding="utf-8")
-    (built / inner / "gitdir").write_text(f"{final / 'worktree/.git'}\n", encoding="utf-8")
+    repository = built / "repo.git"
+    git_dir, head = repository / WORKTREE_DIR, repository / "refs/heads" / branch
+    for folder in (built / "worktree", git_dir, head.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    head.write_text(f"{commit}\n", encoding="utf-8")
+    (git_dir / "HEAD").write_text(f"ref: refs/heads/{branch}\n", encoding="utf-8")
+    (git_dir / "commondir").write_text("../..\n", encoding="utf-8")
+    (git_dir / "gitdir").write_text(f"{final / 'worktree/.git'}\n", encoding="utf-8")
+    inner = final / "repo.git" / WORKTREE_DIR
+    (built / "worktree/.git").write_text(f"gitdir: {inner}\n", encoding="utf-8")
 
 
 def _config(blueprint: Blueprint) -> str:
