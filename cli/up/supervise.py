@@ -75,7 +75,8 @@ class Supervised:
             if self._stopping:
                 break
             lived = time.monotonic() - began
-            self._failures, wait = self._backoff.next(self._failures, lived)
+            worked = self.state.state == "ready"
+            self._failures, wait = self._backoff.next(self._failures, lived, worked=worked)
             if self._failures >= _START_FAILURES and not self._was_ready:
                 break  # it has never worked: a person must look
             self._set("restarting", last_line(self.part.log))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Mesh, agent_class, make_origin, repository
+from tests.e2e.harness import Mesh, agent_class, make_origin, repository, until
 
 
-@pytest.fixture(scope="module")
-def mesh() -> Iterator[Mesh]:
+@pytest.fixture(scope="session")
+def _mesh() -> Iterator[Mesh]:
     """Start a mesh with a repository ``origin`` and a class ``idle``; stop it afterwards."""
     with tempfile.TemporaryDirectory(prefix="mesh-e2e-", ignore_cleanup_errors=True) as text:
         folder = Path(text)
@@ -26,3 +26,10 @@ def mesh() -> Iterator[Mesh]:
             made.kubectl("delete", "agentpods", "--all", "-n", "default", "--timeout=60s")
         finally:
             made.down()
+
+
+@pytest.fixture
+def mesh(_mesh: Mesh) -> Mesh:
+    """Give the mesh that all tests share, every process of it ready."""
+    until(_mesh.all_ready, seconds=60, what="the mesh is ready")
+    return _mesh

@@ -135,6 +135,11 @@ class Mesh:
             *(PROGRAM, "logs", name, "-n", "default", "--kubeconfig", str(self.kubeconfig), *extra),
         )
 
+    def logs_when_back(self, name: str) -> str:
+        """Return the transcript as soon as everybody who gives it is there again."""
+        until(self.all_ready, seconds=90, what="the mesh is ready")
+        return self.logs(name)
+
     def private(self, name: str, text: str) -> Path:
         """Write a file that nobody else can read."""
         file = self.folder / name
