@@ -102,7 +102,7 @@ class Application:
         target, parts = call.target, self._parts
         resource = parts.desk.registry.find(target.group, target.version, target.plural)
         if resource is None or (target.namespace and not _fits(resource, target)):
-            raise errors.no_such_resource()
+            raise errors.no_such_resource(plain=not parts.desk.registry.is_builtin(target.group))
         if resource.deprecated:
             call.warnings.append(resource.deprecated)
         if parts.reviews.answers(resource) and call.method == "POST" and not target.name:

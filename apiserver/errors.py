@@ -96,10 +96,10 @@ def not_found(group: str, plural: str, name: str) -> ApiError:
     return ApiError(404, "NotFound", text, _details(name, group, plural))
 
 
-def no_such_resource() -> ApiError:
-    """Return 404 for a path that names no resource served here."""
+def no_such_resource(*, plain: bool = True) -> ApiError:
+    """Return 404 for a path that names no resource served here; *plain*: as a text."""
     error = ApiError(404, "NotFound", "the server could not find the requested resource", {})
-    error.plain = "404 page not found\n"
+    error.plain = "404 page not found\n" if plain else ""
     return error
 
 

@@ -43,7 +43,11 @@ def answer(call: Call, parts: list[str], registry: Registry) -> reply.Reply:
             return reply.document(call, VERSION)
         case [page, *_] if page in _HEALTH:
             return _health(call, page)
-    raise errors.no_such_resource()
+        case ["api" | "apis" | "openapi", *_]:
+            raise errors.no_such_resource()
+        case _:
+            pass
+    return reply.document(call, {"paths": _paths(registry)}, 404)
 
 
 def _health(call: Call, page: str) -> reply.Reply:

@@ -51,7 +51,8 @@ def table(
     """Return ``columnDefinitions`` and ``rows`` for *objects*, the name in the first column.
 
     Args:
-        columns: As in a CRD; without any there is the age.
+        columns: As in a CRD; without any there is the age. `cell` is the type of the cells where
+            the column itself is declared as another.
         objects: One row each, in this order.
         now: What ages count from.
         include: What each row carries beside its cells: ``Metadata`` (also if empty), ``Object``,
@@ -65,7 +66,10 @@ def table(
         error = invalid("includeObject", include, text)
         raise IncludeError(f"Unable to convert to Table as requested: {error.text()}")
     chosen = columns or _DEFAULT_COLUMNS
-    readers = [(_path(column.get("jsonPath") or ""), column.get("type") or "") for column in chosen]
+    readers = [
+        (_path(column.get("jsonPath") or ""), column.get("cell") or column.get("type") or "")
+        for column in chosen
+    ]
     rows = []
     for obj in objects:
         cells = [(obj.get("metadata") or {}).get("name", "")]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from apiserver.auth.rules import Attributes, Rule, missing
+from apiserver.errors import not_found
 from apiserver.kinds.strategy import User
 from apiserver.store.records import Change, Key, Object
 from apiserver.store.store import Store
@@ -93,7 +94,11 @@ class Authorizer:
         return self._lacking(user, wanted, namespace)
 
     def refuse_binding(self, user: User, obj: Object, namespace: str) -> str | None:
-        """Return why *user* may not write this binding, None where he may."""
+        """Return why *user* may not write this binding, None where he may.
+
+        Raises:
+            ApiError: 404, there is no such role: what it will allow is not known.
+        """
         ref = obj.get("roleRef") or {}
         resource = "clusterroles" if ref.get("kind") == "ClusterRole" else "roles"
         name = ref.get("name", "")
@@ -101,8 +106,7 @@ class Authorizer:
             return None
         rules = self.role_rules(ref, namespace)
         if rules is None:
-            kind = "clusterroles" if resource == "clusterroles" else "roles"
-            return f'{kind}.{GROUP} "{name}" not found'
+            raise not_found(GROUP, resource, name)
         return self._lacking(user, rules, namespace)
 
     def _lacking(self, user: User, wanted: list[Rule], namespace: str) -> str | None:

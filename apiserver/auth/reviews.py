@@ -10,6 +10,7 @@ from apiserver.auth.authenticator import Authenticator
 from apiserver.auth.jwts import AUDIENCE
 from apiserver.auth.rbac import Authorizer
 from apiserver.auth.rules import Attributes
+from apiserver.auth.tokenfile import AUTHENTICATED
 from apiserver.kinds.resource import Resource
 from apiserver.kinds.strategy import User
 from apiserver.rest import admission, reply
@@ -72,8 +73,8 @@ class Reviews:
         name, groups = spec.get("user") or "", spec.get("groups") or []
         if not name and not groups:
             text = "at least one of user or group must be specified"
-            _refuse("SubjectAccessReview", [invalid("spec.user", "", text)])
-        return self._decide("SubjectAccessReview", User(name, frozenset(groups)), spec)
+            _refuse([invalid("spec.user", "", text)])
+        return self._decide(User(name, frozenset(groups)), spec)
 
     def _local_access(self, call: Call, obj: Object) -> Object:
         attributes = obj["spec"].get("resourceAttributes") or {}
@@ -82,17 +83,17 @@ class Reviews:
             found = invalid(
                 "spec.resourceAttributes.namespace", attributes.get("namespace", ""), text
             )
-            _refuse("LocalSubjectAccessReview", [found])
+            _refuse([found])
         return self._access(call, obj)
 
     def _self_access(self, call: Call, obj: Object) -> Object:
-        return self._decide("SelfSubjectAccessReview", call.user, obj["spec"])
+        return self._decide(call.user, obj["spec"])
 
-    def _decide(self, kind: str, user: User, spec: Object) -> Object:
+    def _decide(self, user: User, spec: Object) -> Object:
         resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
         if (resource is None) == (path is None):
             text = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-            _refuse(kind, [invalid("spec.resourceAttributes", resource, text)])
+            _refuse([invalid("spec.resourceAttributes", resource, text)])
         if self._authorizer.allows(user, _attributes(resource, path or {})):
             return {"allowed": True}
         return {"allowed": False}
@@ -109,8 +110,8 @@ class Reviews:
         }
 
 
-def _refuse(kind: str, found: list[FieldError]) -> None:
-    raise errors.invalid("authorization.k8s.io", kind, "", found)
+def _refuse(found: list[FieldError]) -> None:
+    raise errors.invalid("authorization.k8s.io", "", "", found)  # without a kind, as Kubernetes
 
 
 def _attributes(resource: Object | None, path: Object) -> Attributes:
@@ -127,7 +128,8 @@ def _attributes(resource: Object | None, path: Object) -> Attributes:
 
 
 def _user_info(user: User) -> Object:
-    found: Object = {"username": user.name, "groups": sorted(user.groups)}
+    groups = sorted(user.groups, key=lambda group: (group == AUTHENTICATED, group))
+    found: Object = {"username": user.name, "groups": groups}
     if user.uid:
         found["uid"] = user.uid
     if user.extra:

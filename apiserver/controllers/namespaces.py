@@ -19,6 +19,31 @@ _NAMESPACES: Final = "namespaces"
 _ACCOUNTS: Final = "serviceaccounts"
 
 
+_WENT_WELL: Final = (
+    (
+        "NamespaceDeletionDiscoveryFailure",
+        "ResourcesDiscovered",
+        "All resources successfully discovered",
+    ),
+    (
+        "NamespaceDeletionGroupVersionParsingFailure",
+        "ParsedGroupVersions",
+        "All legacy kube types successfully parsed",
+    ),
+    (
+        "NamespaceDeletionContentFailure",
+        "ContentDeleted",
+        "All content successfully deleted, may be waiting on finalization",
+    ),
+)
+"""Conditions that tell what did not go wrong, as Kubernetes states them."""
+
+
+def _resource_name(entry: Entry) -> str:
+    name = entry.key.resource
+    return name if "." in name else f"{name}."  # as Kubernetes writes the core group
+
+
 def account(namespace: str) -> Object:
     """Return the `default` ServiceAccount of *namespace*."""
     return {
@@ -109,10 +134,12 @@ class Namespaces:
     def _report(self, entry: Entry, obj: Object, left: list[Entry]) -> Ticket | None:
         before = entry.load().get("status")
         status = obj.setdefault("status", {})
-        kinds = Counter(item.key.resource for item in left)
+        kinds = Counter(_resource_name(item) for item in left)
         text = ", ".join(
             f"{kind} has {count} resource instances" for kind, count in sorted(kinds.items())
         )
+        for name, reason, message in _WENT_WELL:
+            set_condition(status, name, "False", reason, message)
         set_condition(
             status,
             "NamespaceContentRemaining",

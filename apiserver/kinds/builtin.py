@@ -6,14 +6,13 @@ from typing import Any, Final
 
 from apiserver.kinds.core import (
     ConfigMapStrategy,
-    EventConversion,
-    EventStrategy,
     NamespaceStrategy,
-    NewEventStrategy,
     QuotaStrategy,
     SecretStrategy,
 )
 from apiserver.kinds.crds import CrdStrategy
+from apiserver.kinds.events import EventConversion, EventStrategy, NewEventStrategy
+from apiserver.kinds.leases import LeaseStrategy
 from apiserver.kinds.rbac import BindingStrategy, RoleStrategy
 from apiserver.kinds.resource import AS_STORED, Resource
 from apiserver.kinds.shapes import Shape
@@ -26,13 +25,14 @@ _CREATE: Final = ("create",)
 _NEW_EVENT_FIELDS: Final = ("reason", "reportingController", "type", "regarding.kind")
 
 
-def _column(name: str, path: str, kind: str = "string", priority: int = 0) -> Object:
-    return {"name": name, "type": kind, "jsonPath": path, "priority": priority}
+def _column(name: str, path: str, cell: str = "string", priority: int = 0) -> Object:
+    # Kubernetes calls the columns of built-in kinds texts, whatever stands in their cells.
+    return {"name": name, "type": "string", "cell": cell, "jsonPath": path, "priority": priority}
 
 
 _NAME: Final = _column("Name", ".metadata.name")
 _AGE: Final = _column("Age", ".metadata.creationTimestamp", "date")
-_CREATED: Final = _column("Created At", ".metadata.creationTimestamp")
+_CREATED: Final = _column("Created At", ".metadata.creationTimestamp") | {"type": "date"}
 
 
 def _core() -> list[Resource]:
@@ -110,6 +110,13 @@ _EVENT_COLUMNS: Final = (
 )
 
 
+_SUBJECTS: Final = (
+    _column("Users", "._print.users", priority=1),
+    _column("Groups", "._print.groups", priority=1),
+    _column("ServiceAccounts", "._print.accounts", priority=1),
+)
+
+
 def _rbac(plural: str, kind: str, *, namespaced: bool) -> Resource:
     binding = kind.endswith("Binding")
     role = _column("Role", "._print.role")
@@ -121,7 +128,7 @@ def _rbac(plural: str, kind: str, *, namespaced: bool) -> Resource:
         kind=kind,
         namespaced=namespaced,
         strategy=BindingStrategy(plural) if binding else RoleStrategy(plural),
-        columns=(role, _AGE) if binding else (_CREATED,),
+        columns=(role, _AGE, *_SUBJECTS) if binding else (_CREATED,),
     )
 
 
@@ -194,6 +201,7 @@ def _all() -> list[Resource]:
             plural="leases",
             kind="Lease",
             namespaced=True,
+            strategy=LeaseStrategy(),
             columns=(_column("Holder", ".spec.holderIdentity"), _AGE),
         ),
     ]
@@ -212,11 +220,23 @@ def printable(obj: Object) -> Object:
         case "RoleBinding" | "ClusterRoleBinding":
             ref = obj.get("roleRef") or {}
             extra["role"] = f"{ref.get('kind', '')}/{ref.get('name', '')}"
+            extra |= _subjects(obj)
         case "Event":
             extra |= _event(obj)
         case _:
             pass
     return obj | {"_print": extra}
+
+
+def _subjects(obj: Object) -> Object:
+    found: dict[str, list[str]] = {"User": [], "Group": [], "ServiceAccount": []}
+    for subject in obj.get("subjects") or ():
+        name = subject.get("name", "")
+        if subject.get("kind") == "ServiceAccount":
+            name = f"{subject.get('namespace', '')}/{name}"
+        found.setdefault(subject.get("kind", ""), []).append(name)
+    names = {"users": "User", "groups": "Group", "accounts": "ServiceAccount"}
+    return {name: ", ".join(found[kind]) for name, kind in names.items()}
 
 
 def _event(obj: Object) -> Object:

@@ -1,4 +1,4 @@
-"""The rules of the core kinds: Namespace, Secret, ConfigMap, Event, ResourceQuota."""
+"""The rules of the core kinds: Namespace, Secret, ConfigMap, ResourceQuota."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import binascii
 import re
 from typing import Any, Final
 
+import orjson
 from typing_extensions import override
 
 from apiserver import clock
@@ -94,13 +95,19 @@ def _bytes_of(field: str, data: Any) -> int:
 def _key_errors(path: str, data: Object) -> list[FieldError]:
     found: list[FieldError] = []
     for key in sorted(data):
-        if not _DATA_KEY(key) or len(key) > 253 or key in {".", ".."}:
+        if len(key) > 253:
+            found.append(invalid(f"{path}[{key}]", key, "must be no more than 253 characters"))
+        if not _DATA_KEY(key):
             text = (
                 "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
                 " (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is"
                 " '[-._a-zA-Z0-9]+')"
             )
             found.append(invalid(f"{path}[{key}]", key, text))
+        elif key in {".", ".."}:
+            found.append(invalid(f"{path}[{key}]", key, f"must not be '{key}'"))
+        elif key.startswith(".."):
+            found.append(invalid(f"{path}[{key}]", key, "must not start with '..'"))
     return found
 
 
@@ -144,6 +151,7 @@ class SecretStrategy(Strategy):
         if old is not None and obj["type"] != old["type"]:
             found.append(invalid("type", obj["type"], "field is immutable"))
         found += _required_keys(obj["type"], data, obj["metadata"].get("annotations") or {})
+        found += _json_errors(obj["type"], data)
         return found + _immutable_errors(obj, old, ("data",))
 
 
@@ -157,14 +165,42 @@ _KEYS_OF_TYPE: Final = {
 
 def _required_keys(kind: str, data: Object, annotations: Object) -> list[FieldError]:
     found = [required(f"data[{key}]") for key in _KEYS_OF_TYPE.get(kind, ()) if key not in data]
+    login = ("username", "password")
+    if kind == "kubernetes.io/basic-auth" and not any(key in data for key in login):
+        found += [required(f"data[{key}]") for key in login]
     account = "kubernetes.io/service-account.name"
     if kind == "kubernetes.io/service-account-token" and not annotations.get(account):
         found.append(required(f"metadata.annotations[{account}]"))
     return found
 
 
+_JSON_OF_TYPE: Final = {
+    "kubernetes.io/dockercfg": ".dockercfg",
+    "kubernetes.io/dockerconfigjson": ".dockerconfigjson",
+}
+
+
+def _json_errors(kind: str, data: Object) -> list[FieldError]:
+    key = _JSON_OF_TYPE.get(kind, "")
+    if key not in data:
+        return []
+    try:
+        orjson.loads(base64.b64decode(data[key]))
+    except ValueError:
+        # the text of the error could show a part of the secret
+        return [invalid(f"data[{key}]", "<secret contents redacted>", "must be JSON")]
+    return []
+
+
 class ConfigMapStrategy(Strategy):
     """Texts in `data`, base64 in `binaryData`, no key in both."""
+
+    @override
+    def default(self, obj: Object) -> None:
+        """Leave out what is empty."""
+        for name in ("data", "binaryData"):
+            if not obj.get(name, True):
+                del obj[name]
 
     @override
     def validate(self, ctx: Context, obj: Object, old: Object | None) -> list[FieldError]:
@@ -176,21 +212,8 @@ class ConfigMapStrategy(Strategy):
             found.append(invalid(f"data[{key}]", key, text))
         size = sum(len(str(value).encode()) for value in data.values())
         if size + _bytes_of("binaryData", binary) > _MOST_BYTES:
-            found.append(_too_large(""))
+            found.append(_too_large("[]"))  # Kubernetes' name for the whole
         return found + _immutable_errors(obj, old, ("data", "binaryData"))
-
-
-class EventStrategy(Strategy):
-    """Events live in the namespace of what they are about."""
-
-    @override
-    def validate(self, ctx: Context, obj: Object, old: Object | None) -> list[FieldError]:
-        """Check that the event and its subject share a namespace."""
-        about = (obj.get("involvedObject") or {}).get("namespace", "")
-        namespace = obj["metadata"].get("namespace", "")
-        if about == namespace or (not about and namespace in {"default", "kube-system"}):
-            return []
-        return [invalid("involvedObject.namespace", about, "does not match event.namespace")]
 
 
 class QuotaStrategy(Strategy):
@@ -208,53 +231,3 @@ class QuotaStrategy(Strategy):
             keep_all_but_status(obj, old)
         else:
             keep(obj, old, "status")
-
-
-class EventConversion:
-    """`events.k8s.io/v1`: the same events as in core, with other field names."""
-
-    _PAIRS: Final = (
-        ("involvedObject", "regarding"),
-        ("message", "note"),
-        ("source", "deprecatedSource"),
-        ("firstTimestamp", "deprecatedFirstTimestamp"),
-        ("lastTimestamp", "deprecatedLastTimestamp"),
-        ("count", "deprecatedCount"),
-        ("reportingComponent", "reportingController"),
-    )
-
-    def served(self, obj: Object) -> Object:
-        """Return the core event *obj* with this version's names."""
-        for core, new in self._PAIRS:
-            if core in obj:
-                obj[new] = obj.pop(core)
-        obj["apiVersion"] = "events.k8s.io/v1"
-        return obj
-
-    def stored(self, obj: Object) -> Object:
-        """Return *obj* as an event of core/v1."""
-        for core, new in self._PAIRS:
-            if new in obj:
-                obj[core] = obj.pop(new)
-        obj["apiVersion"] = "v1"
-        return obj
-
-
-class NewEventStrategy(Strategy):
-    """The rules of `events.k8s.io/v1`."""
-
-    @override
-    def validate(self, ctx: Context, obj: Object, old: Object | None) -> list[FieldError]:
-        """Check what this version requires."""
-        found: list[FieldError] = []
-        if old is None and not obj.get("deprecatedCount"):
-            found += [
-                required(name)
-                for name in ("eventTime", "reportingController", "reportingInstance", "action")
-                if not obj.get(name)
-            ]
-        about = (obj.get("regarding") or {}).get("namespace", "")
-        namespace = obj["metadata"].get("namespace", "")
-        if about != namespace and not (not about and namespace in {"default", "kube-system"}):
-            found.append(invalid("regarding.namespace", about, "does not match event.namespace"))
-        return found

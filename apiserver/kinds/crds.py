@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from typing_extensions import override
 
@@ -53,13 +53,17 @@ class CrdStrategy(Strategy):
     def validate(self, ctx: Context, obj: Object, old: Object | None) -> list[FieldError]:
         """Check the definition, and that its name and scope stay."""
         found = validate_crd(obj, old)
-        if old is not None and not found:
+        if not storage_version(obj) and not (old or {}).get("status", {}).get("storedVersions"):
+            text = "must have at least one stored version"
+            found.append(invalid("status.storedVersions", None, text))
+        if old is not None:
             found += _stored_errors(obj)
         return found
 
 
 def _stored_errors(obj: Object) -> list[FieldError]:
-    names = {version["name"] for version in obj["spec"]["versions"]}
+    versions = (obj.get("spec") or {}).get("versions") or ()
+    names = {version.get("name") for version in versions if isinstance(version, dict)}
     stored = (obj.get("status") or {}).get("storedVersions") or ()
     return [
         invalid(
@@ -189,7 +193,8 @@ def _resource(
 ) -> Resource:
     subresources = version.get("subresources") or {}
     raw = (version.get("schema") or {}).get("openAPIV3Schema") or {}
-    strategy = _WithStatus() if "status" in subresources else _Plain()
+    scale = subresources.get("scale")
+    strategy = _WithStatus(scale) if "status" in subresources else _Plain(scale)
     deprecated = ""
     if version.get("deprecated"):
         default = f"{spec['group']}/{version['name']} {names['kind']} is deprecated"
@@ -212,7 +217,7 @@ def _resource(
             item["jsonPath"].removeprefix(".") for item in version.get("selectableFields") or ()
         ),
         openapi=raw,
-        scale=subresources.get("scale"),
+        scale=scale,
         stored_version=stored,
         terminating=terminating,
         deprecated=deprecated,
@@ -224,9 +229,54 @@ class _WithStatus(StatusStrategy):
 
     unconditional_update = False
 
+    def __init__(self, scale: Object | None) -> None:
+        self._scale = scale
+
+    @override
+    def validate(self, ctx: Context, obj: Object, old: Object | None) -> list[FieldError]:
+        """Check the numbers behind `/scale`."""
+        return _scale_errors(self._scale, obj)
+
 
 class _Plain(Strategy):
     """Custom resources without a status subresource; PUT needs a resourceVersion."""
 
     generation = True
     unconditional_update = False
+
+    def __init__(self, scale: Object | None) -> None:
+        self._scale = scale
+
+    @override
+    def validate(self, ctx: Context, obj: Object, old: Object | None) -> list[FieldError]:
+        """Check the numbers behind `/scale`."""
+        return _scale_errors(self._scale, obj)
+
+
+_GO_TYPES: Final[dict[type, str]] = {
+    str: "string",
+    bool: "bool",
+    float: "float64",
+    list: "[]interface {}",
+    dict: "map[string]interface {}",
+}
+
+
+def _scale_errors(scale: Object | None, obj: Object) -> list[FieldError]:
+    found: list[FieldError] = []
+    for name in ("specReplicasPath", "statusReplicasPath"):
+        path = (scale or {}).get(name) or ""
+        value: Any = obj
+        for step in path.removeprefix(".").split(".") if path else ():
+            value = value.get(step) if isinstance(value, dict) else None
+        if value is None or not path:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool):
+            kind = _GO_TYPES.get(type(value), "int64")
+            text = f"{path} accessor error: {value} is of the type {kind}, expected int64"
+            found.append(invalid(path, 0, text))
+        elif not 0 <= value < 1 << 31:
+            few = "should be a non-negative integer"
+            text = few if value < 0 else f"should be less than or equal to {(1 << 31) - 1}"
+            found.append(invalid(path, value, text))
+    return found

@@ -128,7 +128,9 @@ class BindingStrategy(Strategy):
         if not ref.get("name"):
             found.append(required("roleRef.name"))
         if old is not None and ref != old.get("roleRef"):
-            found.append(invalid("roleRef", ref, "cannot change roleRef"))
+            shown = {name: ref.get(name[0].lower() + name[1:], "") for name in ("Kind", "Name")}
+            shown = {"APIGroup": ref.get("apiGroup", "")} | shown
+            found.append(invalid("roleRef", shown, "cannot change roleRef"))
         for index, subject in enumerate(obj.get("subjects") or ()):
             found += _subject_errors(subject, f"subjects[{index}]", namespaced=namespaced)
         return found

@@ -50,6 +50,10 @@ class Registry:
         """Tell whether anything is served there."""
         return any(r.group == group and r.version == version for r in self.all())
 
+    def is_builtin(self, group: str) -> bool:
+        """Tell whether the resources of *group* are built in."""
+        return any(resource.group == group for resource in self._builtin)
+
     def on_change(self, watcher: Callable[[str], None]) -> None:
         """Call *watcher* with the CRD's name whenever its resources changed."""
         self._watchers.append(watcher)

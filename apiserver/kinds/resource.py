@@ -155,7 +155,7 @@ class Resource:
             obj = self.conversion.served(obj)
         if self.custom:
             obj["apiVersion"] = self.api_version
-        if self.schema is not None:
+        if self.schema is not None and self.custom:
             self.schema.prune(obj)
             self.schema.default(obj)
         return obj

@@ -100,6 +100,10 @@ def document(resources: Iterable[Described]) -> Schema:
     }
 
 
+_MICRO_TIME: Final = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)$"
+"""A `metav1.MicroTime`: Kubernetes takes it with exactly six digits."""
+
+
 def builtin_schema(group: str, kind: str) -> Schema | None:
     """Return the structural schema of a built-in kind, without references; None if unknown.
 
@@ -245,6 +249,10 @@ def _inline(package: str, kind: str, above: tuple[str, ...]) -> Schema:
         bare = shape.removesuffix("[]").removesuffix("{}")
         if name == "metadata" and not above:
             inner: Schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        elif bare == "micro":
+            inner = {"type": "string", "pattern": _MICRO_TIME}
+        elif bare == "bytes":
+            inner = {"type": "string"}  # may be empty; the strategies look into it
         elif bare in _PLAIN:
             inner = dict(_PLAIN[bare])
         else:

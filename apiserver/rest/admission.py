@@ -16,7 +16,12 @@ from apiserver.rest.media import Body, decode, media_type
 from apiserver.schema.errors import FieldError, invalid, not_supported
 from apiserver.store.records import Object
 
-_OPTION_KINDS: Final = {"create": "CreateOptions", "update": "UpdateOptions"}
+_OPTION_KINDS: Final = {
+    "create": "CreateOptions",
+    "update": "UpdateOptions",
+    "delete": "DeleteOptions",
+    "deletecollection": "DeleteOptions",
+}
 
 
 def refuse_write_options(call: Call) -> None:
@@ -132,13 +137,23 @@ def settle_patched(call: Call, resource: Resource, patched: Object, body: Body) 
         ApiError: 422, the client asked for strictness; 400, a field has the wrong type.
     """
     mode = call.query.get("fieldValidation", "")
-    whole = dumps(patched) if mode == "Strict" else b""
+    whole = dumps(patched) if mode == "Strict" or not resource.custom else b""
     strays = [f'duplicate field "{name}"' for name in body.duplicates]
-    strays += [f'unknown field "{path}"' for path in settle(resource, patched)]
+    try:
+        strays += [f'unknown field "{path}"' for path in settle(resource, patched)]
+    except ApiError as error:
+        if resource.custom or error.code != 400:
+            raise
+        found = invalid("patch", _quoted(resource, whole), error.message)
+        raise errors.invalid("", "", "", [found]) from error
     if not strays or mode == "Ignore":
         return
     if mode == "Strict":
-        shown = whole.decode()
         text = f"strict decoding error: {', '.join(strays)}"
-        raise errors.invalid("", "", "", [invalid("patch", shown, text)])
+        raise errors.invalid("", "", "", [invalid("patch", _quoted(resource, whole), text)])
     call.warnings += strays
+
+
+def _quoted(resource: Resource, whole: bytes) -> str:
+    # Kubernetes quotes the whole object; a secret must not end up in somebody's log.
+    return "<secret contents redacted>" if resource.kind == "Secret" else whole.decode()

@@ -12,8 +12,8 @@ from apiserver.kinds.strategy import Context
 from apiserver.rest import admission, reply, selection
 from apiserver.rest.call import ANONYMOUS, Call
 from apiserver.rest.media import decode, media_type
-from apiserver.rest.writing import Desk, is_finished
-from apiserver.schema.errors import not_supported
+from apiserver.rest.writing import Desk, is_finished, refuse_everywhere
+from apiserver.schema.errors import invalid, not_supported
 from apiserver.store.records import Entry, Object
 from apiserver.store.store import Ticket
 
@@ -70,6 +70,10 @@ def parse_options(call: Call) -> Options:
 def _policy(call: Call, body: Object) -> Policy:
     word = body.get("propagationPolicy") or call.query.get("propagationPolicy", "")
     orphan = body.get("orphanDependents")
+    if word and orphan is not None:
+        text = "orphanDependents and deletionPropagation cannot be both set"
+        both = invalid("propagationPolicy", word, text)
+        raise errors.invalid("meta.k8s.io", "DeleteOptions", "", [both])
     if not word and orphan is not None:
         word = Policy.ORPHAN if orphan else Policy.BACKGROUND
     if word not in set(Policy):
@@ -170,8 +174,7 @@ def mark(obj: Object) -> Object:
 async def delete_collection(call: Call, desk: Desk, resource: Resource) -> reply.Reply:
     """Answer a deletecollection: delete all that is selected, answer with the list of it."""
     options = parse_options(call)
-    if resource.namespaced and not call.target.namespace:
-        raise errors.method_not_allowed()
+    refuse_everywhere(call, resource)
     chosen = selection.parse(call, resource)
     namespace = call.target.namespace if resource.namespaced else ""
     entries = [

@@ -35,8 +35,8 @@ async def answer(call: Call, desk: Desk, resource: Resource) -> reply.Reply:
     if not isinstance(meta, dict) or not isinstance(spec or {}, dict):
         raise errors.bad_request("the body is no Scale")
     replicas = (spec or {}).get("replicas", 0)
-    if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
-        text = "should be a non-negative integer"
+    if not isinstance(replicas, int) or isinstance(replicas, bool):
+        text = "should be a non-negative integer"  # a negative one is refused as the object's
         found = invalid("spec.replicas", replicas, text)
         raise errors.invalid("autoscaling", "Scale", call.target.name, [found])
     if version := meta.get("resourceVersion"):

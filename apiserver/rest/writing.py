@@ -52,15 +52,13 @@ def generated_name(prefix: str) -> str:
 async def create(call: Call, desk: Desk, resource: Resource) -> reply.Reply:
     """Answer a create."""
     admission.refuse_write_options(call)
-    if resource.namespaced and not call.target.namespace:
-        raise errors.method_not_allowed()
+    refuse_everywhere(call, resource)
     obj = admission.read(call, resource)
     meta = obj["metadata"]
     _place(call, resource, meta)
     if resource.terminating:
-        raise errors.method_not_allowed(
-            "create not allowed while custom resource definition is terminating"
-        )
+        why = "create not allowed while custom resource definition is terminating"
+        raise errors.forbidden(resource.group, resource.plural, meta.get("name", ""), why)
     if resource.namespaced:
         require_live_namespace(desk.store, resource, meta)
     if meta.get("resourceVersion"):
@@ -69,7 +67,8 @@ async def create(call: Call, desk: Desk, resource: Resource) -> reply.Reply:
     ctx = desk.context(call)
     resource.strategy.prepare_create(ctx, obj)
     _refuse_invalid(resource, obj, _errors_of_new(ctx, resource, obj))
-    call.warnings += finalizer_warnings(meta.get("finalizers") or ())
+    if resource.custom:
+        call.warnings += finalizer_warnings(meta.get("finalizers") or ())
     if desk.store.latest(key) is not None:
         if (ticket := desk.store.ticket(key)) is not None:
             await ticket
@@ -77,6 +76,16 @@ async def create(call: Call, desk: Desk, resource: Resource) -> reply.Reply:
     if admission.is_dry(call):
         return reply.thing(call, resource, obj, 201)
     return await _keep(call, desk, resource, key, resource.to_storage(obj), 201)
+
+
+def refuse_everywhere(call: Call, resource: Resource) -> None:
+    """Refuse to write in all namespaces at once.
+
+    Raises:
+        ApiError: 404 for custom resources, else 405, as Kubernetes.
+    """
+    if resource.namespaced and not call.target.namespace:
+        raise errors.no_such_resource() if resource.custom else errors.method_not_allowed()
 
 
 def _place(call: Call, resource: Resource, meta: Object) -> None:
@@ -190,7 +199,9 @@ async def patch(call: Call, desk: Desk, resource: Resource) -> reply.Reply:
     old = resource.load(old_entry)
     body, patched = patching.apply(call, resource, resource.load(old_entry))
     if patched.get("apiVersion") != old["apiVersion"]:
-        raise errors.bad_request("a patch cannot change the apiVersion of an object")
+        text = f"must be {resource.api_version}"
+        found = invalid("apiVersion", str(patched.get("apiVersion") or ""), text)
+        raise errors.invalid(resource.group, resource.kind, call.target.name, [found])
     if patched.get("kind") != old["kind"]:
         raise admission.wrong_kind(resource, patched)
     admission.settle_patched(call, resource, patched, body)

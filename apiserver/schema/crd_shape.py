@@ -109,7 +109,7 @@ def prune_crd(crd: dict[str, Any]) -> list[str]:
     """Drop unknown fields of *crd* and nulls, in place; return the paths of the unknown ones."""
     dropped: list[str] = []
     _prune("crd", crd, "", dropped)
-    return sorted(dropped)
+    return dropped
 
 
 def _check(shape: str, value: Any, path: str, depth: int) -> Iterator[FieldError]:

@@ -2,9 +2,12 @@
 
 import base64
 import http.client
+import itertools
 import json
 import re
 import ssl
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -58,11 +61,14 @@ class Recorder:
         content: str = "application/json",
         accept: str = "application/json",
         token: str | None = None,
+        user: str = "",
         keep: bool = True,
     ) -> Any:
         """Send one request, keep its answer in the transcript, and return the raw answer."""
         server = self._server(path)
         headers = {"Content-Type": content, "Accept": accept}
+        if user:
+            headers["Impersonate-User"] = user
         if token != "":
             headers["Authorization"] = f"Bearer {token or server.token}"
         connection = server.connect()
@@ -82,18 +88,37 @@ class Recorder:
             self.transcript.append(entry)
         return parsed
 
-    def watch(self, label: str, path: str, count: int) -> list[Any]:
-        """Watch *path*, keep the first *count* events."""
+    def note(self, label: str, body: Any, status: int = 0) -> None:
+        """Keep *body*, which is what matters of an answer that is not kept whole."""
+        self.transcript.append({"label": label, "status": status, "body": normalise(body)})
+
+    def until(self, path: str, holds: Callable[[Any], bool]) -> Any:
+        """Read *path* until *holds* is true of the answer; return that answer."""
+        deadline = time.monotonic() + 40
+        while True:
+            answer = self.call("until", "GET", path, keep=False)
+            if holds(answer):
+                return answer
+            assert time.monotonic() < deadline, f"{path} stays {answer}"
+            time.sleep(0.05)
+
+    def gone(self, path: str) -> None:
+        """Wait until there is nothing at *path*."""
+        self.until(path, lambda answer: answer.get("code") == 404)
+
+    def watch(self, label: str, path: str, count: int, *, keep: bool = True) -> list[Any]:
+        """Watch *path*, keep the first *count* events; 0: all until the stream ends."""
         server = self._server(path)
         connection = server.connect()
         try:
             connection.request("GET", path, headers={"Authorization": f"Bearer {server.token}"})
             answer = connection.getresponse()
-            events = [json.loads(answer.readline()) for _ in range(count)]
+            lines = iter(answer.readline, b"")
+            events = [json.loads(line) for line in itertools.islice(lines, count or None)]
         finally:
             connection.close()
-        entry = {"label": label, "status": answer.status, "body": normalise(events)}
-        self.transcript.append(entry)
+        if keep:
+            self.note(label, events, answer.status)
         return events
 
 
@@ -115,9 +140,16 @@ def normalise(value: Any) -> Any:
 
 
 def _in_order(status: dict[str, Any]) -> dict[str, Any]:
-    """Return *status* with its causes sorted: a real server gives several in any order."""
+    """Return *status* with its causes sorted, each once.
+
+    A real server gives several in any order, and some of them twice.
+    """
     causes = (status.get("details") or {}).get("causes")
     if not causes or len(causes) < 2:
         return status
-    ordered = sorted(causes, key=lambda cause: (cause.get("field", ""), cause.get("message", "")))
-    return {**status, "message": "…", "details": {**status["details"], "causes": ordered}}
+    unique = {(c.get("field", ""), c.get("message", ""), c.get("reason", "")): c for c in causes}
+    found = {
+        **status,
+        "details": {**status["details"], "causes": [unique[k] for k in sorted(unique)]},
+    }
+    return found if len(unique) == 1 else {**found, "message": "…"}

@@ -56,19 +56,42 @@ def _started(kubeconfig: Path, process: subprocess.Popen[bytes]) -> Server:
 def real() -> Iterator[World]:
     """Start the real servers: built-in resources and custom ones are answered by two of them."""
     with (
-        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         real_server(Path(folder), custom=True) as started,
     ):
         assert started.custom is not None, "KUBEBUILDER_ASSETS has no apiextensions-apiserver"
         world = Server(started.kubeconfig), Server(started.custom)
         install(world)
-        yield world
+        with _controllers(Path(folder), started.kubeconfig):
+            yield world
+
+
+@contextlib.contextmanager
+def _controllers(folder: Path, kubeconfig: Path) -> Iterator[None]:
+    """Run the controllers that delete: of namespaces, and of what others own."""
+    argv = [
+        str(Path(os.environ["KUBEBUILDER_ASSETS"]) / "kube-controller-manager"),
+        f"--kubeconfig={kubeconfig}",
+        "--controllers=garbagecollector,namespace",
+        "--leader-elect=false",
+        "--port=0",
+        "--secure-port=0",
+        f"--cert-dir={folder}",
+    ]
+    with (folder / "controllers.log").open("wb") as log:
+        process = subprocess.Popen(argv, stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait(20)
 
 
 def has_real() -> bool:
     """Whether there is a real server to start."""
     assets = os.environ.get("KUBEBUILDER_ASSETS", "")
-    return bool(assets) and (Path(assets) / "apiextensions-apiserver").exists()
+    needed = ("apiextensions-apiserver", "kube-controller-manager")
+    return bool(assets) and all((Path(assets) / name).exists() for name in needed)
 
 
 def install(world: World) -> None:

@@ -22,7 +22,7 @@ async def test_secrets_take_texts_and_keep_base64(api: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "code", "message"),
     [
-        ("secrets", {"data": {"a": "not base64!"}}, 400, "cannot be handled as a Secret"),
+        ("secrets", {"data": {"a": "not base64!"}}, 400, "illegal base64 data"),
         ("secrets", {"data": ["a"]}, 400, "cannot be handled as a Secret"),
         ("secrets", {"data": {"a/b": "YQ=="}}, 422, "a valid config key must consist of"),
         ("secrets", {"type": "kubernetes.io/tls"}, 422, "data[tls.crt]: Required value"),
