@@ -145,6 +145,8 @@ def _join(
     capabilities: Capabilities,
 ) -> Parts:
     reports, secrets, trash = Reports(), LinkSecrets(), Trash(places.trash)
+    if not places.uids():
+        trash.discard(places.settings)  # no pod reads older ones any more
     worktrees = GitWorktrees(
         settings.data_dir, trash, WorktreeSettings(allow_local=settings.allow_local_repositories)
     )

@@ -35,6 +35,11 @@ class Places:
         """Where directories wait to be deleted."""
         return self.data_dir / "trash"
 
+    @property
+    def settings(self) -> Path:
+        """Copies of the machine's settings that pods read."""
+        return self.data_dir / "settings"
+
     def pod(self, uid: str) -> Path:
         """Directory of one pod.
 

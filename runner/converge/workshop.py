@@ -248,6 +248,7 @@ class Workshop:
             home=ready.home,
             tmp=self._places.tmp(uid),
             private=self._places.private(uid),
+            settings=self._places.settings,
             writable=(tree.path, tree.repository) if tree else (),
             readable=((*tree.readable,) if tree else ()) + self._ground.readable,
             extra_writable=tuple(sandbox.writable_paths),

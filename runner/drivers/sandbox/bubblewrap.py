@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from runner.drivers.sandbox.paths import HARDWARE, SETTINGS, SYSTEM
+from runner.drivers.sandbox.paths import HARDWARE, SYSTEM
+from runner.drivers.sandbox.settings import shared_etc
 from runner.drivers.sandbox.values import Network, SandboxRequest
 
 SIGNALS: Final = "HUP,INT,QUIT,TERM,USR1,USR2,ALRM"
@@ -31,7 +32,10 @@ def wrap(
     readable: Iterable[Path],
     writable: Iterable[Path],
 ) -> tuple[str, ...]:
-    """Return the command line; *readable* and *writable* are real paths that exist."""
+    """Return the command line; *readable* and *writable* are real paths that exist.
+
+    Makes the pod's ``/etc``.
+    """
     return (
         ENV,
         f"--ignore-signal={SIGNALS}",
@@ -39,7 +43,7 @@ def wrap(
         *_UNSHARE,
         *(("--unshare-net",) if request.network is Network.NONE else ()),
         *_system(),
-        *_accounts(request),
+        *_etc(request),
         *("--proc", "/proc", "--dev", "/dev"),
         *("--bind", str(request.tmp), "/tmp"),  # noqa: S108  the pod's own, inside
         *("--symlink", "../tmp", "/var/tmp"),  # noqa: S108  the pod's own, inside
@@ -61,12 +65,17 @@ def _system() -> Iterator[str]:
             yield from ("--symlink", str(path.readlink()), name)
         elif path.is_dir():
             yield from ("--ro-bind", name, name)
-    for name in (*SETTINGS, *HARDWARE):
+    for name in HARDWARE:
         if Path(name).exists():
             yield from ("--ro-bind-try", name, name)
 
 
-def _accounts(request: SandboxRequest) -> Iterator[str]:
+def _etc(request: SandboxRequest) -> Iterator[str]:
+    etc, bound = shared_etc(request.settings or request.private / "settings")
+    yield from ("--ro-bind", str(etc), "/etc")
+    for name in bound:
+        yield from ("--ro-bind-try", name, name)
+    _write_accounts(request.private, request.home)
     for name in ("passwd", "group"):
         yield from ("--ro-bind", str(request.private / name), f"/etc/{name}")
 
@@ -76,7 +85,7 @@ def _binds(option: str, paths: Iterable[Path]) -> Iterator[str]:
         yield from (option, str(path), str(path))
 
 
-def write_accounts(private: Path, home: Path) -> None:
+def _write_accounts(private: Path, home: Path) -> None:
     """Write the accounts that the pod sees: those of the system, and its own."""
     private.mkdir(mode=0o700, parents=True, exist_ok=True)
     users = [*_of_the_system("/etc/passwd"), f"agent:x:1000:1000:agent:{home}:/bin/sh"]

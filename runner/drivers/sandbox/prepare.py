@@ -19,8 +19,8 @@ from runner.drivers.sandbox.values import (
 def prepare(request: SandboxRequest, capabilities: Capabilities) -> Prepared:
     """Return the command line with the strongest sandbox that this machine has.
 
-    Reads links and first lines of scripts, and writes two small files: some file operations, no
-    process.
+    Reads links and first lines of scripts, and sees to the pod's ``/etc``: some hundred file
+    operations, no process.
 
     Raises:
         SandboxRefusedError: What was asked for cannot be had, or may not be.
@@ -35,7 +35,6 @@ def prepare(request: SandboxRequest, capabilities: Capabilities) -> Prepared:
     writable = tuple(_writable(request))
     readable = tuple(_readable(request))
     if isolation is Isolation.BUBBLEWRAP and capabilities.bubblewrap is not None:
-        bubblewrap.write_accounts(request.private, request.home)
         argv = bubblewrap.wrap(capabilities.bubblewrap, request, readable, writable)
         inside = {"TMPDIR": "/tmp"}  # noqa: S108  the pod's own, inside
         return Prepared(argv, isolation, request.network, inside, wrapper="bwrap")

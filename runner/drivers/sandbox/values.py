@@ -95,6 +95,10 @@ class SandboxRequest:
     isolation: Want = Want.PREFERRED
     network: Network = Network.HOST
 
+    settings: Path | None = None
+    """A directory of the runner's for copies of the machine's settings, the same for all pods;
+    None: one within ``private``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
