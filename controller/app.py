@@ -11,8 +11,6 @@ import json
 import logging
 import os
 import signal
-import socket
-import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Final, TypeVar
 
 from controller import logs
 from controller.bootstrap import prepare
+from controller.directory import DirectoryTaken, identity, lock
 from controller.kernel.events import Recorder
 from controller.kernel.lease import Leadership, LeadershipLost
 from controller.kernel.queue import WorkQueue
@@ -65,9 +64,11 @@ def run(settings: Settings) -> None:
     """
     _hide_memory()
     try:
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock(settings.data_dir)
         (settings.data_dir / PORTS_FILE).unlink(missing_ok=True)
         logs.start(settings.log_file)
+    except DirectoryTaken as exc:
+        raise StartError(str(exc)) from exc
     except OSError as exc:
         where = exc.filename or settings.data_dir
         raise StartError(f"cannot write {where}: {exc.strerror or exc}") from exc
@@ -120,7 +121,7 @@ class Controller:
             kube,
             namespace=CONTROLLER_NAMESPACE,
             name=_LEASE,
-            identity=f"{socket.gethostname()}_{uuid.uuid4()}",
+            identity=identity(settings.data_dir),
         )
 
     async def run(self) -> None:

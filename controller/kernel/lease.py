@@ -61,7 +61,10 @@ _DEFAULT: Final = LeaseSettings()
 
 
 class Leadership:
-    """The controller's Lease: ``acquire`` once, then ``hold`` for as long as we lead."""
+    """The controller's Lease: ``acquire`` once, then ``hold`` for as long as we lead.
+
+    *identity* is shared by processes that can never live at the same time, and by no others.
+    """
 
     def __init__(  # noqa: PLR0913 - address and identity, by name
         self,
@@ -179,7 +182,8 @@ class Leadership:
         spec = lease.get("spec") or {}
         holder = spec.get("holderIdentity")
         duration = float(spec.get("leaseDurationSeconds") or self._settings.duration_seconds)
-        return not holder or unchanged_seconds >= duration
+        # ours: of a predecessor whose directory is locked by us now, and so dead
+        return holder in {None, "", self._identity} or unchanged_seconds >= duration
 
     async def _read(self) -> dict[str, Any]:
         try:

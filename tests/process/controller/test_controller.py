@@ -181,3 +181,13 @@ def test_a_controller_that_cannot_start_says_why_in_one_sentence(mesh: Any, tmp_
     lines = [line for line in second.log.read_text().splitlines() if not line.startswith("{")]
     assert len(lines) == 1
     assert lines[0].startswith("controller: the kubeconfig ")
+
+
+def test_two_controllers_do_not_work_in_one_directory(mesh: Any, tmp_path: Any) -> None:
+    second = mesh._controller()
+    second.log = tmp_path / "second.log"
+    second.start()
+    assert second.process is not None
+    assert second.process.wait(20) == 1
+    assert "another controller works in" in second.log.read_text()
+    assert mesh.controller.alive

@@ -52,6 +52,14 @@ async def test_a_lease_that_stays_as_it_is_for_its_duration_is_taken(kube: Any) 
     assert await within(5, leadership(kube, "b").acquire()) == 2
 
 
+async def test_a_dead_predecessor_of_the_same_identity_is_succeeded_at_once(kube: Any) -> None:
+    dead = leadership(kube, "a")
+    await dead.acquire()
+    assert await within(0.5, leadership(kube, "a").acquire()) == 2
+    with pytest.raises(LeadershipLost):  # should it live after all, it stops
+        await within(5, dead.hold())
+
+
 async def test_two_that_start_at_once_get_different_epochs(kube: Any) -> None:
     a, b = leadership(kube, "a"), leadership(kube, "b")
     async with asyncio.TaskGroup() as tasks:
