@@ -32,6 +32,19 @@ class Mesh:
         text = run(PROGRAM, "status", "--data-dir", str(self.data), "-o", "json")
         return dict(json.loads(text))
 
+    def runs(self, *pods: str) -> list[dict[str, Any]]:
+        """Return what the shims of the pods (of all, if none is named) say about themselves.
+
+        ``pid`` is the shim's, ``child_pid`` that of what it started.
+        """
+        listed = json.loads(self.kubectl("get", "agentpods", "-n", "default", "-o", "json"))
+        found = []
+        for item in listed["items"]:
+            if not pods or item["metadata"]["name"] in pods:
+                folder = self.data / "runner" / "pods" / item["metadata"]["uid"] / "runs"
+                found += [json.loads(each.read_text()) for each in folder.glob("*/identity.json")]
+        return found
+
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl on the mesh and return its output."""
         return run("kubectl", "--kubeconfig", str(self.kubeconfig), *arguments, stdin=stdin)

@@ -17,8 +17,7 @@ STAGES: Final = (
     "runner: told, journalled",
     "runner: repository asked, worktree made",
     "runner: shim and sandbox started",
-    "runner's report, status written",
-    "seen by the watch",
+    "report, status written, seen by the watch",
     "agent's first output after that",
 )
 
@@ -65,7 +64,6 @@ def stages(mesh: Mesh, moments: Moments) -> dict[str, float]:
         spawned - started[0]["prepare_ms"] / 1000,
         spawned,
         running,
-        next((moment for moment in written if moment > running), moments.seen),
         moments.seen,
         max(moments.seen, moments.output),
     ]

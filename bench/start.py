@@ -23,7 +23,7 @@ from runner.drivers.sandbox.prepare import prepare
 from runner.drivers.sandbox.probe import probe
 from runner.drivers.sandbox.values import Isolation, SandboxRequest
 
-ROUNDS = 12
+ROUNDS = 30
 PODS = "/apis/agentsmesh.io/v1alpha1/namespaces/default/agentpods"
 _AGENT = "echo up; exec sleep 100000"
 _NOTE = f"{ROUNDS} rounds, in turns"
