@@ -19,7 +19,7 @@ from typing import Any, Final
 import uvicorn
 from typing_extensions import override
 
-from apiserver import kubeconfig
+from apiserver import collection, kubeconfig
 from apiserver.controlplane import ControlPlane
 from apiserver.tls import ServingCertificate
 
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _RENEWAL_CHECK_SECONDS: Final = 6 * 3600.0
 _GRACE_SECONDS: Final = 5
+_FAREWELL_SECONDS: Final = 0.2
 _KEEP_ALIVE_SECONDS: Final = 3600
 """Clients pool connections; closing them early only makes their next request fail."""
 
@@ -113,7 +114,19 @@ class _Https(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the watches, which would never end by themselves, then the rest."""
         self._ending()
-        await super().shutdown(sockets)
+        async with asyncio.TaskGroup() as tasks:
+            cutter = tasks.create_task(self._cut())
+            await super().shutdown(sockets)
+            cutter.cancel()
+
+    async def _cut(self) -> None:
+        # A client that keeps an idle connection need not take part in closing it.
+        while True:
+            await asyncio.sleep(_FAREWELL_SECONDS)
+            for connection in list(self.server_state.connections):
+                transport = getattr(connection, "transport", None)
+                if transport is not None and transport.is_closing():
+                    transport.abort()
 
 
 class Server:
@@ -139,6 +152,7 @@ class Server:
     async def serve(self, announce: Callable[[str], None]) -> None:
         """Serve until SIGTERM or SIGINT; *announce* hears the URL when requests are answered."""
         await self._plane.start()
+        collection.calm()
         context = self._certificate.context()
         https = self._https(context, announce)
         loop = asyncio.get_running_loop()
@@ -149,6 +163,7 @@ class Server:
                 background = [
                     tasks.create_task(self._plane.run()),
                     tasks.create_task(self._renew(context)),
+                    tasks.create_task(collection.run()),
                 ]
                 await https.serve([self._sock])
                 for task in background:

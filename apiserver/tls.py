@@ -20,7 +20,8 @@ _CA_LIFE: Final = timedelta(days=3650)
 _CA_RENEW: Final = timedelta(days=400)
 _SERVING_LIFE: Final = timedelta(days=365)
 _SERVING_RENEW: Final = timedelta(days=90)
-_SKEW: Final = timedelta(hours=1)
+_SKEW: Final = timedelta(days=2)
+"""Dated back so far: a clock that was ahead and is set right must not lock everybody out."""
 
 _DNS_NAMES: Final = (
     "localhost",

@@ -243,6 +243,68 @@ def _owner(name: str, uid: str) -> dict[str, Any]:
     }
 
 
+def test_what_is_read_can_be_written_back(shop: Any, tmp_path: Path) -> None:
+    manifest = tmp_path / "widget.yaml"
+    manifest.write_text(shop.kubectl("get", "wd", "w", "-o", "yaml").stdout)
+    text = manifest.read_text()
+    assert text.startswith("apiVersion: example.com/v1\nkind: Widget\n")
+    manifest.write_text(text.replace("color: red", "color: green"))
+    shop.kubectl("replace", "-f", str(manifest))
+    stale = shop.kubectl("replace", "-f", str(manifest), check=False)
+    assert "the object has been modified" in stale.stderr
+    assert read(shop, "wd", "w")["spec"]["color"] == "green"
+
+
+def test_server_side_apply_is_refused_in_words(shop: Any) -> None:
+    done = shop.kubectl("apply", "--server-side", "-f", "-", stdin=WIDGET, check=False)
+    assert done.returncode == 1
+    assert "server-side apply is not served here" in done.stderr
+
+
+def test_dry_runs_change_nothing(shop: Any) -> None:
+    changed = WIDGET.replace("red", "blue")
+    done = shop.kubectl("apply", "--dry-run=server", "-f", "-", stdin=changed)
+    assert done.stdout.endswith("configured (server dry run)\n")
+    shop.kubectl("delete", "wd", "w", "--dry-run=server")
+    assert read(shop, "wd", "w")["spec"]["color"] == "red"
+
+
+def test_built_in_kinds_are_patched_in_every_way(apiserver_process: Any) -> None:
+    kubectl = apiserver_process.kubectl
+    kubectl("create", "configmap", "c", "--from-literal=a=1")
+    for kind, patch in {
+        "strategic": '{"data":{"b":"2"}}',
+        "merge": '{"data":{"c":"3"}}',
+        "json": '[{"op":"remove","path":"/data/a"}]',
+    }.items():
+        kubectl("patch", "cm", "c", f"--type={kind}", "-p", patch)
+    assert read(apiserver_process, "cm", "c")["data"] == {"b": "2", "c": "3"}
+    assert kubectl("get", "cm", "c", "--no-headers").stdout.split()[:2] == ["c", "2"]
+
+
+def test_our_own_kinds_are_explained_applied_and_listed_together(apiserver_process: Any) -> None:
+    kubectl = apiserver_process.kubectl
+    root = Path(__file__).parents[3]
+    kubectl("apply", "-f", str(root / "crds"))
+    kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
+    told = kubectl("explain", "agentpods", "--recursive").stdout
+    assert "permissionMode" in told
+    assert "desiredState" in told
+    assert "DESCRIPTION" in kubectl("explain", "agentpod.spec.agentClassName").stdout
+    for name in ("organization", "agentclass", "pods"):
+        path = str(root / "examples" / "quickstart" / f"{name}.yaml")
+        kubectl("apply", "-f", path)
+        assert "unchanged" in kubectl("apply", "-f", path).stdout
+    found = kubectl("get", "mesh", "-A", "-o", "name").stdout
+    for kind in ("agentpod", "agentclass", "organization"):
+        assert f"{kind}.agentsmesh.io/" in found
+    assert "AGE" in kubectl("get", "agentpods", "-o", "wide").stdout
+    served = kubectl("api-resources", "--api-group=agentsmesh.io", "-o", "name").stdout.split()
+    assert "agentpods.agentsmesh.io" in served
+    kubectl("delete", "-f", str(root / "crds"), "--timeout=20s")
+    assert kubectl("get", "agentpods", check=False).returncode == 1
+
+
 KOPF = """
 import kopf
 
