@@ -5,7 +5,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
 
-from controller.kernel.queue import Key
+from controller.kernel.key import Key
 
 _WINDOW_SECONDS: Final = 60.0
 _REMEMBERED: Final = 4096

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from controller.kernel.events import About, Recorder
-from controller.kernel.queue import Key
+from controller.kernel.key import Key
 from controller.kernel.reconciler import Action, Create, Delete, Patch, Tell
 from controller.kernel.store import Store
 from controller.kube.errors import AlreadyExists, Refused

@@ -12,23 +12,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
+
+from controller.kernel.key import Key
 
 _FIRST_RETRY_SECONDS: Final = 0.05
 _LAST_RETRY_SECONDS: Final = 300.0
-
-
-class Key(NamedTuple):
-    """What is to be looked at. It says nothing about why."""
-
-    kind: str
-    namespace: str
-    name: str
-
-    @property
-    def path(self) -> str:
-        """Return the key as one word, for logs."""
-        return f"{self.kind}/{self.namespace}/{self.name}"
 
 
 @dataclass(slots=True)

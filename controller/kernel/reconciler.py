@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from controller.kernel.queue import Key
+from controller.kernel.key import Key
 from schemas.base import Object, Status
 from schemas.names import Resource
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from controller.kernel.difference import merge_patch
-from controller.kernel.queue import Key
+from controller.kernel.key import Key
 from controller.kernel.store import Store
 from schemas.base import Object, Status
 from schemas.names import Resource

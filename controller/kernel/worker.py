@@ -9,7 +9,8 @@ from controller.kernel.alarm import WriteAlarm
 from controller.kernel.clock import stamp, wall
 from controller.kernel.events import About, Recorder
 from controller.kernel.executor import Executor
-from controller.kernel.queue import Key, WorkQueue
+from controller.kernel.key import Key
+from controller.kernel.queue import WorkQueue
 from controller.kernel.reconciler import ReconcileError, Reconciler, Waiting, earliest
 from controller.kernel.redact import redact
 from controller.kernel.reporter import Reporter

@@ -21,7 +21,7 @@ from controller.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
 from controller.pki.clock import Clock, wall_clock
 from controller.pki.errors import Stalled
 from controller.pki.leaf import ISSUER_MARGIN, Issued, PublicKey, sign_runner, sign_server
-from controller.pki.signer import BACKDATE, Signer, new_issuing, new_key, new_root, private_pem
+from controller.pki.signer import CA_BACKDATE, Signer, new_issuing, new_key, new_root, private_pem
 from controller.pki.stored import check_issuing, check_root, data_of, manifest_of, signer_of
 from controller.rpc.ports import Objects
 from schemas.names import (
@@ -288,7 +288,7 @@ class Authority:
 
 def _due(issuing: Signer, now: datetime, leaf_lifetime: timedelta) -> bool:
     """Whether to renew: two thirds of its life are over, or a leaf would no longer fit into it."""
-    begin = issuing.certificate.not_valid_before_utc + BACKDATE
+    begin = issuing.certificate.not_valid_before_utc + CA_BACKDATE
     life = issuing.certificate.not_valid_after_utc - begin
     room = leaf_lifetime + ISSUER_MARGIN
     if room < life and now >= begin + life - room:

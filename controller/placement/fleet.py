@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from meshwire.v1 import link_pb2
 
-from controller.kernel.queue import Key, WorkQueue
+from controller.kernel.key import Key
+from controller.kernel.queue import WorkQueue
 from controller.kernel.store import Change, Store
 from controller.kube.errors import KubeError
 from controller.placement.desired import Desired

@@ -2,8 +2,9 @@
 
 from controller.kernel.store import Store
 from controller.placement.assign import Allowance, Candidate
+from controller.placement.capacity import max_pods
 from controller.placement.indexes import ACTIVE_IN, ACTIVE_ON, BY_NAMESPACE
-from controller.placement.links import SILENCE_SECONDS, About, Links
+from controller.placement.links import SILENCE_SECONDS, Links
 from schemas.agentpod import AgentPod
 from schemas.organization import Organization
 from schemas.runner import Runner
@@ -40,11 +41,3 @@ class Surroundings:
             used=self._store.of(AgentPod).count(ACTIVE_ON, uid),
             isolations=about.isolations if about else runner.status.isolations,
         )
-
-
-def max_pods(runner: Runner, about: About | None) -> int | None:
-    """Return how many pods the runner takes: the smaller limit of both; None = any number."""
-    limits = [runner.spec.capacity.max_pods if runner.spec.capacity else None]
-    limits.append(about.max_pods if about else runner.status.max_pods)
-    given = [limit for limit in limits if limit is not None]
-    return min(given) if given else None

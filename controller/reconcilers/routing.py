@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from controller.kernel.queue import Key, WorkQueue
+from controller.kernel.key import Key
+from controller.kernel.queue import WorkQueue
 from controller.kernel.reconciler import Plan, ReconcileError, Reconciler, Report
 from controller.kernel.store import Change, Store
 from controller.placement.desired import ended

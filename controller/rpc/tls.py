@@ -13,6 +13,7 @@ import grpc
 from controller.pki.authority import Authority, ServerCertificate
 from controller.pki.clock import Clock
 from controller.pki.errors import PkiError
+from controller.pki.signer import BACKDATE
 
 logger = logging.getLogger(__name__)
 
@@ -67,4 +68,4 @@ def _due(certificate: ServerCertificate, clock: Clock) -> bool:
     """Whether half of the certificate's life is over, or the clock was set back before it."""
     now = clock()
     half = (certificate.not_after - certificate.not_before) / 2
-    return not certificate.not_before - half <= now < certificate.not_before + half
+    return not certificate.not_before - BACKDATE <= now < certificate.not_before + half

@@ -1,6 +1,7 @@
 """Starts runs through the zygote, the small process that forks the shims (``runner/shim``)."""
 
 import asyncio
+import importlib.util
 import json
 import os
 import socket
@@ -8,8 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
-
-import ptyprocess
 
 from runner.drivers.terminal_client import Channel
 from runner.drivers.terminal_observe import alive, last_offset, observe
@@ -30,10 +29,16 @@ from runner.shim.zygote import main
 main(int(sys.argv[1]))
 """
 
-_IMPORT_PATHS: Final = (
-    str(Path(__file__).parents[2]),
-    str(Path(ptyprocess.__file__).parents[1]),
-)
+
+def _found(package: str) -> str:
+    """Return the folder from which *package* is imported, without importing it here."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"{package} is not installed: make setup", name=package)
+    return str(Path(spec.origin).parents[1])
+
+
+_IMPORT_PATHS: Final = (_found("runner"), _found("ptyprocess"))
 
 HOLDER_FAILED: Final = "HolderFailed"
 """No shim could be started, or it was killed while it started the program."""

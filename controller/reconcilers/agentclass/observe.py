@@ -1,17 +1,9 @@
 """Gathers what an AgentClass's status is computed from: the class alone."""
 
-from dataclasses import dataclass
-
-from controller.kernel.queue import Key
+from controller.kernel.key import Key
 from controller.kernel.store import Store
+from controller.reconcilers.agentclass.snapshot import ClassSnapshot
 from schemas.agentclass import AgentClass
-
-
-@dataclass(frozen=True, slots=True)
-class ClassSnapshot:
-    """The class."""
-
-    subject: AgentClass
 
 
 class ClassObserver:

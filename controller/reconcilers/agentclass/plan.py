@@ -1,7 +1,7 @@
 """What is done about an AgentClass: nothing but its status. Pure."""
 
 from controller.kernel.reconciler import Plan
-from controller.reconcilers.agentclass.observe import ClassSnapshot
+from controller.reconcilers.agentclass.snapshot import ClassSnapshot
 
 
 def plan(snapshot: ClassSnapshot, now: float) -> Plan:

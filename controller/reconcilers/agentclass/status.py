@@ -2,7 +2,7 @@
 
 from controller.kernel.reconciler import ReconcileError, Report
 from controller.reconcilers.agentclass.checks import first
-from controller.reconcilers.agentclass.observe import ClassSnapshot
+from controller.reconcilers.agentclass.snapshot import ClassSnapshot
 from controller.reconcilers.conditions import Conditions
 from schemas.agentclass import AgentClassStatus
 from schemas.conditions import merge

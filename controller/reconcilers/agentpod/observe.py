@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from controller.kernel.queue import Key
+from controller.kernel.key import Key
 from controller.kernel.reconciler import Finding, Reconciler
 from controller.kernel.store import Change, Store
 from controller.kube.errors import NotFound

@@ -1,17 +1,9 @@
 """Gathers what a RunnerEnrollment's status is computed from: the enrolment alone."""
 
-from dataclasses import dataclass
-
-from controller.kernel.queue import Key
+from controller.kernel.key import Key
 from controller.kernel.store import Store
+from controller.reconcilers.enrollment.snapshot import EnrollmentSnapshot
 from schemas.runner import RunnerEnrollment
-
-
-@dataclass(frozen=True, slots=True)
-class EnrollmentSnapshot:
-    """The enrolment."""
-
-    subject: RunnerEnrollment
 
 
 class EnrollmentObserver:

@@ -4,7 +4,7 @@ from typing import Final
 
 from controller.kernel.reconciler import Delete, Plan
 from controller.reconcilers.enrollment.checks import expires
-from controller.reconcilers.enrollment.observe import EnrollmentSnapshot
+from controller.reconcilers.enrollment.snapshot import EnrollmentSnapshot
 from schemas.names import RUNNER_ENROLLMENT
 
 _KEPT_SECONDS: Final = 86_400.0

@@ -4,7 +4,7 @@ from controller.kernel.clock import stamp
 from controller.kernel.reconciler import ReconcileError, Report
 from controller.reconcilers.conditions import Conditions
 from controller.reconcilers.enrollment.checks import expires, first, remaining
-from controller.reconcilers.enrollment.observe import EnrollmentSnapshot
+from controller.reconcilers.enrollment.snapshot import EnrollmentSnapshot
 from schemas.conditions import merge
 from schemas.names import ANNOTATION_REQUESTED_AT
 

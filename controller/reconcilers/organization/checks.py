@@ -3,7 +3,7 @@
 from typing import Final
 
 from controller.kernel.reconciler import Finding
-from controller.reconcilers.organization.observe import OrganizationSnapshot
+from controller.reconcilers.organization.snapshot import OrganizationSnapshot
 from schemas.names import CONTROLLER_NAMESPACE, LABEL_ORGANIZATION
 
 SHARED: Final = "default"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from controller.reconcilers.organization.checks import SHARED
-from controller.reconcilers.organization.observe import QUOTA
+from controller.reconcilers.organization.snapshot import QUOTA
 from schemas.names import (
     AGENT_POD,
     CONFIG_MAP,

@@ -1,13 +1,19 @@
 """Gathers what an Organization's plan and status are computed from."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from controller.kernel.queue import Key
+from controller.kernel.key import Key
 from controller.kernel.store import Store
 from controller.kube.errors import NotFound
 from controller.placement.indexes import ACTIVE_IN, BY_NAMESPACE
+from controller.reconcilers.organization.snapshot import (
+    QUOTA,
+    ROLES,
+    Child,
+    Manifest,
+    OrganizationSnapshot,
+)
 from schemas.agentpod import AgentPod
 from schemas.names import (
     CONFIG_MAP,
@@ -23,12 +29,6 @@ from schemas.names import (
 )
 from schemas.organization import Organization, OrganizationUsage
 from schemas.runner import Runner
-
-QUOTA: Final = "agentsmesh-quota"
-"""Name of the ResourceQuota in an organization's namespace."""
-
-ROLES: Final = frozenset({"agentsmesh-admin", "agentsmesh-member", "agentsmesh-viewer"})
-"""ClusterRoles that members are bound to; the RoleBindings have the same names."""
 
 _POD: Final = Resource("", "v1", "Pod", "pods", namespaced=True)
 _OF_EVERY_NAMESPACE: Final = frozenset({"kube-root-ca.crt", TRUST_BUNDLE})
@@ -47,38 +47,6 @@ class Reader(Protocol):
     ) -> AsyncIterator[list[dict[str, Any]]]:
         """Give all objects page by page."""
         ...
-
-
-Manifest = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Child:
-    """An AgentPod of the organization, as far as its deletion is concerned."""
-
-    name: str
-    uid: str
-    deleting: bool
-
-
-@dataclass(frozen=True, slots=True)
-class OrganizationSnapshot:
-    """The organization and what was made for it. None: it does not exist."""
-
-    subject: Organization
-    rival: str | None
-    """Name of an older Organization with the same namespace."""
-    namespace: Manifest | None
-    empty: bool
-    """Whether nothing of anybody's is in a namespace that is not marked as ours."""
-    bindings: tuple[Manifest, ...]
-    """RoleBindings in it that are marked as ours, or have one of our names."""
-    bundle: Manifest | None
-    bundle_data: Mapping[str, str]
-    """What the trust bundle shall say."""
-    quota: Manifest | None
-    pods: tuple[Child, ...]
-    usage: OrganizationUsage
 
 
 class OrganizationObserver:

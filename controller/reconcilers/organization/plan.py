@@ -6,7 +6,7 @@ from typing import Any, Final
 from controller.kernel.difference import merge_patch
 from controller.kernel.reconciler import Action, Create, Delete, Patch, Plan
 from controller.reconcilers.organization import checks, children
-from controller.reconcilers.organization.observe import OrganizationSnapshot
+from controller.reconcilers.organization.snapshot import OrganizationSnapshot
 from schemas.names import (
     AGENT_POD,
     CONFIG_MAP,

@@ -5,7 +5,7 @@ from typing import Final
 from controller.kernel.reconciler import ReconcileError, Report
 from controller.reconcilers.conditions import Conditions
 from controller.reconcilers.organization import checks
-from controller.reconcilers.organization.observe import OrganizationSnapshot
+from controller.reconcilers.organization.snapshot import OrganizationSnapshot
 from schemas.conditions import READY, RECONCILING, merge
 from schemas.names import ANNOTATION_REQUESTED_AT
 from schemas.organization import OrganizationStatus

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from controller.kernel.reconciler import Finding
-from controller.reconcilers.repository.observe import RepositorySnapshot
+from controller.reconcilers.repository.snapshot import RepositorySnapshot
 
 Check = Callable[[RepositorySnapshot], Finding | None]
 

@@ -1,11 +1,11 @@
 """Gathers what a Repository's status is computed from. No network but the Kubernetes API."""
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
-from controller.kernel.queue import Key
+from controller.kernel.key import Key
 from controller.kernel.store import Store
 from controller.kube.errors import NotFound
+from controller.reconcilers.repository.snapshot import RepositorySnapshot
 from schemas.names import SECRET, Resource
 from schemas.repository import Repository
 
@@ -16,16 +16,6 @@ class Reader(Protocol):
     async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
         """Return the object."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class RepositorySnapshot:
-    """The repository and the names of its Secret's keys, never their values."""
-
-    subject: Repository
-    local_allowed: bool
-    secret_keys: frozenset[str] | None
-    """Keys with a value; None: there is no such Secret, or none is asked for."""
 
 
 class RepositoryObserver:

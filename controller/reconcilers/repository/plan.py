@@ -4,7 +4,7 @@ from typing import Final
 
 from controller.kernel.reconciler import Plan
 from controller.reconcilers.repository.checks import first
-from controller.reconcilers.repository.observe import RepositorySnapshot
+from controller.reconcilers.repository.snapshot import RepositorySnapshot
 
 _WAITING_SECONDS: Final = 10.0
 _SETTLED_SECONDS: Final = 600.0

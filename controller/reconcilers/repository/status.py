@@ -3,7 +3,7 @@
 from controller.kernel.reconciler import ReconcileError, Report
 from controller.reconcilers.conditions import Conditions
 from controller.reconcilers.repository.checks import first
-from controller.reconcilers.repository.observe import RepositorySnapshot
+from controller.reconcilers.repository.snapshot import RepositorySnapshot
 from schemas.conditions import merge
 from schemas.names import ANNOTATION_REQUESTED_AT
 from schemas.repository import RepositoryStatus

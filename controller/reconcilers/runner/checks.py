@@ -3,7 +3,7 @@
 from controller.kernel.clock import seconds
 from controller.kernel.reconciler import Finding
 from controller.placement.links import Reach
-from controller.reconcilers.runner.observe import RunnerSnapshot
+from controller.reconcilers.runner.snapshot import RunnerSnapshot
 
 
 def enrolled(snapshot: RunnerSnapshot) -> Finding | None:

@@ -2,38 +2,15 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
 
-from controller.kernel.queue import Key
+from controller.kernel.key import Key
 from controller.kernel.store import Change, Store
 from controller.placement.fleet import Fleet
 from controller.placement.indexes import ACTIVE_ON, BY_RUNNER
-from controller.placement.links import About, Reach
 from controller.placement.observation import PodState
+from controller.reconcilers.runner.snapshot import ENROLLING_SECONDS, RunnerSnapshot
 from schemas.agentpod import AgentPod
 from schemas.runner import Runner
-
-ENROLLING_SECONDS: Final = 1.0
-"""So long a new Runner is left to the enrolment that may have made it: both write to it."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunnerSnapshot:
-    """The runner, its connection and its pods."""
-
-    subject: Runner
-    reach: Reach
-    recheck_seconds: float | None
-    """After which time the reach may be different by itself."""
-    about: About | None
-    """What it said of itself; None if it has not been here since our start."""
-    running: int
-    """Pods placed on it that have not ended."""
-    left: tuple[str, ...]
-    """Names of pods placed on it that it has not reported as removed."""
-    enrolling: bool = False
-    """It was made a moment ago by an enrolment, which is about to write its certificate."""
 
 
 class RunnerObserver:

@@ -3,7 +3,7 @@
 from controller.kernel.clock import seconds
 from controller.kernel.reconciler import Patch, Plan, earliest
 from controller.placement.links import Reach
-from controller.reconcilers.runner.observe import ENROLLING_SECONDS, RunnerSnapshot
+from controller.reconcilers.runner.snapshot import ENROLLING_SECONDS, RunnerSnapshot
 from schemas.names import FINALIZER_TEARDOWN, RUNNER
 from schemas.runner import Runner
 

@@ -4,11 +4,11 @@ from typing import Final
 
 from controller.kernel.clock import seconds
 from controller.kernel.reconciler import ReconcileError, Report, earliest
+from controller.placement.capacity import max_pods
 from controller.placement.links import Reach
-from controller.placement.surroundings import max_pods
 from controller.reconcilers.conditions import Conditions
 from controller.reconcilers.runner import checks
-from controller.reconcilers.runner.observe import RunnerSnapshot
+from controller.reconcilers.runner.snapshot import RunnerSnapshot
 from schemas.conditions import READY, RECONCILING, STALLED, find, merge
 from schemas.names import ANNOTATION_REQUESTED_AT
 from schemas.runner import Platform, RunnerPhase, RunnerStatus

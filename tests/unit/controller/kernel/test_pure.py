@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from controller.kernel.alarm import WriteAlarm
 from controller.kernel.clock import micro_stamp, seconds, stamp
 from controller.kernel.difference import merge_patch
-from controller.kernel.queue import Key
+from controller.kernel.key import Key
 from controller.kernel.redact import redact
 
 VALUES = st.recursive(

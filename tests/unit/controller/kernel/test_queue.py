@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from controller.kernel.queue import Key, WorkQueue
+from controller.kernel.key import Key
+from controller.kernel.queue import WorkQueue
 
 pytestmark = pytest.mark.anyio
 

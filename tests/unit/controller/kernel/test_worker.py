@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from controller.kernel.events import Recorder
-from controller.kernel.queue import Key, WorkQueue
+from controller.kernel.key import Key
+from controller.kernel.queue import WorkQueue
 from controller.kernel.reconciler import (
     Patch,
     Plan,

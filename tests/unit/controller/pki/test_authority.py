@@ -202,9 +202,23 @@ async def test_an_expired_root_and_a_clock_before_it_stall_with_a_sentence() -> 
     clock.now = START + timedelta(days=10)
     with pytest.raises(Stalled, match="expired at 2026-01-10"):
         await Authority(kube, clock=clock).refresh()
-    clock.now = START - timedelta(days=1)
+    clock.now = START - timedelta(days=3)
     with pytest.raises(Stalled, match="set the clock"):
         await Authority(kube, clock=clock).refresh()
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=-1), timedelta(days=1)], ids=str)
+async def test_a_day_that_the_clock_jumps_stalls_nothing(jump: timedelta) -> None:
+    kube, clock = MemoryKube(), SetClock()
+    authority = Authority(kube, AuthoritySettings(refresh_seconds=0.0), clock=clock)
+    await authority.refresh()
+    root = authority.bundle().roots_der
+    clock.now += jump
+    await authority.refresh()
+    assert authority.bundle().roots_der == root
+    served = authority.server_certificate(["127.0.0.1"])
+    for certificate in x509.load_pem_x509_certificates(served.chain_pem):
+        assert certificate.not_valid_before_utc <= clock.now < certificate.not_valid_after_utc
 
 
 async def test_an_api_server_in_trouble_changes_nothing() -> None:

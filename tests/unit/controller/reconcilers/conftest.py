@@ -9,7 +9,8 @@ import pytest
 from meshwire.v1 import link_pb2
 
 from controller.kernel.events import Recorder
-from controller.kernel.queue import Key, WorkQueue
+from controller.kernel.key import Key
+from controller.kernel.queue import WorkQueue
 from controller.kernel.worker import Kernel
 from controller.placement.fleet import Fleet
 from controller.placement.indexes import new_store

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from controller.kernel.queue import Key, WorkQueue
+from controller.kernel.key import Key
+from controller.kernel.queue import WorkQueue
 from controller.placement.fleet import Fleet
 from controller.placement.indexes import new_store
 from controller.placement.scheduler import Scheduler
