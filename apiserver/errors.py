@@ -134,7 +134,8 @@ def expired(message: str) -> ApiError:
 
 def too_large(message: str) -> ApiError:
     """Return 413: more than this server takes."""
-    return ApiError(413, "RequestEntityTooLarge", message)
+    text = f"Request entity too large: {message}"
+    return ApiError(413, "RequestEntityTooLarge", text)
 
 
 def unsupported_media_type(message: str) -> ApiError:

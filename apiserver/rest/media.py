@@ -191,6 +191,15 @@ def _doubled(value: Any, path: str) -> Iterable[str]:
             yield from _doubled(item, f"{path}[{index}]")
 
 
+def refuse_deep(value: Any) -> None:
+    """Refuse a value with more levels than a document may have.
+
+    Raises:
+        ApiError: 400.
+    """
+    _measure(value)
+
+
 def _measure(value: Any) -> int:
     """Return the number of keys in *value*, level by level; refuse too many levels."""
     count = depth = 0

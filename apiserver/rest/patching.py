@@ -9,7 +9,7 @@ from apiserver.errors import ApiError
 from apiserver.kinds.resource import Resource
 from apiserver.patches.errors import PatchError
 from apiserver.rest.call import Call
-from apiserver.rest.media import Body, decode_json, media_type
+from apiserver.rest.media import Body, decode_json, media_type, refuse_deep
 from apiserver.store.records import Object
 
 JSON_PATCH: Final = "application/json-patch+json"
@@ -39,6 +39,11 @@ def refuse_media_type(call: Call, resource: Resource) -> None:
         )
 
 
+def is_json_patch(call: Call) -> bool:
+    """Tell whether the body is a JSON patch."""
+    return media_type(call.header(b"content-type")) == JSON_PATCH
+
+
 def apply(call: Call, resource: Resource, target: Object) -> tuple[Body, Object]:
     """Return the patch of *call* and what it makes of *target*, which may be changed.
 
@@ -58,6 +63,8 @@ def apply(call: Call, resource: Resource, target: Object) -> tuple[Body, Object]
         raise ApiError(exc.status, exc.reason, exc.message, {}) from exc
     if not isinstance(patched, dict):
         raise errors.bad_request("the patch does not leave an object")
+    if kind == JSON_PATCH:
+        refuse_deep(patched)  # its paths can put one deep value into another
     return body, patched
 
 

@@ -23,6 +23,9 @@ from apiserver.store.store import Store
 
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX: Final = 5
+_MOST_STORED_BYTES: Final = 3 << 19
+"""Bytes of one object: as many as etcd takes."""
+
 _LONGEST_PREFIX: Final = 63 - _SUFFIX
 
 MODIFIED: Final = (
@@ -155,10 +158,20 @@ def _refuse_invalid(resource: Resource, obj: Object, found: list[FieldError]) ->
 async def _keep(
     call: Call, desk: Desk, resource: Resource, key: Key, stored: Object, code: int = 200
 ) -> reply.Reply:
+    before = desk.store.latest(key)
+    _refuse_huge(call, stored, len(before.body) if before else 0)
     entry, ticket = desk.store.put(key, stored)
     resource.wrote(entry)
     await ticket
     return reply.entry(call, resource, entry, code)
+
+
+def _refuse_huge(call: Call, stored: Object, bytes_before: int) -> None:
+    # A JSON patch can copy: what it makes may be larger than what is sent and was there.
+    if len(call.body) + bytes_before <= _MOST_STORED_BYTES and not patching.is_json_patch(call):
+        return
+    if len(orjson.dumps(stored)) > _MOST_STORED_BYTES:
+        raise errors.too_large(f"limit is {_MOST_STORED_BYTES}")
 
 
 async def update(call: Call, desk: Desk, resource: Resource) -> reply.Reply:

@@ -20,6 +20,8 @@ DIFFERENCES: dict[tuple[str, str], str] = {
     ("bodies_that_are_no_objects", "version set"): _CLEAR,
     ("names_and_namespaces_must_agree", "put text as version"): _CLEAR,
     ("versions_of_watches", "version"): _CLEAR,
+    ("objects_have_a_size", "larger"): _CLEAR,
+    ("objects_have_a_size", "grown by y"): _CLEAR,
     ("names_and_namespaces_must_agree", "put uid"): "the real one names its key in etcd",
     ("secrets", "ssh-auth"): "the real one names the field data[%s]",
     ("secrets", "basic-auth"): "the real one names the field data[%s]",

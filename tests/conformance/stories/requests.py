@@ -162,3 +162,19 @@ def answers_in_other_media_types(api: Recorder, ns: str) -> None:
     text = json.dumps(widget("b")).replace('"', "'")  # YAML, but no JSON
     api.call("from yaml", "POST", path, text, content="application/yaml")
     api.call("from no type", "POST", path, text, content="text/plain", keep=False)
+
+
+@scenario
+def objects_have_a_size(api: Recorder, ns: str) -> None:
+    path = WIDGETS.format(ns=ns)
+    api.call("create", "POST", path, widget("a", free={}), keep=False)
+    for label, size in {"large": 1 << 20, "larger": 1700 << 10, "body": 3200 << 10}.items():
+        body = widget(label.partition(" ")[0], free={"text": "x" * size})
+        answer = api.call(label, "POST", path, body, keep=False)
+        body = [answer["kind"], answer.get("code"), answer.get("reason"), answer.get("message")]
+        api.note(label, body)
+    for name in ("x", "y"):
+        patch = {"spec": {"free": {name: "x" * (1 << 20)}}}
+        answer = api.call(name, "PATCH", f"{path}/a", patch, content=MERGE, keep=False)
+        body = [answer["kind"], answer.get("code"), answer.get("reason"), answer.get("message")]
+        api.note(f"grown by {name}", body)

@@ -48,6 +48,7 @@ async def test_a_generated_name_begins_as_asked_and_is_not_taken(shop: Any) -> N
         pytest.param(b"{", 400, "json parse error", id="no JSON"),
         pytest.param(b"[]", 400, "cannot unmarshal array", id="no object"),
         pytest.param(b"[" * 5000, 400, "json parse error", id="deeper than any object is"),
+        pytest.param(b"[" * 300 + b"]" * 300, 400, "nested too deeply", id="deep, but JSON"),
         pytest.param({"kind": "Widget"}, 400, "Object 'apiVersion' is missing", id="no version"),
         pytest.param(
             {"kind": "Gadget", "apiVersion": "example.com/v1"},
@@ -344,3 +345,24 @@ async def test_what_is_not_served_is_refused_kindly(
     assert answer.code == code
     known = answer.body == b"404 page not found\n" or path == "/nothing"
     assert known or answer.json["kind"] == "Status"
+
+
+async def test_patches_cannot_build_what_may_not_be_sent(shop: Any) -> None:
+    body = shop.widget("w")
+    body["status"] = {}
+    await shop.post(WIDGETS, body)
+    deep: Any = 1
+    for _ in range(150):
+        deep = [deep]
+    media, status = "application/json-patch+json", f"{ONE}/status"
+    first = [{"op": "add", "path": "/status", "value": {"a": deep}}]
+    assert (await shop.send("PATCH", status, first, media)).code == 200
+    second = [{"op": "add", "path": "/status/a" + "/0" * 149, "value": deep}]
+    refused = await shop.send("PATCH", status, second, media)
+    assert (refused.code, refused.reason) == (400, "BadRequest")
+    large = [{"op": "add", "path": "/status", "value": {"a": "x" * (1 << 20)}}]
+    assert (await shop.send("PATCH", status, large, media)).code == 200
+    copied = [{"op": "copy", "from": "/status/a", "path": "/status/b"}]
+    refused = await shop.send("PATCH", status, copied, media)
+    assert (refused.code, refused.reason) == (413, "RequestEntityTooLarge")
+    assert list((await shop.get(ONE)).json["status"]) == ["a"]
