@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final
 
+import orjson
 from typing_extensions import override
 
 from apiserver import clock
@@ -211,7 +213,7 @@ def _resource(
         categories=tuple(names.get("categories") or ()),
         subresources=frozenset(name for name in ("status", "scale") if name in subresources),
         columns=tuple(version.get("additionalPrinterColumns") or ()),
-        schema=CompiledSchema(raw),
+        schema=_compiled(orjson.dumps(raw)),
         strategy=strategy,
         selectable=tuple(
             item["jsonPath"].removeprefix(".") for item in version.get("selectableFields") or ()
@@ -222,6 +224,12 @@ def _resource(
         terminating=terminating,
         deprecated=deprecated,
     )
+
+
+@lru_cache(maxsize=64)
+def _compiled(raw: bytes) -> CompiledSchema:
+    """Return the compiled schema; a definition changes more often than its schema does."""
+    return CompiledSchema(orjson.loads(raw))
 
 
 class _WithStatus(StatusStrategy):
