@@ -45,6 +45,8 @@ def _unusable(chain_pem: bytes, roots_pem: bytes, now: float) -> str:
         roots = x509.load_pem_x509_certificates(roots_pem)
     except ValueError:
         return "its certificate cannot be read"
+    if chain[0].not_valid_before_utc.timestamp() > now:
+        return "its certificate is not valid yet: the clock was set back"
     if chain[0].not_valid_after_utc.timestamp() < now + _MARGIN_SECONDS:
         return "its certificate has expired"
     for root in roots:

@@ -13,6 +13,7 @@ from cli.up import bootstrap, state
 from cli.up.logs import rotate
 from cli.up.parts import ORGANIZATION, Parts
 from cli.up.ports import Ports, Reservation
+from cli.up.rhythm import sleep_unless_jumped
 from cli.up.settings import Settings
 from cli.up.supervise import Part, Supervised, end_leftovers
 
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 _START_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 60.0
 """How often certificates and log files are looked at."""
+_AGAIN_SECONDS: Final = 5.0
+"""How soon after a look that did not work."""
 
 
 class Mesh:
@@ -101,14 +104,19 @@ class Mesh:
 
     async def _keep(self, parts: Parts) -> None:
         """Look after what changes slowly, for ever: the runner's identity, the size of logs."""
+        wait = _LOOK_SECONDS
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+            if await sleep_unless_jumped(wait):
+                logger.info("the clock was set, or the machine slept: certificates are looked at")
             for supervised in self._running:
                 await asyncio.to_thread(rotate, supervised.part.log)
             try:
                 await self._look(parts)
             except CommandError as exc:  # a part is being restarted: the next look will do
                 logger.warning("enrolment not checked: %s", exc)
+                wait = _AGAIN_SECONDS
+            else:
+                wait = _LOOK_SECONDS
 
     async def _look(self, parts: Parts) -> None:
         api = await asyncio.to_thread(parts.api)

@@ -79,6 +79,11 @@ class Keeper:
         """Say that the controller did not take the identity: a new join token would be used now."""
         self._doubted.set()
 
+    def is_out_of_time(self) -> bool:
+        """Whether the wall clock was set to before or after the certificate's life."""
+        now, current = wall_seconds(), self._current
+        return current is not None and not current.not_before <= now < current.not_after
+
     async def take_bundle(self, bundle: link_pb2.TrustBundle) -> None:
         """Trust the roots of a newer bundle, which came over an authenticated link."""
         current = self._current

@@ -57,7 +57,7 @@ class Link:
                 break
             if ending.welcomed:
                 backoff.reset()
-            if ending.refused:
+            if ending.refused or self._keeper.is_out_of_time():
                 self._keeper.doubt()
             sentence = f"{ending.reason}: {ending.message}"
             if sentence != told or ending.welcomed:

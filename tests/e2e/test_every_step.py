@@ -1,4 +1,4 @@
-"""A part, or all, is killed at every step of a pod's life: nothing happens twice, nothing is lost."""
+"""A part, or all, is killed at every step of a pod's life: nothing is lost or done twice."""
 
 import os
 import signal
@@ -86,7 +86,7 @@ def test_killed_at_every_step_a_pod_starts_once_and_ends_as_it_should(
         life = _Life(mesh, name, victims, watch)
         mesh.apply(agent_pod(name, "steps", repositoryRef={"name": "origin"}))
         life.kill()  # it was accepted, and perhaps seen
-        life.uid = life.told(lambda pod: True, "is there")["metadata"]["uid"]
+        life.uid = life.told(lambda _: True, "is there")["metadata"]["uid"]
 
         life.told(lambda pod: pod.get("status", {}).get("placement"), "placed")
         life.kill()  # placed, and the runner perhaps told

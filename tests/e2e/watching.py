@@ -1,4 +1,4 @@
-"""What the API server tells a watch, at once: for tests that must act at a moment of a pod's life."""
+"""What a watch is told, at once: for tests that must act at a moment of a pod's life."""
 
 import base64
 import contextlib
@@ -49,7 +49,7 @@ class Server:
 
 
 class Watch:
-    """Everything that happens to the objects at a path, from now on, over restarts of the server."""
+    """All that happens to the objects at a path, from now on, over restarts of the server."""
 
     def __init__(self, kubeconfig: Path, path: str) -> None:
         self._server = Server(kubeconfig)

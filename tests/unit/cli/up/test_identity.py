@@ -30,14 +30,20 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "root")])
         self.root = self._sign(self._name, self._key, NOW + dt.timedelta(days=999))
 
-    def leaf(self, days: float) -> bytes:
+    def leaf(self, days: float, begin: float = -9) -> bytes:
         key = ec.generate_private_key(ec.SECP256R1())
-        return self._sign(x509.Name([]), key, NOW + dt.timedelta(days=days))
+        return self._sign(x509.Name([]), key, NOW + dt.timedelta(days=days), begin)
 
-    def _sign(self, name: x509.Name, key: ec.EllipticCurvePrivateKey, until: dt.datetime) -> bytes:
+    def _sign(
+        self,
+        name: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        until: dt.datetime,
+        begin: float = -9,
+    ) -> bytes:
         builder = x509.CertificateBuilder().subject_name(name).issuer_name(self._name)
         builder = builder.public_key(key.public_key()).serial_number(7)
-        builder = builder.not_valid_before(NOW - dt.timedelta(days=9)).not_valid_after(until)
+        builder = builder.not_valid_before(NOW + dt.timedelta(days=begin)).not_valid_after(until)
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
@@ -76,6 +82,10 @@ def test_no_certificate_is_not(reason: Any):
 
 def test_an_expired_one_is_not(reason: Any, authority: Authority):
     assert reason(authority.leaf(-1)) == "its certificate has expired"
+
+
+def test_one_that_a_clock_set_back_has_made_future_is_not(reason: Any, authority: Authority):
+    assert "not valid yet" in reason(authority.leaf(2, begin=1))
 
 
 def test_one_from_another_authority_is_not(reason: Any):
