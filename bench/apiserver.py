@@ -72,21 +72,21 @@ def real() -> Iterator[Server]:
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         with real_server(Path(folder)) as server:
-            took = time.perf_counter() - start
-            yield Server(Api(server.kubeconfig), took, server.pids)
+            api = _ready(server.kubeconfig)  # the first namespaces come after /readyz
+            yield Server(api, time.perf_counter() - start, server.pids)
 
 
-def _ready(kubeconfig: Path, process: subprocess.Popen[bytes]) -> Api:
+def _ready(kubeconfig: Path, process: subprocess.Popen[bytes] | None = None) -> Api:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        if process.poll() is not None:
+        if process is not None and process.poll() is not None:
             raise RuntimeError(f"the embedded API server ended with {process.returncode}")
         with contextlib.suppress(OSError, RuntimeError):
             api = Api(kubeconfig)
             api.call("GET", "/api/v1/namespaces/default")
             return api
         time.sleep(0.01)
-    raise RuntimeError("the embedded API server was not ready within 30 s")
+    raise RuntimeError("an API server was not ready within 30 s")
 
 
 def _config_map(name: str) -> dict[str, Any]:
