@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from runner.drivers.sandbox.paths import HARDWARE, SYSTEM
+from runner.drivers.sandbox.proc import closed
 from runner.drivers.sandbox.settings import shared_etc
 from runner.drivers.sandbox.values import Network, SandboxRequest
 
@@ -44,7 +45,7 @@ def wrap(
         *(("--unshare-net",) if request.network is Network.NONE else ()),
         *_system(),
         *_etc(request),
-        *("--proc", "/proc", "--dev", "/dev"),
+        *("--proc", "/proc", *closed(), "--dev", "/dev"),
         *("--bind", str(request.tmp), "/tmp"),  # noqa: S108  the pod's own, inside
         *("--symlink", "../tmp", "/var/tmp"),  # noqa: S108  the pod's own, inside
         *_binds("--ro-bind", readable),
