@@ -4,7 +4,6 @@ import os
 import random
 import re
 import signal
-import time
 
 import pytest
 
@@ -114,17 +113,3 @@ def test_a_pod_deleted_while_the_runner_is_down_goes_when_it_is_back(mesh: Mesh)
     mesh.kubectl("delete", "agentpod", "gone-meanwhile", "-n", "default", "--wait=false")
     until(lambda: not mesh.exists("gone-meanwhile"), seconds=60, what="the pod has gone")
     until(lambda: not processes_of(uid), what="its processes have gone")
-
-
-def test_nothing_is_written_while_nothing_changes(mesh: Mesh):
-    mesh.apply(agent_pod("quiet", "idle"))
-    mesh.ready("quiet")
-
-    def version() -> str:
-        return str(mesh.get("quiet")["metadata"]["resourceVersion"])
-
-    time.sleep(6)  # activity settles: executing, then idle
-    before = version()
-    time.sleep(6)
-    assert version() == before
-    mesh.delete("quiet")

@@ -71,13 +71,20 @@ class Watch:
 
     def wait(self, claim: Callable[[dict[str, Any]], Any], *, what: str, seconds: float) -> Any:
         """Return the first object for which *claim* is true, as soon as it is told."""
+        event = self.wait_event(lambda e: claim(e["object"]), what=what, seconds=seconds)
+        return event["object"]
+
+    def wait_event(
+        self, claim: Callable[[dict[str, Any]], Any], *, what: str = "", seconds: float = 30
+    ) -> dict[str, Any]:
+        """Return the first event for which *claim* is true, as soon as it is told."""
         deadline = time.monotonic() + seconds
         looked = 0
         with self._changed:
             while True:
                 for event in self.seen[looked:]:
-                    if claim(event["object"]):
-                        return event["object"]
+                    if claim(event):
+                        return event
                 looked = len(self.seen)
                 left = deadline - time.monotonic()
                 assert left > 0, f"not within {seconds} s: {what}"
