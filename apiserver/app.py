@@ -169,6 +169,8 @@ class Application:
                 return discovery.group(call, group)
             case ["apis", group, version]:
                 return discovery.group_version(call, group, version)
+            case ["openapi", "v2"]:
+                return self._parts.documents.answer_legacy(call)
             case ["openapi", "v3", *rest]:
                 return self._parts.documents.answer(call, "/".join(rest))
             case _:

@@ -8,6 +8,7 @@ import orjson
 
 from apiserver import errors
 from apiserver.kinds.registry import Registry
+from apiserver.openapi import legacy
 from apiserver.openapi.documents import build
 from apiserver.rest.call import Call
 from apiserver.rest.reply import Reply
@@ -34,6 +35,12 @@ class Documents:
         if call.header(b"if-none-match").strip('"') == tag:
             return Reply(b"", 304, headers=headers)
         return Reply(body, headers=headers)
+
+    def answer_legacy(self, call: Call) -> Reply:
+        """Answer for `/openapi/v2`."""
+        if legacy.ASKED_PROTOBUF in call.header(b"accept"):
+            return Reply(legacy.as_protobuf(), content_type=legacy.PROTOBUF)
+        return Reply(legacy.as_json())
 
     def _index(self) -> Reply:
         paths = {

@@ -57,7 +57,8 @@ def _health(call: Call, page: str) -> reply.Reply:
 
 
 def _paths(registry: Registry) -> list[str]:
-    found = {"/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"}
+    found = {"/api", "/api/v1", "/apis", "/healthz", "/livez", "/readyz", "/version"}
+    found |= {"/openapi/v2", "/openapi/v3"}
     for resource in registry.all():
         if resource.group:
             found |= {f"/apis/{resource.group}", f"/apis/{resource.api_version}"}

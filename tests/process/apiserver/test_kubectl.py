@@ -255,6 +255,15 @@ def test_what_is_read_can_be_written_back(shop: Any, tmp_path: Path) -> None:
     assert read(shop, "wd", "w")["spec"]["color"] == "green"
 
 
+def test_a_list_is_applied_item_by_item_and_each_is_validated(shop: Any) -> None:
+    item = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "of-a-list"}}
+    listed = {"apiVersion": "v1", "kind": "List", "items": [item | {"data": {"a": "1"}}]}
+    assert "created" in shop.kubectl("apply", "-f", "-", stdin=json.dumps(listed)).stdout
+    listed["items"] = [item | {"dota": {}}]
+    said = shop.kubectl("apply", "-f", "-", stdin=json.dumps(listed), check=False)
+    assert "dota" in said.stderr
+
+
 def test_server_side_apply_is_refused_in_words(shop: Any) -> None:
     done = shop.kubectl("apply", "--server-side", "-f", "-", stdin=WIDGET, check=False)
     assert done.returncode == 1
