@@ -76,7 +76,8 @@ class OrganizationSpec(Model):
     display_name: Annotated[str, Field(max_length=128)] | None = None
     """Name for people."""
     namespace_name: Name | None = None
-    """Namespace of the organization; its own name if not given. Cannot be changed."""
+    """Namespace of the organization; its own name if not given. Cannot be changed. A namespace
+    that was made for the organization is deleted with it; one that was there before is kept."""
     members: Annotated[tuple[Member, ...], Field(min_length=1, max_length=256)]
     """Who belongs to it; at least one owner."""
     quota: Quota | None = None
@@ -100,7 +101,7 @@ class OrganizationStatus(Status):
     """What is known of the organization."""
 
     namespace: Annotated[str, Field(max_length=63)] | None = None
-    """The namespace that was made for it."""
+    """The namespace that it has."""
     usage: OrganizationUsage | None = None
     """What it has, beside spec.quota."""
 

@@ -43,3 +43,13 @@ def marked(snapshot: OrganizationSnapshot) -> bool:
     metadata = (snapshot.namespace or {}).get("metadata") or {}
     labels = metadata.get("labels") or {}
     return labels.get(LABEL_ORGANIZATION) == snapshot.subject.metadata.name
+
+
+def made(snapshot: OrganizationSnapshot) -> bool:
+    """Whether the organization made the namespace, so that it may delete it.
+
+    It is owned from its creation on or never: one that was adopted holds things of others.
+    """
+    metadata = (snapshot.namespace or {}).get("metadata") or {}
+    owners = metadata.get("ownerReferences") or []
+    return any(owner.get("uid") == snapshot.subject.metadata.uid for owner in owners)

@@ -60,10 +60,6 @@ def _namespace(snapshot: OrganizationSnapshot) -> list[Action]:
     labels = have.get("labels") or {}
     if any(labels.get(key) != value for key, value in metadata["labels"].items()):
         patch["labels"] = metadata["labels"]
-    owners = have.get("ownerReferences") or []
-    reference = metadata.get("ownerReferences", [None])[0]
-    if reference and all(owner.get("uid") != item.metadata.uid for owner in owners):
-        patch["ownerReferences"] = [*owners, reference]
     if not patch:
         return []
     patch["resourceVersion"] = have.get("resourceVersion")
@@ -119,7 +115,7 @@ def _teardown(snapshot: OrganizationSnapshot) -> Plan:
         )
         return Plan(changes, recheck_after_seconds=_TEARDOWN_SECONDS)
     namespace = (snapshot.namespace or {}).get("metadata") or {}
-    if item.namespace == checks.SHARED:
+    if not checks.made(snapshot):
         return Plan(
             (*_leave(snapshot), _finalizers(item, _rest(item), "its pods are gone")), publish=False
         )

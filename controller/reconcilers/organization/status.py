@@ -67,5 +67,6 @@ def _leaving(said: Conditions, snapshot: OrganizationSnapshot) -> None:
         names = ", ".join(sorted(pod.name for pod in snapshot.pods)[:5])
         message = f"waiting for {len(snapshot.pods)} pods to be cleared away: {names}"
     else:
-        message = f"namespace {snapshot.subject.namespace} is being deleted"
+        what = "is being deleted" if checks.made(snapshot) else "is given back"
+        message = f"namespace {snapshot.subject.namespace} {what}"
     _working(said, "Deleting", message)

@@ -133,6 +133,32 @@ async def test_an_empty_namespace_is_adopted(mesh: Any) -> None:
     assert ready(mesh) == ("True", "Ready")
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+async def test_a_namespace_that_was_only_adopted_outlives_the_organization(
+    mesh: Any, *, labelled: bool
+) -> None:
+    """What people keep in it is not ours to delete."""
+    labels = {"team": "a"} | ({"agentsmesh.io/organization": "acme"} if labelled else {})
+    await mesh.kube.create(NAMESPACE, "", {"metadata": {"name": "acme", "labels": labels}})
+    if labelled:
+        await mesh.kube.create(SECRET, "acme", {"metadata": {"name": "theirs"}})
+        await mesh.kube.create(ROLE_BINDING, "acme", {"metadata": {"name": "theirs"}})
+    await mesh.organization(quota={"agentPods": 3})
+    await mesh.agent_class()
+    await mesh.settle()
+    assert ready(mesh) == ("True", "Ready")
+    assert "ownerReferences" not in mesh.kube.read("Namespace", "", "acme")["metadata"]
+    (await mesh.runner()).connect()
+    await mesh.pod()
+    await mesh.settle()
+    await mesh.kube.delete(ORGANIZATION, "", "acme")
+    await mesh.settle(seconds=20)
+    theirs = [("RoleBinding", "acme", "theirs"), ("Secret", "acme", "theirs")] if labelled else []
+    stays = [("AgentClass", "", "greeter"), ("Namespace", "", "acme"), ("Runner", "acme", "r1")]
+    assert sorted(mesh.kube.objects) == sorted([*stays, *theirs])
+    assert mesh.kube.read("Namespace", "", "acme")["metadata"]["labels"] == {"team": "a"}
+
+
 async def test_the_default_namespace_is_used_and_never_owned_or_deleted(mesh: Any) -> None:
     await mesh.kube.create(NAMESPACE, "", {"metadata": {"name": "default"}})
     await mesh.organization(namespaceName="default")
