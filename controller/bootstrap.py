@@ -18,6 +18,7 @@ from schemas.names import (
     GROUP,
     LABEL_MANAGED_BY,
     NAMESPACE,
+    OURS,
     TRUST_BUNDLE,
     Resource,
 )
@@ -35,8 +36,11 @@ def _rule(groups: str, resources: list[str], verbs: list[str]) -> dict[str, Any]
     return {"apiGroups": [groups], "resources": resources, "verbs": verbs}
 
 
+_NAMESPACED: Final = [resource.plural for resource in OURS if resource.namespaced]
+"""Named one by one: ``*`` would hold status as well, and with it who runs what where."""
+
 _VIEWER: Final = [
-    _rule(GROUP, ["*"], _READ),
+    _rule(GROUP, _NAMESPACED, _READ),
     _rule(GROUP, ["agentpods/log"], ["get"]),
     _rule("", ["events"], _READ),
     {**_rule("", ["configmaps"], ["get"]), "resourceNames": [TRUST_BUNDLE]},
@@ -49,7 +53,7 @@ _MEMBER: Final = [
 ]
 _ADMIN: Final = [
     *_MEMBER,
-    _rule(GROUP, ["*"], ["*"]),
+    _rule(GROUP, _NAMESPACED, _WRITE),
     _rule("", ["secrets", "configmaps"], [*_READ, *_WRITE]),
 ]
 

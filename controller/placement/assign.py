@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from controller.kernel.reconciler import Finding
+from schemas.agentpod import Isolation
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Candidate:
     used: int
     """Pods placed on it that have not ended."""
     isolations: tuple[str, ...]
-    """Sandboxes that it can make; ``none`` is none."""
+    """Sandboxes that it can make; ``none`` where its operator lets pods do without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Need:
     name: str
     runner_name: str | None
     selector: tuple[tuple[str, str], ...]
-    isolation_required: bool
+    isolation: Isolation
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,10 @@ _SAYS: Mapping[Obstacle, tuple[str, str]] = {
     Obstacle.BANNED: ("is suspended or being deleted", "are suspended or being deleted"),
     Obstacle.CORDONED: ("is cordoned", "are cordoned"),
     Obstacle.OFFLINE: ("is not connected", "are not connected"),
-    Obstacle.ISOLATION: ("has no sandbox", "have no sandbox"),
+    Obstacle.ISOLATION: (
+        "does not offer sandbox.isolation as asked for",
+        "do not offer sandbox.isolation as asked for",
+    ),
     Obstacle.FULL: ("is full", "are full"),
 }
 
@@ -131,11 +135,21 @@ def _obstacle(need: Need, candidate: Candidate) -> Obstacle | None:
         return Obstacle.CORDONED
     if not candidate.connected:
         return Obstacle.OFFLINE
-    if need.isolation_required and not set(candidate.isolations) - {"none"}:
+    if not _isolates(need, candidate):
         return Obstacle.ISOLATION
     if candidate.max_pods is not None and candidate.used >= candidate.max_pods:
         return Obstacle.FULL
     return None
+
+
+def _isolates(need: Need, candidate: Candidate) -> bool:
+    match need.isolation:
+        case Isolation.REQUIRED:
+            return bool(set(candidate.isolations) - {"none"})
+        case Isolation.PREFERRED:
+            return bool(candidate.isolations)
+        case Isolation.NONE:
+            return "none" in candidate.isolations
 
 
 def _refusal(obstacles: Sequence[Obstacle]) -> Finding:

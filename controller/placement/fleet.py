@@ -136,6 +136,7 @@ class Fleet:
         return [
             self._message(pod, evicted=evicted, known=pod.metadata.uid in known)
             for pod in self._pods.indexed(BY_RUNNER, runner.uid)
+            if pod.metadata.namespace == runner.namespace  # whatever a forged status says
         ]
 
     def changes(self, runner: RunnerKey) -> AbstractContextManager[Changes]:

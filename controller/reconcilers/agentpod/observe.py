@@ -20,7 +20,7 @@ from controller.reconcilers.agentpod.plan import plan
 from controller.reconcilers.agentpod.snapshot import Ingredients, PodSnapshot, Timing
 from controller.reconcilers.agentpod.status import report
 from schemas.agentclass import AgentClass
-from schemas.agentpod import AgentPod, Isolation, Placement
+from schemas.agentpod import AgentPod, Placement
 from schemas.names import AGENT_POD, RUNNER, Resource
 from schemas.organization import Organization
 from schemas.repository import Repository
@@ -193,5 +193,5 @@ def need(pod: AgentPod) -> Need:
         name=pod.metadata.name,
         runner_name=pod.spec.runner_name,
         selector=tuple(sorted(labels.items())),
-        isolation_required=pod.spec.sandbox.isolation is Isolation.REQUIRED,
+        isolation=pod.spec.sandbox.isolation,
     )

@@ -1,4 +1,4 @@
-"""The objects that an Organization has in its namespace, as they should be. Pure."""
+"""The objects that an Organization has, in its namespace and beside it, as they should be. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,7 +6,10 @@ from typing import Any, Final
 from controller.reconcilers.organization.checks import SHARED
 from controller.reconcilers.organization.snapshot import QUOTA
 from schemas.names import (
+    AGENT_CLASS,
     AGENT_POD,
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
     CONFIG_MAP,
     FIELD_MANAGER,
     GROUP,
@@ -82,10 +85,48 @@ def bindings(item: Organization) -> dict[str, dict[str, Any]]:
     return {role: _binding(item, role, subjects) for role, subjects in sorted(found.items())}
 
 
+def cluster_name(item: Organization) -> str:
+    """Return the name of its ClusterRole and ClusterRoleBinding.
+
+    Organizations are cluster-scoped and their names have no colon: no two have the same.
+    """
+    return f"agentsmesh:organization:{item.metadata.name}"
+
+
+def cluster_role(item: Organization) -> dict[str, Any]:
+    """Return what members may read outside of the namespace.
+
+    Nothing more: an owner who could change the Organization could change its quota, and whoever
+    makes an AgentClass says which program runs on everybody's runners.
+    """
+    classes = {"apiGroups": [GROUP], "resources": [AGENT_CLASS.plural]}
+    itself = {"apiGroups": [GROUP], "resources": [ORGANIZATION.plural]}
+    rules = [
+        classes | {"verbs": ["get", "list", "watch"]},
+        itself | {"resourceNames": [item.metadata.name], "verbs": ["get"]},
+    ]
+    return _beside(item, CLUSTER_ROLE) | {"rules": rules}
+
+
+def cluster_binding(item: Organization) -> dict[str, Any]:
+    """Return what gives every member the ClusterRole."""
+    subjects: list[dict[str, str]] = []
+    for member in item.spec.members:
+        if (subject := _subject(member, item.namespace)) not in subjects:
+            subjects.append(subject)
+    child = _beside(item, CLUSTER_ROLE_BINDING)
+    return _bound(child, CLUSTER_ROLE_BINDING, cluster_name(item), subjects)
+
+
 def _binding(item: Organization, role: str, subjects: list[dict[str, str]]) -> dict[str, Any]:
-    group = ROLE_BINDING.group
-    reference = {"apiGroup": group, "kind": "ClusterRole", "name": role}
-    return _child(item, ROLE_BINDING, role) | {"roleRef": reference, "subjects": subjects}
+    return _bound(_child(item, ROLE_BINDING, role), ROLE_BINDING, role, subjects)
+
+
+def _bound(
+    child: dict[str, Any], resource: Resource, role: str, subjects: list[dict[str, str]]
+) -> dict[str, Any]:
+    reference = {"apiGroup": resource.group, "kind": CLUSTER_ROLE.kind, "name": role}
+    return child | {"roleRef": reference, "subjects": subjects}
 
 
 def _subject(member: Member, home: str) -> dict[str, str]:
@@ -102,3 +143,12 @@ def _child(item: Organization, resource: Resource, name: str) -> dict[str, Any]:
         "kind": resource.kind,
         "metadata": {"name": name, "namespace": item.namespace, "labels": labels(item)},
     }
+
+
+def _beside(item: Organization, resource: Resource) -> dict[str, Any]:
+    metadata = {
+        "name": cluster_name(item),
+        "labels": labels(item),
+        "ownerReferences": [owner(item)],
+    }
+    return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}

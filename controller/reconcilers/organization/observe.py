@@ -7,6 +7,7 @@ from controller.kernel.key import Key
 from controller.kernel.store import Store
 from controller.kube.errors import NotFound
 from controller.placement.indexes import ACTIVE_IN, BY_NAMESPACE
+from controller.reconcilers.organization.children import cluster_name
 from controller.reconcilers.organization.snapshot import (
     QUOTA,
     ROLES,
@@ -16,6 +17,8 @@ from controller.reconcilers.organization.snapshot import (
 )
 from schemas.agentpod import AgentPod
 from schemas.names import (
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
     CONFIG_MAP,
     FIELD_MANAGER,
     LABEL_MANAGED_BY,
@@ -72,6 +75,8 @@ class OrganizationObserver:
             namespace=namespace,
             empty=namespace is None or marked or await self._empty(name),
             bindings=await self._bindings(name) if namespace is not None else (),
+            cluster_role=await self._get(CLUSTER_ROLE, "", cluster_name(item)),
+            cluster_binding=await self._get(CLUSTER_ROLE_BINDING, "", cluster_name(item)),
             bundle=await self._get(CONFIG_MAP, name, TRUST_BUNDLE) if namespace else None,
             bundle_data=self._bundle(),
             quota=await self._get(RESOURCE_QUOTA, name, QUOTA) if namespace else None,

@@ -9,6 +9,8 @@ from controller.reconcilers.organization import checks, children
 from controller.reconcilers.organization.snapshot import OrganizationSnapshot
 from schemas.names import (
     AGENT_POD,
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
     CONFIG_MAP,
     FINALIZER_ORGANIZATION,
     NAMESPACE,
@@ -81,7 +83,15 @@ def _children(snapshot: OrganizationSnapshot) -> list[Action]:
     for name, binding in have.items():
         if name not in want:
             changes.append(_delete(ROLE_BINDING, binding, "no member has this role"))
-    return changes
+    return changes + _beside(snapshot)
+
+
+def _beside(snapshot: OrganizationSnapshot) -> list[Action]:
+    """Return what is to change about the members' rights outside of the namespace."""
+    item = snapshot.subject
+    changes = _one(CLUSTER_ROLE, snapshot.cluster_role, children.cluster_role(item), "rules")
+    binding = children.cluster_binding(item)
+    return changes + _one(CLUSTER_ROLE_BINDING, snapshot.cluster_binding, binding, "subjects")
 
 
 def _one(
@@ -89,24 +99,36 @@ def _one(
 ) -> list[Action]:
     """Return the change that makes *field* and our labels of one child as they should be."""
     metadata = want["metadata"]
-    namespace, name = metadata["namespace"], metadata["name"]
+    namespace, name = metadata.get("namespace", ""), metadata["name"]
     if have is None:
         return [Create(resource, namespace, want, why="missing")]
     if "roleRef" in want and have.get("roleRef") != want["roleRef"]:
         return [_delete(resource, have, "points to another role, and cannot be changed")]
     wanted = {field: want[field]}
     patch = merge_patch({field: have.get(field)}, wanted)
-    marks = (have.get("metadata") or {}).get("labels") or {}
-    if any(marks.get(key) != value for key, value in metadata["labels"].items()):
-        patch["metadata"] = {"labels": metadata["labels"]}
+    if marks := _marks(have.get("metadata") or {}, metadata):
+        patch["metadata"] = marks
     return [Patch(resource, namespace, name, patch, why="drifted")] if patch else []
+
+
+def _marks(have: Mapping[str, Any], want: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is to change about a child's labels and about whose it is."""
+    patch: dict[str, Any] = {}
+    labels = have.get("labels") or {}
+    if any(labels.get(key) != value for key, value in want["labels"].items()):
+        patch["labels"] = want["labels"]
+    owners = {owner.get("uid") for owner in have.get("ownerReferences") or []}
+    wanted = want.get("ownerReferences") or []
+    if any(owner["uid"] not in owners for owner in wanted):
+        patch["ownerReferences"] = wanted
+    return patch
 
 
 def _teardown(snapshot: OrganizationSnapshot) -> Plan:
     """Pods first, then the namespace, then the finalizer."""
     item = snapshot.subject
     if not checks.marked(snapshot):  # there is nothing of ours to clear away
-        return _finish(item, "it has no namespace")
+        return _finish(snapshot, "it has no namespace")
     doomed = [pod for pod in snapshot.pods if not pod.deleting]
     if snapshot.pods:
         changes = tuple(
@@ -116,9 +138,7 @@ def _teardown(snapshot: OrganizationSnapshot) -> Plan:
         return Plan(changes, recheck_after_seconds=_TEARDOWN_SECONDS)
     namespace = (snapshot.namespace or {}).get("metadata") or {}
     if not checks.made(snapshot):
-        return Plan(
-            (*_leave(snapshot), _finalizers(item, _rest(item), "its pods are gone")), publish=False
-        )
+        return _finish(snapshot, "its pods are gone", _leave(snapshot))
     if namespace.get("deletionTimestamp"):
         return Plan(recheck_after_seconds=_TEARDOWN_SECONDS)
     gone = _delete(NAMESPACE, snapshot.namespace or {}, "its organization is deleted")
@@ -140,8 +160,17 @@ def _leave(snapshot: OrganizationSnapshot) -> list[Action]:
     return changes
 
 
-def _finish(item: Organization, why: str) -> Plan:
-    return Plan((_finalizers(item, _rest(item), why),), publish=False)
+def _finish(snapshot: OrganizationSnapshot, why: str, before: list[Action] | None = None) -> Plan:
+    item = snapshot.subject
+    beside = (
+        (CLUSTER_ROLE_BINDING, snapshot.cluster_binding),
+        (CLUSTER_ROLE, snapshot.cluster_role),
+    )
+    # they would go with the Organization, but not where it is deleted with --cascade=orphan
+    changes = [
+        _delete(kind, child, "its organization is deleted") for kind, child in beside if child
+    ]
+    return Plan((*(before or []), *changes, _finalizers(item, _rest(item), why)), publish=False)
 
 
 def _rest(item: Organization) -> list[str]:

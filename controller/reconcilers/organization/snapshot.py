@@ -37,6 +37,9 @@ class OrganizationSnapshot:
     """Whether nothing of anybody's is in a namespace that is not marked as ours."""
     bindings: tuple[Manifest, ...]
     """RoleBindings in it that are marked as ours, or have one of our names."""
+    cluster_role: Manifest | None
+    cluster_binding: Manifest | None
+    """What gives the members their rights outside of the namespace."""
     bundle: Manifest | None
     bundle_data: Mapping[str, str]
     """What the trust bundle shall say."""

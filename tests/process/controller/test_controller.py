@@ -3,10 +3,13 @@
 import json
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+
+ROOT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -151,6 +154,16 @@ def test_members_get_and_lose_their_rights(any_mesh: Any) -> None:
 
     assert may("ada", "delete", "runners.agentsmesh.io")
     assert not may("bob", "get", "agentpods.agentsmesh.io")
+    for verb in ("get", "list", "watch"):
+        eventually(lambda v=verb: may("ada", v, "agentclasses.agentsmesh.io"), "ada sees classes")
+        assert not may("bob", verb, "agentclasses.agentsmesh.io")
+    assert may("ada", "get", "organizations.agentsmesh.io/acme")
+    assert not may("ada", "get", "organizations.agentsmesh.io/other")
+    for verb in ("update", "patch", "delete", "create"):
+        assert not may("ada", verb, "organizations.agentsmesh.io/acme")
+        assert not may("ada", verb, "agentclasses.agentsmesh.io/sleeper")
+        for kind in ("agentpods", "runners", "runnerenrollments"):
+            assert not may("ada", verb, f"{kind}.agentsmesh.io", "--subresource=status")
     members = [
         {"subject": {"kind": "User", "name": "ada"}, "role": "owner"},
         {"subject": {"kind": "User", "name": "bob"}, "role": "viewer"},
@@ -162,6 +175,8 @@ def test_members_get_and_lose_their_rights(any_mesh: Any) -> None:
     patch = json.dumps({"spec": {"members": members[:1]}})
     mesh.kubectl("patch", "org", "acme", "--type=merge", "-p", patch)
     eventually(lambda: not may("bob", "get", "agentpods.agentsmesh.io"), "bob may not any more")
+    eventually(lambda: not may("bob", "list", "agentclasses.agentsmesh.io"), "nowhere")
+    mesh.kubectl("-n", "acme", "auth", "can-i", "list", "agentclasses.agentsmesh.io", "--as=ada")
 
 
 def test_an_idle_controller_needs_less_than_150_megabytes(mesh: Any) -> None:
@@ -191,3 +206,49 @@ def test_two_controllers_do_not_work_in_one_directory(mesh: Any, tmp_path: Any) 
     assert second.process.wait(20) == 1
     assert "another controller works in" in second.log.read_text()
     assert mesh.controller.alive
+
+
+def _documented_rights() -> list[dict[str, Any]]:
+    """Return the rules of the table in docs/access.md that says what the controller needs."""
+    text = (ROOT / "docs" / "access.md").read_text().partition("## The controller")[2]
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return [
+        {
+            "apiGroups": ["" if group == "(core)" else group.strip("`")],
+            "resources": [name.strip("` ") for name in resources.split(",")],
+            "verbs": [verb.strip("` ") for verb in verbs.split(",")],
+        }
+        for group, resources, verbs in rows[1:]
+    ]
+
+
+def test_the_controller_needs_no_more_rights_than_its_documentation_says(any_mesh: Any) -> None:
+    mesh = any_mesh
+    group = "rbac.authorization.k8s.io"
+    role = {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": "enough"}}
+    binding = {
+        "apiVersion": f"{group}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "enough"},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "enough"},
+        "subjects": [{"kind": "ServiceAccount", "name": "controller", "namespace": "default"}],
+    }
+    account = {"apiVersion": "v1", "kind": "ServiceAccount"}
+    account["metadata"] = {"name": "controller", "namespace": "default"}  # type: ignore[assignment]
+    for manifest in (account, role | {"rules": _documented_rights()}, binding):
+        mesh.apply(json.dumps(manifest))
+    token = mesh.kubectl("-n", "default", "create", "token", "controller").strip()
+    mesh.controller.end(signal.SIGTERM)
+    config = mesh.kubeconfig.read_text()
+    mesh.kubeconfig.write_text(config.replace(mesh.server.token, token))
+    mesh.start()
+    mesh.base()
+    mesh.runner()
+    mesh.pod()
+    mesh.kubectl("-n", "acme", "wait", "--for=condition=Ready", "agentpod/fix", "--timeout=20s")
+    mesh.kubectl("-n", "acme", "delete", "agentpod", "fix", "--timeout=20s")
+    mesh.kubectl("delete", "org", "acme", "--wait=false")
+    gone = lambda: "deletionTimestamp" in mesh.kubectl("get", "ns", "acme", "-o", "json")  # noqa: E731
+    eventually(lambda: "acme" not in mesh.kubectl("get", "ns", "-o", "name") or gone(), "it leaves")
+    lines = mesh.controller.log.read_text().splitlines()
+    assert [line for line in lines if "orbidden" in line] == []

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from controller.kernel.reconciler import Finding
 from controller.placement.assign import Allowance, Assignment, Candidate, Need, assign, choose
+from schemas.agentpod import Isolation
 
 FREE = Allowance(0, None)
 
@@ -21,7 +22,7 @@ def runner(name: str = "r1", **facts: Any) -> Candidate:
         "banned": False,
         "max_pods": None,
         "used": 0,
-        "isolations": ("bubblewrap", "none"),
+        "isolations": ("bubblewrap",),
     }
     return Candidate(name=name, **(usual | facts))
 
@@ -32,7 +33,7 @@ def need(name: str = "p", **facts: Any) -> Need:
         "created": "2027-01-01T00:00:00Z",
         "runner_name": None,
         "selector": (),
-        "isolation_required": False,
+        "isolation": Isolation.PREFERRED,
     }
     return Need(name=name, **(usual | facts))
 
@@ -55,10 +56,22 @@ def need(name: str = "p", **facts: Any) -> Need:
             id="the one with the labels",
         ),
         pytest.param(
-            need(isolation_required=True),
+            need(isolation=Isolation.REQUIRED),
             [runner("a", isolations=("none",)), runner("b", isolations=("landlock", "none"))],
             "b",
             id="one with a sandbox",
+        ),
+        pytest.param(
+            need(isolation=Isolation.NONE),
+            [runner("a"), runner("b", isolations=("bubblewrap", "none"))],
+            "b",
+            id="one whose operator allows to do without",
+        ),
+        pytest.param(
+            need(),
+            [runner("a", isolations=()), runner("b", isolations=("none",))],
+            "b",
+            id="one that offers anything",
         ),
         pytest.param(
             need(), [runner("a", max_pods=1, used=1), runner("b", max_pods=1)], "b", id="not full"
@@ -97,11 +110,25 @@ def test_a_pod_gets_the_runner_that_fits_best(asked: Any, runners: Any, got: str
             id="no labels",
         ),
         pytest.param(
-            need(isolation_required=True),
+            need(isolation=Isolation.REQUIRED),
             [runner(isolations=("none",))],
             "IsolationUnavailable",
-            "0 of 1 runner fits: 1 has no sandbox",
+            "0 of 1 runner fits: 1 does not offer sandbox.isolation",
             id="no sandbox",
+        ),
+        pytest.param(
+            need(isolation=Isolation.NONE),
+            [runner("a"), runner("b", isolations=("landlock",))],
+            "IsolationUnavailable",
+            "0 of 2 runners fit: 2 do not offer sandbox.isolation",
+            id="a sandbox that cannot be left out",
+        ),
+        pytest.param(
+            need(),
+            [runner(isolations=())],
+            "IsolationUnavailable",
+            "1 does not offer",
+            id="neither a sandbox nor leave to do without",
         ),
     ],
 )

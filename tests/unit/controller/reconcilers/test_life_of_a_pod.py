@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from meshwire.v1 import link_pb2
 
+from schemas.agentpod import AgentPod
 from schemas.names import (
     AGENT_CLASS,
     AGENT_POD,
@@ -296,6 +297,28 @@ async def test_a_new_controller_starts_nothing_twice_and_writes_nothing(
     await successor.settle(seconds=60)
     assert len(ready.kube.writes) == writes
     assert old.starts == {(uid, 1): 1}
+
+
+async def test_a_forged_placement_starts_nothing_on_a_runner_of_others(ready: Any) -> None:
+    """Whoever may write the status of their pods must not reach another organization's runner."""
+    runner = ready.runners["r1"]
+    placement = {
+        "runnerName": "r1",
+        "runnerUID": runner.key.uid,
+        "epoch": 1,
+        "placedAt": "2027-01-01T00:00:00Z",
+    }
+    forged = {
+        "metadata": {"name": "thief", "finalizers": ["agentsmesh.io/teardown"]},
+        "spec": {"agentClassName": "greeter"},
+    }
+    await ready.kube.create(AGENT_POD, "others", forged)
+    status = {"status": {"phase": "Scheduled", "placement": placement}}
+    await ready.kube.patch(AGENT_POD, "others", "thief", status, subresource="status")
+    await ready.settle()
+    assert ready.store.of(AgentPod).get("others", "thief").status.placement is not None
+    assert ready.fleet.desired(runner.key) == []
+    assert not runner.starts
 
 
 async def test_changing_the_class_does_not_reach_a_running_pod(ready: Any) -> None:

@@ -6,6 +6,8 @@ import pytest
 
 from schemas.names import (
     AGENT_POD,
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
     CONFIG_MAP,
     NAMESPACE,
     ORGANIZATION,
@@ -27,7 +29,8 @@ async def test_its_children_are_made_and_a_second_look_changes_nothing(mesh: Any
     await mesh.settle()
     assert ready(mesh) == ("True", "Ready")
     kinds = sorted(kind for kind, *_ in mesh.kube.objects)
-    assert kinds == ["ConfigMap", "Namespace", "Organization", "ResourceQuota", "RoleBinding"]
+    inside = ["ConfigMap", "Namespace", "Organization", "ResourceQuota", "RoleBinding"]
+    assert kinds == ["ClusterRole", "ClusterRoleBinding", *inside]
     quota = mesh.kube.read("ResourceQuota", "acme", "agentsmesh-quota")
     assert quota["spec"] == {"hard": {"count/agentpods.agentsmesh.io": "3"}}
     writes = len(mesh.kube.writes)
@@ -61,6 +64,77 @@ async def test_members_are_bound_to_the_role_that_they_have(mesh: Any) -> None:
     await mesh.settle(seconds=20)
     left = [name for kind, _, name in mesh.kube.objects if kind == "RoleBinding"]
     assert left == ["agentsmesh-admin"]
+
+
+BESIDE = "agentsmesh:organization:acme"
+
+
+async def test_members_may_read_the_classes_and_their_own_organization(mesh: Any) -> None:
+    await mesh.organization()
+    await mesh.settle()
+    members = [
+        {"subject": {"kind": "User", "name": "ada"}, "role": "owner"},
+        {"subject": {"kind": "User", "name": "ada"}, "role": "viewer"},
+        {"subject": {"kind": "ServiceAccount", "name": "bot"}, "role": "viewer"},
+    ]
+    await mesh.kube.patch(ORGANIZATION, "", "acme", {"spec": {"members": members}})
+    await mesh.settle(seconds=20)
+    role = mesh.kube.read("ClusterRole", "", BESIDE)
+    binding = mesh.kube.read("ClusterRoleBinding", "", BESIDE)
+    own = {"apiGroups": ["agentsmesh.io"], "resources": ["organizations"], "verbs": ["get"]}
+    assert role["rules"] == [
+        {
+            "apiGroups": ["agentsmesh.io"],
+            "resources": ["agentclasses"],
+            "verbs": ["get", "list", "watch"],
+        },
+        own | {"resourceNames": ["acme"]},
+    ]
+    assert binding["roleRef"]["name"] == BESIDE
+    assert binding["subjects"] == [
+        {"kind": "User", "name": "ada", "apiGroup": "rbac.authorization.k8s.io"},
+        {"kind": "ServiceAccount", "name": "bot", "namespace": "acme"},
+    ]
+    uid = mesh.kube.read("Organization", "", "acme")["metadata"]["uid"]
+    for child in (role, binding):
+        assert [owner["uid"] for owner in child["metadata"]["ownerReferences"]] == [uid]
+
+
+@pytest.mark.parametrize("home", ["acme", "default"])
+async def test_the_rights_go_with_the_organization_before_its_finalizer(
+    mesh: Any, home: str
+) -> None:
+    """Garbage collection would do it, too, but not after ``--cascade=orphan``."""
+    await mesh.kube.create(NAMESPACE, "", {"metadata": {"name": "default"}})
+    await mesh.organization(namespaceName=home)
+    await mesh.settle()
+    await mesh.kube.delete(ORGANIZATION, "", "acme")
+    await mesh.settle(seconds=20)
+    deleted = [kind for event, kind, _ in mesh.kube.writes if event == "DELETED"]
+    assert deleted[-3:] == ["ClusterRoleBinding", "ClusterRole", "Organization"]
+
+
+@pytest.mark.parametrize(
+    ("resource", "damage"),
+    [
+        pytest.param(CLUSTER_ROLE, {"rules": [{"verbs": ["*"]}]}, id="more rights"),
+        pytest.param(CLUSTER_ROLE_BINDING, {"subjects": [{"name": "eve"}]}, id="a stranger"),
+        pytest.param(CLUSTER_ROLE, {"metadata": {"ownerReferences": None}}, id="owner"),
+        pytest.param(CLUSTER_ROLE_BINDING, {"roleRef": {"name": "cluster-admin"}}, id="role"),
+    ],
+)
+async def test_drift_beside_the_namespace_is_repaired(
+    mesh: Any, resource: Any, damage: Any
+) -> None:
+    await mesh.organization()
+    await mesh.settle()
+    before = mesh.kube.read(resource.kind, "", BESIDE)
+    await mesh.kube.patch(resource, "", BESIDE, damage)
+    await mesh.settle(seconds=120)
+    after = mesh.kube.read(resource.kind, "", BESIDE)
+    for key in ("rules", "subjects", "roleRef"):
+        assert after.get(key) == before.get(key)
+    assert after["metadata"]["ownerReferences"] == before["metadata"]["ownerReferences"]
 
 
 @pytest.mark.parametrize(
