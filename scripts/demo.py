@@ -1,16 +1,21 @@
 """``make demo``: a whole mesh on this machine, two agents at work, and how to go on.
 
 Does what examples/quickstart/README.md says, with a data directory of its own
-(``.agentsmesh/demo`` below this tree, or ``$AGENTSMESH_DATA_DIR``). With ``--once`` it stops again.
+(``.agentsmesh/demo`` below this tree, or ``$AGENTSMESH_DATA_DIR``). With ``--once`` it has a new
+directory beside that one and free ports, and takes away all that it made: a mesh that runs already
+is left alone.
 """
 
 import argparse
+import contextlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +24,7 @@ QUICKSTART: Final = ROOT / "examples" / "quickstart"
 PROGRAM: Final = str(Path(sys.executable).with_name("agentsmesh"))
 PODS: Final = ("ada", "grace")
 READY_SECONDS: Final = 60
+GONE_SECONDS: Final = 30
 KUBECTL: Final = os.environ.get("KUBECTL", "kubectl")
 QUESTION: Final = "What shall I plant next?"
 
@@ -57,8 +63,9 @@ def run(*argv: str | Path, what: str, cwd: Path | None = None, **environment: st
 class Demo:
     """One demonstration on one data directory."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *, free_ports: bool = False) -> None:
         self.data = data
+        self.free_ports = free_ports
         self.git_folder = data.parent / f"{data.name}-git"
         self.kubeconfig = data / "kubeconfig"
 
@@ -69,6 +76,8 @@ class Demo:
             return
         command = [PROGRAM, "up", "--data-dir", str(self.data), "--detach"]
         command += ["--allow-local-repositories", str(self.git_folder)]
+        if self.free_ports:
+            command += ["--port", "0"]
         self.git_folder.mkdir(parents=True, exist_ok=True)
         with subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
@@ -86,18 +95,32 @@ class Demo:
         return subprocess.run(status, capture_output=True, check=False).returncode == 0
 
     def down(self) -> None:
-        """Stop the mesh and delete its pods first, so that nothing is left running."""
+        """Stop the mesh and delete its pods first, so that nothing is left running.
+
+        Raises:
+            DemoError: An agent did not end; the mesh still runs.
+        """
         if self.running():
             self._delete_pods()
-            run(PROGRAM, "down", "--data-dir", self.data, what="stopping the mesh")
+        run(PROGRAM, "down", "--data-dir", self.data, what="stopping the mesh")
 
     def make_repository(self) -> Path:
-        """Make a small git repository with one commit, unless it is there."""
-        bare, seed = self.git_folder / "garden.git", self.git_folder / "seed"
-        if not (bare / "refs" / "heads" / "main").exists():
-            shutil.rmtree(bare, ignore_errors=True)
-            shutil.rmtree(seed, ignore_errors=True)
-            seed.mkdir(parents=True)
+        """Make a small git repository with one commit, unless it is there.
+
+        One that is there is used as it is: it holds what agents pushed.
+
+        Raises:
+            DemoError: What is there is no repository with a branch main.
+        """
+        bare = self.git_folder / "garden.git"
+        if bare.exists():
+            branch = ("rev-parse", "--quiet", "--verify", "refs/heads/main^{commit}")
+            missing = f"{bare} is no repository with a branch main (move it away): looking at it"
+            run("git", f"--git-dir={bare}", *branch, what=missing)
+            return bare
+        with tempfile.TemporaryDirectory(prefix=".making-", dir=self.git_folder) as scratch:
+            seed, made = Path(scratch, "seed"), Path(scratch, "garden.git")
+            seed.mkdir()
             (seed / "README").write_text("A garden, tended by agents.\n", encoding="utf-8")
             (seed / "garden.txt").write_text("gardener: a lawn\n", encoding="utf-8")
             who = ("-c", "user.name=AgentsMesh", "-c", "user.email=demo@agentsmesh.invalid")
@@ -107,7 +130,9 @@ class Demo:
                 ("commit", "--quiet", "--no-gpg-sign", "--message=Begin the garden"),
             ):
                 run("git", *who, *command, what="making the repository", cwd=seed)
-            run("git", "clone", "--quiet", "--bare", seed, bare, what="making the repository")
+            run("git", "clone", "--quiet", "--bare", seed, made, what="making the repository")
+            run("git", f"--git-dir={made}", "remote", "remove", "origin", what="git remote")
+            made.rename(bare)
         return bare
 
     def apply(self, repository: Path) -> None:
@@ -229,8 +254,10 @@ class Demo:
         api = self._api()
         for pod in PODS:
             api.delete(AGENT_POD, "default", pod)
-        deadline = time.monotonic() + 30
-        while api.list(AGENT_POD, "default") and time.monotonic() < deadline:
+        deadline = time.monotonic() + GONE_SECONDS
+        while left := sorted(pod["metadata"]["name"] for pod in api.list(AGENT_POD, "default")):
+            if time.monotonic() > deadline:
+                raise DemoError(f"{' and '.join(left)} did not end; the mesh on {self.data} runs")
             time.sleep(0.2)
 
 
@@ -251,16 +278,45 @@ def how_to_go_on(demo: Demo) -> None:
     shown = program.relative_to(ROOT) if program.is_relative_to(ROOT) else program
     install = "" if shutil.which(KUBECTL) else "   # https://kubernetes.io/docs/tasks/tools/"
     steps = (
-        (f"export KUBECONFIG={demo.kubeconfig}{install}", ""),
+        (f"export KUBECONFIG={shlex.quote(str(demo.kubeconfig))}{install}", ""),
         (f"{shown} attach ada", "answer: a plant and enter; ctrl-p ctrl-q leaves"),
         ("kubectl get agentpods -w", "watch them"),
         ("kubectl apply -f examples/quickstart/next/pod.yaml", "the next manifest to try"),
         ("kubectl delete agentpod ada", "ends it and removes every trace"),
-        (f"{shown} down --data-dir {demo.data}", "stops the mesh; agents go on"),
+        (f"{shown} down --data-dir {shlex.quote(str(demo.data))}", "stops the mesh; agents go on"),
     )
     sys.stdout.write("\nBoth agents wait for an answer. To go on:\n")
     for command, why in steps:
         sys.stdout.write(f"  {command:52} # {why}\n" if why else f"  {command}\n")
+
+
+def work(demo: Demo) -> None:
+    """Start everything, and show it once both agents have asked their question."""
+    demo.up()
+    demo.apply(demo.make_repository())
+    say("waiting for the agents")
+    demo.wait()
+    show(demo)
+
+
+@contextlib.contextmanager
+def of_its_own(beside: Path) -> Iterator[Demo]:
+    """Yield a demo on a new directory, and take both away; after a failure the logs stay."""
+    beside.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="agentsmesh-once-", dir=beside))
+    demo = Demo(folder / "data", free_ports=True)
+    say(f"everything is in {folder}, which is taken away at the end")
+    try:
+        yield demo
+    except DemoError:
+        demo.down()
+        raise
+    except KeyboardInterrupt:
+        demo.down()
+        shutil.rmtree(folder)
+        raise
+    demo.down()
+    shutil.rmtree(folder)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -269,24 +325,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--once", action="store_true", help="stop everything at the end")
     once: bool = parser.parse_args(argv).once
     named = os.environ.get("AGENTSMESH_DATA_DIR")
-    demo = Demo(Path(named).expanduser().absolute() if named else ROOT / ".agentsmesh" / "demo")
+    data = Path(named).expanduser().absolute() if named else ROOT / ".agentsmesh" / "demo"
     began = time.monotonic()
     try:
-        demo.up()
-        demo.apply(demo.make_repository())
-        say("waiting for the agents")
-        demo.wait()
-        show(demo)
         if not once:
+            demo = Demo(data)
+            work(demo)
             how_to_go_on(demo)
+            return 0
+        with of_its_own(data.parent) as demo:
+            work(demo)
     except DemoError as exc:
         sys.stderr.write(f"[demo] {exc}\n")
-        if once:
-            demo.down()
         return 1
-    if once:
-        demo.down()
-        say(f"stopped; everything took {time.monotonic() - began:.1f} s")
+    except KeyboardInterrupt:
+        return 130
+    say(f"stopped and taken away; everything took {time.monotonic() - began:.1f} s")
     return 0
 
 
