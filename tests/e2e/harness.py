@@ -57,6 +57,8 @@ class Mesh:
     data: Path
     cluster: Path | None = None
     """Kubeconfig of an existing cluster; None: the embedded API server."""
+    program: tuple[str, ...] = (PROGRAM,)
+    """How to start our program, perhaps as another user."""
 
     @property
     def kubeconfig(self) -> Path:
@@ -65,16 +67,16 @@ class Mesh:
     def up(self, *extra: str) -> str:
         where = ["--kubeconfig", str(self.cluster)] if self.cluster else ["--port", "0"]
         return run(
-            *(PROGRAM, "up", "--data-dir", str(self.data), "--detach", *where),
+            *(*self.program, "up", "--data-dir", str(self.data), "--detach", *where),
             *("--allow-local-repositories", str(self.folder / "git"), "--max-pods", "40", *extra),
         )
 
     def down(self) -> None:
-        run(PROGRAM, "down", "--data-dir", str(self.data))
+        run(*self.program, "down", "--data-dir", str(self.data))
 
     def processes(self) -> dict[str, dict[str, Any]]:
         """Return what `agentsmesh status` says of each process."""
-        argv = [PROGRAM, "status", "--data-dir", str(self.data), "-o", "json"]
+        argv = [*self.program, "status", "--data-dir", str(self.data), "-o", "json"]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         return {process["name"]: process for process in json.loads(done.stdout)["processes"]}
 

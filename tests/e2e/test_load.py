@@ -61,7 +61,7 @@ def test_a_hundred_megabytes_cost_little_memory_and_nobody_anything(mesh: Mesh):
 
 def test_a_viewer_that_never_reads_stalls_nobody(mesh: Mesh):
     script = """
-until [ -e "$AGENTSMESH_HOME/go" ]; do sleep 0.05; done
+echo hello; until [ -e "$AGENTSMESH_HOME/go" ]; do sleep 0.05; done
 head -c 30000000 /dev/zero | tr '\\0' x | fold -w 99; echo
 touch "$AGENTSMESH_HOME/done"; echo the-end; exec sleep 100000
 """
@@ -72,8 +72,7 @@ touch "$AGENTSMESH_HOME/done"; echo the-end; exec sleep 100000
     stuck = ptyprocess.PtyProcess.spawn(argv, dimensions=(30, 100))
     other = subprocess.Popen([*argv[:1], "logs", "-f", *argv[2:]], stdout=subprocess.PIPE)
     try:
-        os.write(stuck.fd, b"here\r")
-        until(lambda: "here" in mesh.logs("watched"), what="the viewer is attached")
+        until(lambda: b"hello" in _available(stuck.fd), what="the viewer is attached")
         os.kill(stuck.pid, signal.SIGSTOP)
         renewed = _renewed(mesh)
         (home / "go").touch()
