@@ -62,6 +62,11 @@ def _mesh_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser
         default=[],
         help="folder below which a Repository's url may be a path; repeatable",
     )
+    up.add_argument(
+        "--allow-no-isolation",
+        action="store_true",
+        help="let pods run without a sandbox: with all that your account can read and do",
+    )
     up.add_argument("--max-pods", type=_positive, metavar="N", help="pods that the runner takes")
     up.add_argument("--report-fd", type=int, help=argparse.SUPPRESS)
     up.set_defaults(run=_up)

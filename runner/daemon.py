@@ -150,7 +150,12 @@ def _join(
     worktrees = GitWorktrees(
         settings.data_dir, trash, WorktreeSettings(allow_local=settings.allow_local_repositories)
     )
-    ground = Ground(settings.search_path, capabilities, settings.allow_writable)
+    ground = Ground(
+        settings.search_path,
+        capabilities,
+        settings.allow_writable,
+        none_allowed=settings.allow_no_isolation,
+    )
     workshop = Workshop(places, worktrees, trash, ground)
     performer = Performer(places, journal, reports, terminals, workshop, secrets)
     prompter = Prompter(terminals, Screen)
@@ -201,12 +206,13 @@ def _door(settings: Settings) -> Door:
 def _info(settings: Settings, capabilities: Capabilities) -> link_pb2.RunnerInfo:
     isolations = ["bubblewrap"] if capabilities.bubblewrap is not None else []
     isolations += ["landlock"] if capabilities.landlock > 0 else []
+    isolations += ["none"] if settings.allow_no_isolation else []
     return link_pb2.RunnerInfo(
         version=_version(),
         os=platform.system().lower(),
         arch=platform.machine(),
         hostname=socket.gethostname(),
-        isolations=[*isolations, "none"],
+        isolations=isolations,
         max_pods=settings.max_pods,
     )
 

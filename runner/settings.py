@@ -25,6 +25,8 @@ class Settings:
     ca_file: Path | None
     allow_local_repositories: tuple[Path, ...]
     allow_writable: tuple[Path, ...]
+    allow_no_isolation: bool
+    """Whether pods may run without a sandbox, as this account."""
     max_pods: int
     """0 leaves it to the Runner object."""
     log_file: Path | None
@@ -55,6 +57,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         ca_file=given.ca_file,
         allow_local_repositories=tuple(path.absolute() for path in given.allow_local_repositories),
         allow_writable=tuple(path.absolute() for path in given.allow_writable),
+        allow_no_isolation=given.allow_no_isolation,
         max_pods=given.max_pods,
         log_file=given.log_file,
         search_path=tuple(Path(each) for each in searched if each.startswith("/")),
@@ -89,6 +92,11 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="DIR",
         help="let pods ask for write access below DIR; may be repeated",
+    )
+    add(
+        "--allow-no-isolation",
+        action="store_true",
+        help="let pods run without a sandbox: they can read and do all that this account can",
     )
     add("--max-pods", type=int, default=0, help="most pods at a time; 0 leaves it to the Runner")
     add("--log-file", type=Path, help="where to log; standard error if not given")

@@ -110,7 +110,9 @@ class Sandbox(Model):
 
     isolation: Isolation = Isolation.PREFERRED
     """required: refused where there is no sandbox. preferred: the best that the runner has;
-    status.sandbox says which. none: no sandbox."""
+    status.sandbox says which. none: no sandbox, only where the runner's operator allows it
+    (agentsmesh up --allow-no-isolation): the agent can read and do all that the runner's account
+    can."""
     network: Network = Network.HOST
     """host: the runner's network. none: no network. allowlist: only allowedHosts."""
     allowed_hosts: Annotated[

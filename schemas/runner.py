@@ -96,7 +96,7 @@ class RunnerStatus(Status):
     isolations: Annotated[
         tuple[Annotated[str, Field(max_length=32)], ...], Field(max_length=8)
     ] = ()
-    """Sandboxes that it can make, best first."""
+    """Sandboxes that it can make, best first; none where its operator lets pods do without."""
     max_pods: int | None = None
     """How many pods it takes: the smaller of spec.capacity.maxPods and its own limit."""
     running: int | None = None

@@ -120,6 +120,8 @@ class Parts:
         ]
         for folder in self._settings.local_repositories:
             arguments += ["--allow-local-repositories", str(folder)]
+        if self._settings.no_isolation:
+            arguments.append("--allow-no-isolation")
         if self._settings.max_pods is not None:
             arguments += ["--max-pods", str(self._settings.max_pods)]
         return arguments

@@ -20,6 +20,8 @@ class Settings:
     local_repositories: tuple[Path, ...]
     """Folders below which Repository urls may be local paths."""
     max_pods: int | None
+    no_isolation: bool = False
+    """Whether pods may run without a sandbox, as this account."""
 
     @property
     def embedded(self) -> bool:
@@ -51,6 +53,7 @@ def settings(arguments: Namespace) -> Settings:
         kubeconfig,
         tuple(_folder(name) for name in arguments.allow_local_repositories),
         arguments.max_pods,
+        arguments.allow_no_isolation,
     )
 
 

@@ -128,6 +128,8 @@ class Ground:
     capabilities: Capabilities
     allowed_writable: tuple[Path, ...] = ()
     readable: tuple[Path, ...] = field(default_factory=tuple)
+    none_allowed: bool = False
+    """Whether pods may run without a sandbox."""
 
 
 class Workshop:
@@ -151,7 +153,10 @@ class Workshop:
             worktree = None
             if pod.spec.HasField("repository"):
                 worktree = await self._worktrees.ensure(_request(pod, secrets))
-        return Ready(worktree, self._places.home(uid))
+            ready = Ready(worktree, self._places.home(uid))
+            if pod.spec.home_files:  # they may name the worktree
+                await _in_thread(functools.partial(_write_home, pod, ready))
+        return ready
 
     async def plan(self, pod: link_pb2.PodDesired, restart: int, ready: Ready) -> Plan:
         """Return how the pod is started: its command line within its sandbox.
@@ -194,8 +199,6 @@ class Workshop:
         self._places.pod(uid).mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in (self._places.home(uid), self._places.tmp(uid), self._places.private(uid)):
             path.mkdir(mode=0o700, exist_ok=True)
-        files = [(each.path, each.content) for each in pod.spec.home_files]
-        agents.write_home(self._places.home(uid), files)
 
     def _plan(self, pod: link_pb2.PodDesired, restart: int, ready: Ready) -> Plan:
         spec, uid = pod.spec, pod.ref.pod_uid
@@ -204,10 +207,7 @@ class Workshop:
             raise NotPreparedError("PromptInvalid", text, retryable=False)
         executable = agents.resolve(spec.executable, self._ground.search_path)
         prompt = agents.Prompt(spec.prompt, _POSITIONS[spec.prompt_position], spec.prompt_flag)
-        # the controller has expanded all names but those that only the runner knows
-        names = {"HOME": str(ready.home)}
-        if ready.worktree:
-            names["WORKTREE"] = str(ready.worktree.path)
+        names = _names(ready)
         argv = agents.argv(executable, spec.args, names, prompt)
         surroundings = agents.Surroundings(
             pod=pod.name,
@@ -218,7 +218,8 @@ class Workshop:
             path=self._ground.search_path,
         )
         environment = agents.environment(
-            surroundings, [(each.name, each.value) for each in spec.environment]
+            surroundings,
+            [(each.name, agents.expand(each.value, names)) for each in spec.environment],
         )
         sandboxed = prepare(self._request(pod, argv, ready), self._ground.capabilities)
         launch = Launch(
@@ -257,7 +258,22 @@ class Workshop:
             search_path=self._ground.search_path,
             isolation=Want(sandbox.isolation or Want.PREFERRED),
             network=Network(sandbox.network or Network.HOST),
+            none_allowed=self._ground.none_allowed,
         )
+
+
+def _names(ready: Ready) -> dict[str, str]:
+    """Return what the controller has left to expand: names that only the runner knows."""
+    names = {"HOME": str(ready.home)}
+    if ready.worktree:
+        names["WORKTREE"] = str(ready.worktree.path)
+    return names
+
+
+def _write_home(pod: link_pb2.PodDesired, ready: Ready) -> None:
+    names = _names(ready)
+    files = [(each.path, agents.expand(each.content, names)) for each in pod.spec.home_files]
+    agents.write_home(ready.home, files)
 
 
 def _planned(launch: Launch, sandboxed: Prepared, ready: Ready) -> Plan:

@@ -73,6 +73,8 @@ def _choose(request: SandboxRequest, capabilities: Capabilities) -> Isolation:
 
 
 def _bare(request: SandboxRequest, capabilities: Capabilities) -> Prepared:
+    if not request.none_allowed:
+        raise SandboxRefusedError(_forbidden(request, capabilities))
     if request.network is Network.NONE:
         raise SandboxRefusedError(
             "sandbox.network none needs a sandbox that can take the network away, and this pod "
@@ -85,6 +87,19 @@ def _bare(request: SandboxRequest, capabilities: Capabilities) -> Prepared:
     else:
         note = f"The pod runs without a sandbox, as the runner's own account: {_why(capabilities)}."
     return Prepared(request.argv, Isolation.NONE, Network.HOST, note=note)
+
+
+def _forbidden(request: SandboxRequest, capabilities: Capabilities) -> str:
+    if request.isolation is Want.NONE:
+        return (
+            "sandbox.isolation none would give the pod the runner's own account, which this "
+            "runner's operator has not allowed (--allow-no-isolation): ask for preferred."
+        )
+    return (
+        f"sandbox.isolation preferred found no sandbox on this runner ({_why(capabilities)}), and "
+        "its operator has not allowed to do without (--allow-no-isolation): install bubblewrap "
+        "there, or place the pod on another runner."
+    )
 
 
 def _why(capabilities: Capabilities) -> str:

@@ -95,6 +95,9 @@ class SandboxRequest:
     isolation: Want = Want.PREFERRED
     network: Network = Network.HOST
 
+    none_allowed: bool = False
+    """Whether the runner's operator lets pods run without a sandbox, as the runner's account."""
+
     settings: Path | None = None
     """A directory of the runner's for copies of the machine's settings, the same for all pods;
     None: one within ``private``."""

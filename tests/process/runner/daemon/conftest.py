@@ -317,6 +317,7 @@ class Daemon:
         self.token = directory / "token"
         self.controller = controller
         self.pin = controller.authority.pin
+        self.no_isolation = True
         self.process: asyncio.subprocess.Process | None = None
         self.all: list[asyncio.subprocess.Process] = []
 
@@ -331,6 +332,7 @@ class Daemon:
             *("--enroll", f"127.0.0.1:{self.controller.public_port}"),
             *("--join-token-file", str(self.token), "--ca-pin", self.pin),
             *("--log-file", str(self.log)),
+            *(("--allow-no-isolation",) if self.no_isolation else ()),
         ]
 
     async def start(self, *more: str, entry: tuple[str, ...] = ("-m", "runner")) -> None:

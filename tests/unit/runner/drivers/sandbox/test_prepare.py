@@ -37,7 +37,7 @@ LANDLOCK_ONLINE = Capabilities(None, 4, why_not="Landlock alone cannot take the 
 def test_a_pod_gets_the_strongest_isolation_that_is_here(
     pod: Pod, want: Want, network: Network, have: Capabilities, expected: Isolation
 ) -> None:
-    request = replace(pod.request, isolation=want, network=network)
+    request = replace(pod.request, isolation=want, network=network, none_allowed=True)
     prepared = prepare(request, have)
     assert (prepared.isolation, prepared.network) == (expected, network)
     assert (prepared.argv == request.argv) == (expected is Isolation.NONE)
@@ -59,9 +59,28 @@ def test_what_cannot_be_had_is_refused_and_never_weakened(
     pod: Pod, want: Want, network: Network, have: Capabilities, why: str
 ) -> None:
     with pytest.raises(SandboxRefusedError, match=why) as caught:
-        prepare(replace(pod.request, isolation=want, network=network), have)
+        prepare(replace(pod.request, isolation=want, network=network, none_allowed=True), have)
     assert caught.value.reason == "SandboxRefused"
     assert caught.value.message.startswith("sandbox.")
+
+
+@pytest.mark.parametrize(
+    ("want", "have"),
+    [
+        pytest.param(Want.NONE, BWRAP, id="asked for"),
+        pytest.param(Want.PREFERRED, NOTHING, id="fallen into"),
+        pytest.param(Want.PREFERRED, LANDLOCK_ONLINE, id="fallen into for want of a network"),
+    ],
+)
+def test_nothing_runs_without_a_sandbox_unless_the_operator_says_so(
+    pod: Pod, want: Want, have: Capabilities
+) -> None:
+    network = Network.NONE if have is LANDLOCK_ONLINE else Network.HOST
+    with pytest.raises(SandboxRefusedError) as caught:
+        prepare(replace(pod.request, isolation=want, network=network), have)
+    assert caught.value.message.startswith("sandbox.isolation ")
+    assert "--allow-no-isolation" in caught.value.message
+    assert "\n" not in caught.value.message
 
 
 def test_the_runners_own_data_is_never_laid_open_by_an_installation(
