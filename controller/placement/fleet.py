@@ -19,7 +19,7 @@ from controller.kernel.queue import WorkQueue
 from controller.kernel.store import Change, Store
 from controller.kube.errors import KubeError
 from controller.placement.desired import Desired
-from controller.placement.indexes import BY_RUNNER
+from controller.placement.indexes import ACTIVE_ON, BY_RUNNER
 from controller.placement.links import About, Links
 from controller.placement.observation import Observation, observation
 from controller.placement.scheduler import PLACEMENT
@@ -131,7 +131,11 @@ class Fleet:
     def desired(self, runner: RunnerKey) -> Sequence[link_pb2.PodDesired]:
         """Return every pod that the runner must have or must get rid of."""
         owner = self._runners.by_uid(runner.uid)
-        evicted = owner is not None and owner.metadata.deleting
+        evicted = (
+            owner is not None
+            and owner.metadata.deleting
+            and not self._pods.count(ACTIVE_ON, runner.uid)
+        )
         known = self._known.get(runner.uid, set())
         return [
             self._message(pod, evicted=evicted, known=pod.metadata.uid in known)

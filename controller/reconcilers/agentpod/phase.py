@@ -5,7 +5,7 @@ from controller.placement.desired import ENDED
 from controller.placement.links import Reach
 from controller.placement.observation import Observation, PodState
 from controller.reconcilers.agentpod.snapshot import PodSnapshot
-from schemas.agentpod import AgentPod, PodPhase
+from schemas.agentpod import AgentPod, PodPhase, RestartPolicy
 from schemas.base import ConditionStatus
 from schemas.conditions import find
 
@@ -30,6 +30,8 @@ def phase(snapshot: PodSnapshot, now: float) -> PodPhase:
         return PodPhase.SCHEDULED if snapshot.assignment else PodPhase.PENDING
     if pod.metadata.deleting:
         return last if last in ENDED else PodPhase.STOPPING
+    if final(pod):
+        return last or PodPhase.FAILED
     seen = relevant(pod, snapshot.observation)
     if seen is not None and _PHASES[seen.state] in ENDED:
         return _PHASES[seen.state]
@@ -42,6 +44,17 @@ def phase(snapshot: PodSnapshot, now: float) -> PodPhase:
     if seen is not None:
         return _PHASES[seen.state]
     return last or PodPhase.SCHEDULED
+
+
+def final(pod: AgentPod) -> bool:
+    """Whether the pod's phase is a last word: whatever comes, it stays."""
+    restarts = pod.spec.restart_policy is not RestartPolicy.NEVER
+    return pod.status.phase in ENDED and not (restarts and pod.status.phase is PodPhase.FAILED)
+
+
+def contradicts(pod: AgentPod, seen: Observation) -> bool:
+    """Whether the report says another phase than the one that is the pod's last word."""
+    return final(pod) and _PHASES[seen.state] is not pod.status.phase
 
 
 def relevant(pod: AgentPod, seen: Observation | None) -> Observation | None:

@@ -8,7 +8,7 @@ from controller.placement.desired import ENDED
 from controller.placement.links import Reach
 from controller.placement.observation import Observation, PodState
 from controller.reconcilers.agentpod.conditions import conditions
-from controller.reconcilers.agentpod.phase import phase, relevant, seconds_until_lost
+from controller.reconcilers.agentpod.phase import contradicts, phase, relevant, seconds_until_lost
 from controller.reconcilers.agentpod.snapshot import PodSnapshot
 from schemas.agentpod import (
     AgentPod,
@@ -83,7 +83,7 @@ def _observed(
     now_phase: PodPhase,
     now: float,
 ) -> Observed | None:
-    if seen is None or seen.state is PodState.REMOVED:
+    if seen is None or seen.state is PodState.REMOVED or contradicts(pod, seen):
         return _inferred(pod, snapshot, now_phase, now)
     return Observed(
         epoch=seen.epoch,

@@ -23,6 +23,7 @@ class RunnerObserver:
         self._fleet = fleet
         self._clock = clock
         self._seen: dict[str, float] = {}
+        self._clearing: dict[str, float] = {}
         store.listen(Runner, self._changed)
 
     async def observe(self, key: Key) -> RunnerSnapshot | None:
@@ -33,7 +34,9 @@ class RunnerObserver:
         uid = item.metadata.uid
         reach, recheck = self._fleet.links.reach(uid)
         pods = self._store.of(AgentPod)
-        placed = pods.indexed(BY_RUNNER, uid) if item.metadata.deleting else ()
+        deleting = item.metadata.deleting
+        placed = pods.indexed(BY_RUNNER, uid) if deleting else ()
+        waiting = pods.indexed(ACTIVE_ON, uid) if deleting else ()
         return RunnerSnapshot(
             subject=item,
             reach=reach,
@@ -41,6 +44,8 @@ class RunnerObserver:
             about=self._fleet.links.about(uid),
             running=pods.count(ACTIVE_ON, uid),
             left=tuple(sorted(p.metadata.name for p in placed if not self._removed(p))),
+            waiting=tuple(sorted(p.metadata.name for p in waiting)),
+            clearing_seconds=self._clearing_seconds(uid, begun=deleting and not waiting),
             enrolling=self._enrolling(item),
         )
 
@@ -49,10 +54,17 @@ class RunnerObserver:
         new = seen is not None and self._clock() - seen < ENROLLING_SECONDS
         return new and item.status.certificate is None and item.status.observed_generation is None
 
+    def _clearing_seconds(self, uid: str, *, begun: bool) -> float:
+        if not begun:
+            self._clearing.pop(uid, None)
+            return 0.0
+        return self._clock() - self._clearing.setdefault(uid, self._clock())
+
     def _changed(self, change: Change[Runner]) -> None:
         uid = change.subject.metadata.uid
         if change.new is None:
             self._seen.pop(uid, None)
+            self._clearing.pop(uid, None)
         else:
             self._seen.setdefault(uid, self._clock())
 

@@ -23,6 +23,10 @@ class RunnerSnapshot:
     running: int
     """Pods placed on it that have not ended."""
     left: tuple[str, ...]
-    """Names of pods placed on it that it has not reported as removed."""
+    """While it is being deleted: names of pods placed on it that it has not reported as removed."""
+    waiting: tuple[str, ...] = ()
+    """While it is being deleted: names of pods placed on it that have not ended."""
+    clearing_seconds: float = 0.0
+    """For how long it has been being deleted with no such pod; 0 while there is one."""
     enrolling: bool = False
     """It was made a moment ago by an enrolment, which is about to write its certificate."""

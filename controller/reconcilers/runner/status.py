@@ -20,6 +20,8 @@ CERTIFICATE_VALID: Final = "CertificateValid"
 CONNECTED: Final = "Connected"
 """Normal-true. It is connected to the controller."""
 
+_NAMED_PODS: Final = 5
+
 
 def report(snapshot: RunnerSnapshot, error: ReconcileError | None, now: float) -> Report:
     """Return the runner's status; nothing in it changes with a heartbeat."""
@@ -99,10 +101,9 @@ def _ready(said: Conditions, snapshot: RunnerSnapshot, now: float) -> None:
         or checks.certificate_ended(snapshot, now)
     )
     if item.metadata.deleting:
-        left = ", ".join(snapshot.left[:5])
-        message = f"it is being deleted; pods that it clears away first: {left}"
-        said.false(READY, "Deleting", message)
-        said.true(RECONCILING, "Deleting", message)
+        reason, message = _leaving(snapshot)
+        said.false(READY, reason, message)
+        said.true(RECONCILING, reason, message)
     elif blocked is not None:
         said.false(READY, blocked.reason, blocked.message)
         said.true(STALLED if blocked.stalled else RECONCILING, blocked.reason, blocked.message)
@@ -117,6 +118,21 @@ def _ready(said: Conditions, snapshot: RunnerSnapshot, now: float) -> None:
             said.say(RECONCILING, stays.status, stays.reason, stays.message)
     else:
         said.unknown(READY, "Disconnected", "it is not connected: start the runner on its machine")
+
+
+def _leaving(snapshot: RunnerSnapshot) -> tuple[str, str]:
+    """Return what a runner that is being deleted waits for, and how to go on."""
+    if not snapshot.waiting:
+        left = ", ".join(snapshot.left[:_NAMED_PODS])
+        return "Deleting", f"it is being deleted; pods that it clears away first: {left}"
+    count, names = len(snapshot.waiting), snapshot.waiting[:_NAMED_PODS]
+    more = f" and {count - len(names)} more" if count > len(names) else ""
+    pods = f"{count} pod{'s' if count != 1 else ''}"
+    return "Draining", (
+        f"it is being deleted, takes no new pods, and waits for {pods} that have not ended: "
+        f"{', '.join(names)}{more}; let them end, or end them: kubectl delete agentpod "
+        f"-n {snapshot.subject.metadata.namespace} {' '.join(names)}"
+    )
 
 
 def _expiry(status: RunnerStatus, now: float) -> float | None:

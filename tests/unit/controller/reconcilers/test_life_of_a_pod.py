@@ -247,11 +247,72 @@ async def test_a_pod_on_a_deleted_runner_has_failed(ready: Any) -> None:
     assert ready.status()["observed"]["reason"] == "RunnerDeleted"
 
 
+async def test_deleting_a_runner_ends_no_agent_and_says_what_it_waits_for(ready: Any) -> None:
+    uid = await ready.pod()
+    await ready.settle()
+    await ready.kube.delete(RUNNER, "acme", "r1")
+    await ready.settle(seconds=600)
+    assert ready.status()["phase"] == "Running"
+    assert ready.runners["r1"].has[uid] == (1, link_pb2.RUNNING)
+    conditions = ready.kube.read("Runner", "acme", "r1")["status"]["conditions"]
+    [said] = [item for item in conditions if item["type"] == "Ready"]
+    assert (said["status"], said["reason"]) == ("False", "Draining")
+    assert "kubectl delete agentpod -n acme fix" in said["message"]
+    await ready.pod("next")
+    await ready.settle()
+    assert ready.status("next")["phase"] == "Pending"
+    await ready.kube.delete(AGENT_POD, "acme", "fix")
+    await ready.settle(seconds=10)
+    assert ("Runner", "acme", "r1") not in ready.kube.objects
+
+
+async def test_a_runner_that_clears_nothing_away_does_not_hold_up_its_deletion(ready: Any) -> None:
+    uid = await ready.pod()
+    await ready.settle()
+    await ready.kube.delete(RUNNER, "acme", "r1")
+    await ready.settle(seconds=600)
+    ready.runners["r1"].end(uid)
+    ready.runners["r1"].step = lambda: None
+    await ready.settle(seconds=60)
+    assert ("Runner", "acme", "r1") in ready.kube.objects
+    await ready.settle(seconds=120)
+    assert ("Runner", "acme", "r1") not in ready.kube.objects
+
+
+@pytest.mark.parametrize(
+    ("end", "phase"),
+    [
+        pytest.param(link_pb2.SUCCEEDED, "Succeeded", id="succeeded"),
+        pytest.param(link_pb2.FAILED, "Failed", id="failed"),
+    ],
+)
+@pytest.mark.parametrize(
+    "later", [link_pb2.REMOVED, link_pb2.RUNNING, link_pb2.FAILED, link_pb2.SUCCEEDED]
+)
+async def test_an_ended_pod_stays_as_it_ended_whatever_its_runner_says(
+    ready: Any, end: Any, phase: str, later: Any
+) -> None:
+    uid = await ready.pod()
+    await ready.settle()
+    runner = ready.runners["r1"]
+    runner.end(uid, end)
+    await ready.settle()
+    before = ready.status()
+    assert before["phase"] == phase
+    runner.end(uid, later)
+    await ready.settle(seconds=60)
+    assert ready.status()["phase"] == phase
+    assert ready.status()["observed"] == before["observed"]
+
+
 async def test_a_connected_runner_clears_its_pods_away_before_it_goes(ready: Any) -> None:
-    await ready.pod()
+    uid = await ready.pod()
+    await ready.settle()
+    ready.runners["r1"].end(uid)
     await ready.settle()
     await ready.kube.delete(RUNNER, "acme", "r1")
     await ready.settle(seconds=10)
+    assert ready.status()["phase"] == "Succeeded"
     assert ("Runner", "acme", "r1") not in ready.kube.objects
     assert all(state == link_pb2.REMOVED for _, state in ready.runners["r1"].has.values())
 
