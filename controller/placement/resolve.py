@@ -1,14 +1,14 @@
 """Turns an AgentPod, its class and its repository into what a runner starts. Pure.
 
 ``$(NAME)`` is expanded once: what was put in is not looked at again, ``$$`` is a dollar, unknown
-names stay as they are. In ``args`` two names are left to the runner, which alone knows them:
-``$(WORKTREE)`` and ``$(HOME)``. The runner expands arguments once more, so every literal dollar in
-them is doubled on the wire.
+names stay as they are. One rule holds for arguments, values of variables and home files: two names
+are left to the runner, which alone knows them, ``$(WORKTREE)`` and ``$(HOME)``. The runner expands
+all of these texts once more, so every other dollar in them is doubled on the wire.
 """
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,16 +46,16 @@ class Resolved:
 def resolve(pod: AgentPod, agent: AgentClass, repository: Repository | None) -> Resolved:
     """Return the RunSpec of *pod*. The pod has passed its checks."""
     names = {
-        "MODEL": pod.spec.model or "",
-        "POD": pod.metadata.name,
-        "ORGANIZATION": pod.metadata.namespace,
+        "MODEL": literal(pod.spec.model or ""),
+        "POD": literal(pod.metadata.name),
+        "ORGANIZATION": literal(pod.metadata.namespace),
     }
     variables = _variables(pod.spec, agent.spec, names)
     every = names | variables
     prompt = agent.spec.prompt
     spec = link_pb2.RunSpec(
         executable=agent.spec.executable,
-        args=[_for_runner(arg, every) for arg in _arguments(pod.spec, agent.spec)],
+        args=[expand(arg, every) for arg in _arguments(pod.spec, agent.spec)],
         environment=[
             link_pb2.EnvironmentVariable(name=name, value=value)
             for name, value in variables.items()
@@ -88,9 +88,32 @@ def resolve(pod: AgentPod, agent: AgentClass, repository: Repository | None) -> 
     return Resolved(spec, digest)
 
 
+def literal(text: str) -> str:
+    """Return *text* such that the runner's expansion gives it back."""
+    return text.replace("$", "$$")
+
+
 def expand(text: str, names: Mapping[str, str]) -> str:
-    """Return *text* with ``$(NAME)`` replaced. Source: Kubernetes, dependent variables."""
-    return _expand(text, lambda name: names.get(name, f"$({name})"), "$", str)
+    """Return *text* for the runner: ``$(NAME)`` replaced, all that is not the runner's literal.
+
+    *names* have values that are for the runner, too: a variable's may hold ``$(HOME)``.
+    Source: Kubernetes, dependent variables.
+    """
+    parts: list[str] = []
+    end = 0
+    for match in _REFERENCE.finditer(text):
+        parts.append(literal(text[end : match.start()]))
+        parts.append(literal("$") if match[1] else _named(match[2], names))
+        end = match.end()
+    parts.append(literal(text[end:]))
+    return "".join(parts)
+
+
+def _named(name: str, names: Mapping[str, str]) -> str:
+    reference = f"$({name})"
+    if name in names:
+        return names[name]
+    return reference if name in _OF_THE_RUNNER else literal(reference)
 
 
 def mentions(agent: AgentClassSpec, name: str) -> bool:
@@ -98,32 +121,6 @@ def mentions(agent: AgentClassSpec, name: str) -> bool:
     texts = [*agent.args, *(item.value for item in agent.environment)]
     texts += [file.content for file in agent.home_files]
     return any(match[2] == name for text in texts for match in _REFERENCE.finditer(text))
-
-
-def _for_runner(text: str, names: Mapping[str, str]) -> str:
-    def found(name: str) -> str:
-        if name in names:
-            return _doubled(names[name])
-        return f"$({name})" if name in _OF_THE_RUNNER else f"$$({name})"
-
-    return _expand(text, found, "$$", _doubled)
-
-
-def _expand(
-    text: str, found: Callable[[str], str], dollar: str, literal: Callable[[str], str]
-) -> str:
-    parts: list[str] = []
-    end = 0
-    for match in _REFERENCE.finditer(text):
-        parts.append(literal(text[end : match.start()]))
-        parts.append(dollar if match[1] else found(match[2]))
-        end = match.end()
-    parts.append(literal(text[end:]))
-    return "".join(parts)
-
-
-def _doubled(text: str) -> str:
-    return text.replace("$", "$$")
 
 
 def _arguments(pod: AgentPodSpec, agent: AgentClassSpec) -> Iterable[str]:
@@ -153,12 +150,12 @@ def permission_arguments(agent: AgentClassSpec, mode: str) -> tuple[str, ...] | 
 def _variables(
     pod: AgentPodSpec, agent: AgentClassSpec, names: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the environment of class and pod; later ones win and may use earlier ones."""
+    """Return the environment of class and pod, for the runner; later ones win, may use earlier."""
     variables: dict[str, str] = {}
     for item in (*agent.environment, *pod.environment):
         variables[item.name] = expand(item.value, {**names, **variables})
     if pod.model and agent.model and agent.model.env:
-        variables[agent.model.env] = pod.model
+        variables[agent.model.env] = literal(pod.model)
     return variables
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from meshwire.v1 import link_pb2
 
 from controller.placement.quantity import byte_count, millis
-from controller.placement.resolve import expand, resolve
+from controller.placement.resolve import resolve
+from runner.drivers.agents import expand
 
 
 def resolved(build: Any, pod: dict[str, Any], agent: dict[str, Any]) -> link_pb2.RunSpec:
@@ -16,16 +17,11 @@ def resolved(build: Any, pod: dict[str, Any], agent: dict[str, Any]) -> link_pb2
     return resolve(made, build("AgentClass", "c", spec={"executable": "x", **agent}), None).spec
 
 
-def runner_expands(text: str, names: dict[str, str]) -> str:
-    """What the runner does with an argument."""
-    return expand(text, names)
-
-
 def test_names_are_expanded_and_the_runners_own_are_left_to_it(build: Any) -> None:
     args = ["$(MODEL)", "$(POD)@$(ORGANIZATION)", "$(WORKTREE)/x", "$(NOBODY)", "$$(POD)", "$5"]
     spec = resolved(build, {"model": "big"}, {"args": args})
     names = {"WORKTREE": "/w", "HOME": "/h"}
-    assert [runner_expands(arg, names) for arg in spec.args] == [
+    assert [expand(arg, names) for arg in spec.args] == [
         "big",
         "fix@acme",
         "/w/x",
@@ -48,7 +44,7 @@ def test_no_model_name_is_ever_interpreted(model: str) -> None:
         {"metadata": metadata, "spec": {"executable": "x", "args": ["<$(MODEL)>"]}}
     )
     [arg] = resolve(pod, agent, None).spec.args
-    assert runner_expands(arg, {"WORKTREE": "/w", "HOME": "/h"}) == f"<{model}>"
+    assert expand(arg, {"WORKTREE": "/w", "HOME": "/h"}) == f"<{model}>"
 
 
 def test_the_pods_variables_win_over_the_classs_and_may_use_them(build: Any) -> None:
