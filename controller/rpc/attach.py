@@ -15,7 +15,7 @@ from controller.rpc.refusal import Refusal, refuse
 from controller.rpc.splice import RawOutput
 from controller.services.access import Access
 from controller.services.terminals import Terminals, Upward, View, away
-from controller.services.tokens import is_name
+from controller.services.tokens import is_name, is_object_name
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ async def _read_open(context: Any) -> link_pb2.AttachOpen:
     if first is grpc.aio.EOF or first.WhichOneof("msg") != "open":
         refuse(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be AttachOpen")
     wish: link_pb2.AttachOpen = first.open
-    if not is_name(wish.namespace) or not is_name(wish.pod):
+    if not is_name(wish.namespace) or not is_object_name(wish.pod):
         refuse(grpc.StatusCode.INVALID_ARGUMENT, "namespace and pod must be names of resources")
     return wish
 

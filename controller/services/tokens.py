@@ -9,6 +9,9 @@ from typing import Final
 _LABEL: Final = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _TOKEN: Final = re.compile(rf"amjt_(?P<enrollment>{_LABEL})\.[A-Za-z0-9_-]{{43}}")
 _NAME: Final = re.compile(_LABEL)
+_PART: Final = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN: Final = re.compile(rf"{_PART}(?:\.{_PART})*")
+_LONGEST_NAME: Final = 253
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +37,8 @@ def read_token(text: str) -> JoinToken | None:
 def is_name(text: str) -> bool:
     """Whether the text can be the name of a Runner or a namespace (DNS-1123 label)."""
     return _NAME.fullmatch(text) is not None
+
+
+def is_object_name(text: str) -> bool:
+    """Whether the text can be the name of an object such as an AgentPod (DNS-1123 subdomain)."""
+    return len(text) <= _LONGEST_NAME and _SUBDOMAIN.fullmatch(text) is not None

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from controller.services.tokens import is_name, read_token
+from controller.services.tokens import is_name, is_object_name, read_token
 
 SECRET = "A" * 43
 
@@ -47,3 +47,12 @@ def test_what_has_not_the_form_is_no_token(text: str) -> None:
 )  # fmt: skip
 def test_names_are_those_of_kubernetes(text: str, *, good: bool) -> None:
     assert is_name(text) is good
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [("a", True), ("fix.9", True), ("a" * 253, True), ("a" * 254, False), ("a..b", False),
+     (".a", False), ("a.", False), ("a.-b", False), ("a/b", False), ("", False), ("a\n", False)],
+)  # fmt: skip
+def test_an_object_may_have_dots_in_its_name(text: str, *, good: bool) -> None:
+    assert is_object_name(text) is good
