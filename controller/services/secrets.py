@@ -17,13 +17,15 @@ from schemas.repository import Repository
 logger = logging.getLogger(__name__)
 
 _FIELDS: Final = {
-    "username": "username",
-    "password": "password",
-    "ssh-privatekey": "ssh_private_key",
-    "known_hosts": "known_hosts",
-    "ca.crt": "ca_bundle",
+    "username": ("username",),
+    "password": ("password", "token"),
+    "ssh_private_key": ("ssh-privatekey",),
+    "known_hosts": ("known_hosts",),
+    "ca_bundle": ("ca.crt",),
 }
-"""Keys of the Secret (kubernetes.io/basic-auth and ssh-auth use the same), and their fields."""
+"""What git takes, and the keys of the Secret (kubernetes.io/basic-auth and ssh-auth use the same)
+that hold it: the first that is there counts."""
+_ONE_LINE: Final = frozenset({"username", "password"})
 
 
 class GitSecrets:
@@ -84,15 +86,21 @@ class GitSecrets:
 
 
 def _credentials(secret: dict[str, Any], name: str) -> link_pb2.GitCredentials:
+    data = secret.get("data") or {}
     credentials = link_pb2.GitCredentials()
-    for key, field in _FIELDS.items():
-        encoded = (secret.get("data") or {}).get(key)
-        if not encoded:
+    for field, keys in _FIELDS.items():
+        key = next((key for key in keys if data.get(key)), None)
+        if key is None:
             continue
-        try:
-            text = base64.b64decode(encoded, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            # not chained: what a decoder quotes is a secret
-            refuse(grpc.StatusCode.FAILED_PRECONDITION, f"{key} in Secret {name} is not text")
-        setattr(credentials, field, text)
+        text = _text(data[key], f"{key} in Secret {name}")
+        # a line end comes from an editor or echo; neither HTTP nor git knows one in them
+        setattr(credentials, field, text.rstrip("\r\n") if field in _ONE_LINE else text)
     return credentials
+
+
+def _text(encoded: str, what: str) -> str:
+    try:
+        return base64.b64decode(encoded, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        # not chained: what a decoder quotes is a secret
+        refuse(grpc.StatusCode.FAILED_PRECONDITION, f"{what} is not text")
