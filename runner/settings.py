@@ -39,7 +39,8 @@ def parse(arguments: Sequence[str]) -> Settings:
     parser = _parser()
     given = parser.parse_args(arguments)
     if given.ca_pin is not None and not is_pin(given.ca_pin):
-        parser.error("--ca-pin must be sha256: and 64 hex digits, as `agentsmesh join` prints it")
+        printed = "as `agentsmesh enroll create` prints it"
+        parser.error(f"--ca-pin must be sha256: and 64 hex digits, {printed}")
     for name in ("controller", "enroll"):
         try:
             endpoint_of(getattr(given, name))

@@ -31,8 +31,8 @@ def started(pod: AgentPod) -> bool:
 def wanted(pod: AgentPod, *, evicted: bool, known: bool, resolved: bool) -> link_pb2.DesiredState:
     """Return what the pod's runner is told.
 
-    *evicted*: the runner is being deleted, and no agent of it is at work any more. *known*: the runner has spoken of the pod since it
-    connected. *resolved*: class and repository are there. A pod that was started before is not
+    *evicted*: the runner is being deleted, and no agent of it is at work any more. *known*: the
+    runner has spoken of the pod since it connected. *resolved*: class and repository are there. A pod that was started before is not
     told to run until its runner has shown that it knows it: a runner that lost its journal would
     start it a second time.
     """

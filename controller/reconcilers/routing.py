@@ -86,7 +86,7 @@ class Routing:
                 self._queue.add(_key(pod))
 
     def _organization(self, change: Change[Organization]) -> None:
-        if not _changed(change):
+        if not _changed(change) and not _readiness(change):
             return
         namespace = change.subject.namespace
         for pod in self._store.of(AgentPod).indexed(BY_NAMESPACE, namespace):

@@ -47,7 +47,7 @@ def choose(refs: Mapping[str, str], wish: Wish) -> Start:
         if wish.create is True:
             raise BranchConflictError(
                 f"The branch {wish.branch!r} exists in the repository already: name another in "
-                "repositoryRef.worktree.branch, or leave createBranch out to continue it."
+                "repositoryRef.worktree.branch, or set createBranch: false to continue it."
             )
         note = (
             f"The branch {wish.branch!r} exists upstream and is continued there; "

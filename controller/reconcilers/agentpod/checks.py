@@ -26,6 +26,17 @@ def organization_missing(pod: AgentPod, world: Ingredients) -> Finding | None:
     )
 
 
+def organization_not_ready(_: AgentPod, world: Ingredients) -> Finding | None:
+    """The organization does not have its namespace."""
+    if world.organization is None:
+        return None
+    ready = find(world.organization.status.conditions, READY)
+    if ready is None or ready.status is not ConditionStatus.FALSE:
+        return None
+    name = world.organization.metadata.name
+    return Finding("OrganizationNotReady", f"Organization {name} is not ready: {ready.message}")
+
+
 def organization_suspended(_: AgentPod, world: Ingredients) -> Finding | None:
     """Nothing is placed in the organization."""
     if world.organization is None or not world.organization.spec.suspend:
@@ -165,6 +176,7 @@ def model_unusable(pod: AgentPod, world: Ingredients) -> Finding | None:
 
 CHECKS: tuple[Check, ...] = (
     organization_missing,
+    organization_not_ready,
     organization_suspended,
     suspended,
     stopped,

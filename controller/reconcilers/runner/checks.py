@@ -10,7 +10,8 @@ def enrolled(snapshot: RunnerSnapshot) -> Finding | None:
     """It was never given a certificate."""
     if snapshot.subject.status.certificate is not None:
         return None
-    return Finding("NotEnrolled", "no machine has enrolled as this runner yet: agentsmesh join")
+    message = "no machine has enrolled as this runner yet: agentsmesh enroll create"
+    return Finding("NotEnrolled", message)
 
 
 def banned(snapshot: RunnerSnapshot) -> Finding | None:

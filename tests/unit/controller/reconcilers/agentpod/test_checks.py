@@ -26,7 +26,12 @@ def world(build: Any) -> Any:
         return Ingredients(
             organization=None
             if "organization" in missing
-            else build("Organization", "acme", spec=organization),
+            else build(
+                "Organization",
+                "acme",
+                spec=organization,
+                status={"conditions": [READY | given.get("home", {})]},
+            ),
             agent=None
             if "class" in missing
             else build("AgentClass", "c", spec={"executable": "x", **given.get("agent", {})}),
@@ -48,6 +53,13 @@ def world(build: Any) -> Any:
     ("pod", "given", "reason", "words", "stalled"),
     [
         pytest.param({}, {"missing": ("organization",)}, "OrganizationNotFound", "acme", False),
+        pytest.param(
+            {},
+            {"home": {"status": "False", "reason": "NamespaceNotEmpty", "message": "label it"}},
+            "OrganizationNotReady",
+            "Organization acme is not ready: label it",
+            False,
+        ),
         pytest.param({}, {"organization": {"suspend": True}}, "Suspended", "spec.suspend", False),
         pytest.param({"suspend": True}, {}, "Suspended", "spec.suspend", False),
         pytest.param({"desiredState": "Stopped"}, {}, "Stopped", "spec.desiredState", False),

@@ -193,10 +193,17 @@ async def test_a_namespace_with_somebodys_things_is_not_adopted_until_it_is_labe
     await mesh.settle()
     assert ready(mesh) == ("False", "NamespaceNotEmpty")
     assert "labels" not in mesh.kube.read("Namespace", "", "acme")["metadata"]
+    await mesh.agent_class()
+    (await mesh.runner()).connect()
+    await mesh.pod()
+    await mesh.settle()
+    assert mesh.condition("Scheduled")["reason"] == "OrganizationNotReady"
+    assert "agentsmesh.io/organization=acme" in mesh.condition("Scheduled")["message"]
     labels = {"agentsmesh.io/organization": "acme"}
     await mesh.kube.patch(NAMESPACE, "", "acme", {"metadata": {"labels": labels}})
     await mesh.settle(seconds=60)
     assert ready(mesh) == ("True", "Ready")
+    assert mesh.status()["phase"] == "Running"
 
 
 async def test_an_empty_namespace_is_adopted(mesh: Any) -> None:
