@@ -113,7 +113,9 @@ def choose(need: Need, candidates: Sequence[Candidate], allowance: Allowance) ->
             f"{allowance.limit}: it waits until one ends",
         )
     if not candidates:
-        return Finding("NoRunner", "the organization has no runner: enrol one (agentsmesh enroll create)")
+        return Finding(
+            "NoRunner", "the organization has no runner: enrol one (agentsmesh enroll create)"
+        )
     if need.runner_name is not None:
         candidates = [item for item in candidates if item.name == need.runner_name]
         if not candidates:

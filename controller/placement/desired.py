@@ -32,9 +32,9 @@ def wanted(pod: AgentPod, *, evicted: bool, known: bool, resolved: bool) -> link
     """Return what the pod's runner is told.
 
     *evicted*: the runner is being deleted, and no agent of it is at work any more. *known*: the
-    runner has spoken of the pod since it connected. *resolved*: class and repository are there. A pod that was started before is not
-    told to run until its runner has shown that it knows it: a runner that lost its journal would
-    start it a second time.
+    runner has spoken of the pod since it connected. *resolved*: class and repository are there. A
+    pod that was started before is not told to run until its runner has shown that it knows it: a
+    runner that lost its journal would start it a second time.
     """
     if pod.metadata.deleting or evicted:
         return link_pb2.REMOVE

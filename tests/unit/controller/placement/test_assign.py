@@ -87,7 +87,13 @@ def test_a_pod_gets_the_runner_that_fits_best(asked: Any, runners: Any, got: str
 @pytest.mark.parametrize(
     ("asked", "runners", "reason", "words"),
     [
-        pytest.param(need(), [], "NoRunner", "has no runner: enrol one (agentsmesh enroll create)", id="nobody is there"),
+        pytest.param(
+            need(),
+            [],
+            "NoRunner",
+            "has no runner: enrol one (agentsmesh enroll create)",
+            id="nobody is there",
+        ),
         pytest.param(
             need(runner_name="x"), [runner()], "RunnerNotFound", "no Runner 'x'", id="not that one"
         ),

@@ -177,7 +177,9 @@ async def test_a_new_branch_that_exists_upstream_is_a_conflict(
     worktrees: GitWorktrees, upstream: Upstream, request_for: Requests
 ) -> None:
     git(upstream.path, "branch", "fix-login")
-    with pytest.raises(BranchConflictError, match=r"'fix-login' exists .* name another .* set createBranch: false"):
+    with pytest.raises(
+        BranchConflictError, match=r"'fix-login' exists .* name another .* set createBranch: false"
+    ):
         await worktrees.ensure(request_for(branch="fix-login", create=True))
 
 
