@@ -64,8 +64,10 @@ class Mesh:
     def kubeconfig(self) -> Path:
         return self.cluster or self.data / "kubeconfig"
 
-    def up(self, *extra: str) -> str:
-        where = ["--kubeconfig", str(self.cluster)] if self.cluster else ["--port", "0"]
+    def up(self, *extra: str, port: int | None = 0) -> str:
+        """Start the mesh; without a *port* on the usual ones."""
+        where = ["--kubeconfig", str(self.cluster)] if self.cluster else ["--port", str(port)]
+        where = where if port is not None else []
         return run(
             *(*self.program, "up", "--data-dir", str(self.data), "--detach", *where),
             *("--allow-local-repositories", str(self.folder / "git"), "--max-pods", "40", *extra),
