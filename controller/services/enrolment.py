@@ -19,6 +19,7 @@ from controller.pki.clock import parse_rfc3339, rfc3339
 from controller.pki.leaf import key_sha256
 from controller.rpc.ports import Objects, Recorder, Subject
 from controller.rpc.refusal import Refusal, refuse
+from controller.services.contention import attempts
 from controller.services.csr import public_key_of
 from controller.services.issuing import Grant, Issuer
 from controller.services.tokens import is_name, read_token
@@ -30,7 +31,6 @@ logger = logging.getLogger(__name__)
 RETRY_WINDOW: Final = timedelta(minutes=2)
 """How long the holder of the key that claimed a use may ask again."""
 
-_ATTEMPTS: Final = 5
 _INVALID: Final = (
     "the join token is not valid here: it is unknown, expired or used up; "
     "make a new one with `agentsmesh enroll create`"
@@ -107,7 +107,7 @@ class Enrolment:
         self, enrollment: RunnerEnrollment, key: str, application: Application
     ) -> _Claim:
         """Take one use, or find the one that this key took a moment ago."""
-        for _ in range(_ATTEMPTS):
+        async for _ in attempts():
             now = self._issuer.clock()
             taken = _recent_use(enrollment, key, now)
             if taken is not None:
@@ -166,7 +166,7 @@ class Enrolment:
     async def _runner(self, claim: _Claim) -> Runner:
         """Return the Runner of the claim, made if there is none."""
         namespace = claim.enrollment.metadata.namespace
-        for _ in range(_ATTEMPTS):
+        async for _ in attempts():
             found = await self._refuse_if_taken(claim)
             if found is not None:
                 return found

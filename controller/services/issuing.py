@@ -15,6 +15,7 @@ from controller.pki.identity import runner_identity
 from controller.pki.leaf import Issued, PublicKey
 from controller.rpc.ports import Objects, RunnerKey
 from controller.rpc.refusal import Refusal, refuse
+from controller.services.contention import attempts
 from schemas.names import RUNNER
 from schemas.runner import Certificate, Runner
 
@@ -22,10 +23,6 @@ logger = logging.getLogger(__name__)
 
 MAX_SKEW: Final = timedelta(minutes=5)
 """Nothing is issued to a machine whose clock differs by more: it could not use it."""
-
-
-_ATTEMPTS: Final = 5
-"""How often a lost race against an unrelated change is run again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +87,7 @@ class Issuer:
             Refusal: The Runner is gone, is another one, or was issued a certificate meanwhile.
         """
         seen = runner
-        for _ in range(_ATTEMPTS):
+        async for _ in attempts():
             try:
                 return await self._issue(seen, key, previous)
             except Conflict:

@@ -107,6 +107,39 @@ async def test_a_use_lost_to_another_writer_is_decided_anew(mesh: World) -> None
     assert len(await _uses(mesh)) == 1
 
 
+@pytest.mark.parametrize("resource", [RUNNER, RUNNER_ENROLLMENT])
+async def test_a_rival_that_writes_for_a_tenth_of_a_second_is_outlasted(
+    mesh: World, resource: Any
+) -> None:
+    """The reconciler writes to a new Runner at the very moment when it gets its certificate."""
+    token = await mesh.token()
+    tried: list[float] = []
+
+    def race(verb: str, about: Any, name: str) -> None:
+        if (verb, about) != ("patch", resource):
+            return
+        tried.append(time.monotonic())
+        if tried[-1] - tried[0] < 0.1:
+            mesh.kube.objects[(about.kind, ORG, name)]["metadata"]["resourceVersion"] += "0"
+
+    mesh.kube.before = race
+    assert (await mesh.enroll(token)).chain_der
+    assert len(tried) > 1
+    assert len(await _uses(mesh)) == 1
+
+
+async def test_a_rival_that_never_rests_is_told_to_the_caller(mesh: World) -> None:
+    token = await mesh.token()
+
+    def race(verb: str, about: Any, name: str) -> None:
+        if (verb, about) == ("patch", RUNNER):
+            mesh.kube.objects[("Runner", ORG, name)]["metadata"]["resourceVersion"] += "0"
+
+    mesh.kube.before = race
+    code, text = await refused(mesh.enroll(token))
+    assert (code, text) == (Code.UNAVAILABLE, "the Runner changes all the time: try again")
+
+
 REFUSED_ALIKE = [
     pytest.param({"token": "amjt_laptop." + "A" * 43}, id="another secret"),
     pytest.param({"token": "amjt_nobody." + "A" * 43}, id="an unknown enrolment"),

@@ -45,9 +45,7 @@ async def fetched(data: dict[str, str]) -> link_pb2.GitCredentials:
             {"username": "ada", "password": "t"},
             id="a token with a user name",
         ),
-        pytest.param(
-            {"password": "p", "token": "t"}, {"password": "p"}, id="password before token"
-        ),
+        pytest.param({"password": "p", "token": "t"}, {"password": "p"}, id="password first"),
         pytest.param({"password": "", "token": "t"}, {"password": "t"}, id="an empty password"),
         pytest.param(
             {"username": "ada\n", "token": "t\r\n"},
