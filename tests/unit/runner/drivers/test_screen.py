@@ -86,6 +86,35 @@ def test_a_redraw_asks_the_terminal_nothing() -> None:
     assert replies == []
 
 
+SHELL = b"$ ls\r\n\x1b[34mgarden\x1b[0m\r\n$ \x1b[32mvim garden"
+VIM = (
+    b"\x1b[22;0;0t\x1b[?1h\x1b=\x1b[?2004h\x1b[1;8r\x1b[42m\x1b[H\x1b[2J"
+    b"\x1b[4;4Htulips\x1b7\x1b[?25l"
+)
+VIM_LEAVES = b"\x1b[?25h\x1b[?1l\x1b>\x1b[?2004l\x1b[r"
+
+
+@pytest.mark.parametrize("mode", [1049, 1047, 47])
+@pytest.mark.parametrize("cut", [b"", b"\x1b]0;a title that is not", b"\x1b[3", b"\xe6\xbc"])
+def test_what_a_full_screen_program_leaves_to_is_there_again(mode: int, cut: bytes) -> None:
+    pod = screen(SHELL + b"\x1b7\x1b[?%dh" % mode + VIM + cut)
+    viewer = screen(b"the viewer's own shell\r\n" * 9)
+    viewer.feed(pod.redraw())
+    assert viewer.text() == pod.text()
+    assert "tulips" in viewer.text()
+    for more in (b"\x07m\x1b[5;1Hmore", VIM_LEAVES + b"\x1b[?%dl\x1b8" % mode, b" left\r\n$ "):
+        pod.feed(more)
+        viewer.feed(more)
+    assert pod.text().startswith("$ ls\ngarden\n$ vim garden")
+    assert viewer.text() == pod.text()
+    assert viewer.redraw() == pod.redraw()
+
+
+def test_a_program_that_left_the_screen_of_another_is_drawn_alone() -> None:
+    pod = screen(SHELL + b"\x1b[?1049h" + VIM + VIM_LEAVES + b"\x1b[?1049l")
+    assert b"tulips" not in pod.redraw()
+
+
 def test_resizing_keeps_the_text() -> None:
     resized = screen(b"hello world")
     resized.resize(60, 4)
