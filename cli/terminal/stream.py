@@ -11,7 +11,7 @@ from meshwire.v1 import link_pb2, link_pb2_grpc
 from cli.errors import CommandError, NotAllowed, NotFound, Unreachable
 from cli.terminal.address import Address
 
-WINDOW_BYTES: Final = 256 << 10
+WINDOW_BYTES: Final = 512 << 10
 """So much output may be on its way; a viewer that is slower than its agent holds up nobody else."""
 _CREDIT_STEP: Final = WINDOW_BYTES // 4
 _OPTIONS: Final = (

@@ -22,7 +22,7 @@ from controller.rpc.splice import RawOutput
 
 logger = logging.getLogger(__name__)
 
-WINDOW_BYTES: Final = 256 * 1024
+WINDOW_BYTES: Final = 512 * 1024
 """Output on its way to one viewer, and input on its way from it, each at most this much."""
 
 _QUANTUM_BYTES: Final = WINDOW_BYTES // 2

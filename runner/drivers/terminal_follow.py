@@ -15,6 +15,12 @@ from runner.shim.frames import OFFSET, Kind
 CHUNK_BYTES: Final = 1024 * 1024
 """Read at once at most; live output comes in smaller pieces."""
 
+_FLOWING_BYTES: Final = 2 * 1024
+_BATCH_BYTES: Final = 256 * 1024
+_BATCH_SECONDS: Final = 0.008
+"""Output that flows is given in batches: pieces of more than the first are followed by a pause,
+unless they have the size of a batch already. What answers a key is smaller and never waits."""
+
 _FAR: Final = 2**64 - 1
 _LOOK_AGAIN_SECONDS: Final = 0.02
 
@@ -81,6 +87,8 @@ async def follow(
             while isinstance(told := await head.beyond(offset), int):
                 async for item in _until(reader, offset, told):
                     yield item
+                if _FLOWING_BYTES < told - offset < _BATCH_BYTES:
+                    await asyncio.sleep(_BATCH_SECONDS)
                 offset = told
         end = told.offset if isinstance(told, Exited) else size(transcript_dir)
         async for item in _until(reader, offset, end):
@@ -90,6 +98,12 @@ async def follow(
 
 async def _until(reader: Reader, offset: int, end: int) -> AsyncIterator[Chunk | Gap]:
     """Give all from *offset* to *end*."""
-    while (item := await asyncio.to_thread(reader.read, offset, CHUNK_BYTES, end)) is not None:
+    while offset < end:
+        if end - offset <= _BATCH_BYTES:  # a moment old: it is in memory, a thread costs more
+            item = reader.read(offset, CHUNK_BYTES, end)
+        else:
+            item = await asyncio.to_thread(reader.read, offset, CHUNK_BYTES, end)
+        if item is None:
+            return
         offset = item.end
         yield item

@@ -48,5 +48,21 @@ def control(channel: grpc.aio.Channel) -> Any:
 
 
 def terminal(channel: grpc.aio.Channel) -> Any:
-    """Return the client of RunnerTerminal; the generated stubs have no types."""
-    return link_pb2_grpc.RunnerTerminalStub(channel)  # type: ignore[no-untyped-call]  # generated
+    """Return the client of RunnerTerminal, which takes messages or their bytes."""
+    return link_pb2_grpc.RunnerTerminalStub(_Passing(channel))  # type: ignore[no-untyped-call]  # generated
+
+
+class _Passing:
+    """A channel for a generated stub whose requests may be bytes already."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
+
+    def stream_stream(self, method: str, **options: Any) -> Any:
+        """Return the caller of a method with streams both ways."""
+        return self._channel.stream_stream(method, **{**options, "request_serializer": _written})
+
+
+def _written(message: Any) -> bytes:
+    """Serialize a message, unless that was done already."""
+    return message if isinstance(message, bytes) else bytes(message.SerializeToString())

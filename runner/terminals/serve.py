@@ -128,7 +128,7 @@ class Connection:
         self._call = call
         self._open_view = open_view
         self._views: dict[int, tuple[View, asyncio.Task[None]]] = {}
-        self._out: asyncio.Queue[link_pb2.TerminalUp] = asyncio.Queue(_QUEUE_MESSAGES)
+        self._out: asyncio.Queue[link_pb2.TerminalUp | bytes] = asyncio.Queue(_QUEUE_MESSAGES)
         self._closed = asyncio.Event()
         self.idle = asyncio.Event()
         """Set while no view is open."""

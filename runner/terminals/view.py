@@ -23,14 +23,16 @@ from runner.drivers.terminal_values import (
     Observed,
     State,
 )
+from runner.terminals.wire import encoded
 
-CHUNK_BYTES: Final = 128 * 1024
+CHUNK_BYTES: Final = 256 * 1024
 _INPUT_MESSAGES: Final = 1024
 _REPLAY_BYTES: Final = 1024 * 1024
 """So much of the transcript's tail is replayed to draw the screen."""
 _COLS, _ROWS = 120, 40
 
-Send = Callable[[link_pb2.TerminalUp], Awaitable[None]]
+Send = Callable[[link_pb2.TerminalUp | bytes], Awaitable[None]]
+"""Takes a message, or its bytes."""
 
 
 class Terminals(Protocol):
@@ -192,11 +194,11 @@ class View:
             while self._credit <= 0:
                 self._credited.clear()
                 await self._credited.wait()
-            piece = chunk.data[sent : sent + min(CHUNK_BYTES, self._credit)]
-            self._credit -= len(piece)
-            output = link_pb2.Output(offset=chunk.offset + sent, data=piece)
-            await self._send(link_pb2.TerminalUp(view=self._number, output=output))
-            sent += len(piece)
+            end = min(total, sent + min(CHUNK_BYTES, self._credit))
+            self._credit -= end - sent
+            piece = memoryview(chunk.data)[sent:end]
+            await self._send(encoded(self._number, chunk.offset + sent, piece))
+            sent = end
 
     async def _gap(self, gap: Gap) -> None:
         said = link_pb2.Gap(from_offset=gap.start, to_offset=gap.end)

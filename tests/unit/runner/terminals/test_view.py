@@ -58,7 +58,9 @@ def view(
 ) -> tuple[View, list[link_pb2.TerminalUp]]:
     said: list[link_pb2.TerminalUp] = []
 
-    async def send(message: link_pb2.TerminalUp) -> None:
+    async def send(message: link_pb2.TerminalUp | bytes) -> None:
+        if isinstance(message, bytes):
+            message = link_pb2.TerminalUp.FromString(message)
         said.append(message)
 
     subject = Subject(Path("t"), Path("r"), None, None)
