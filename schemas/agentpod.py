@@ -17,6 +17,7 @@ from schemas.base import (
     Rule,
     Status,
     Timestamp,
+    worded,
 )
 from schemas.names import AGENT_POD
 
@@ -26,6 +27,14 @@ GitRef = Annotated[
         min_length=1,
         max_length=250,
         pattern=r"^[^-\x00-\x20\x7f~^:?*\[\\][^\x00-\x20\x7f~^:?*\[\\]*$",
+        json_schema_extra=worded(
+            Rule("!self.startsWith('-')", "must not begin with -"),
+            Rule(
+                r"!self.matches(r'[\x00-\x20\x7f~^:?*\[\\]')",
+                "must not have spaces, control characters or any of ~ ^ : ? * [ \\",
+            ),
+            Rule("!self.contains('..') && !self.contains('@{')", "must not have .. or @{"),
+        ),
     ),
 ]
 """A git ref or commit: no option, no revision syntax, no control characters."""

@@ -13,6 +13,7 @@ from schemas.base import (
     Rule,
     SecretReference,
     Status,
+    worded,
 )
 from schemas.names import REPOSITORY
 
@@ -23,11 +24,47 @@ URL_PATTERN = (
 """https, ssh, or a path on the runner's machine. Narrow on purpose: no user in https, no host that
 looks like an option, none of git's ``ext::`` and its like."""
 
+_URL_RULES = (
+    Rule(
+        "self.startsWith('https://') || self.startsWith('ssh://') || self.startsWith('file:///') "
+        "|| self.startsWith('/')",
+        "must be an https:// or ssh:// address, or a path (/... or file:///...)",
+    ),
+    Rule(
+        "!self.matches('^https://[^/]*@')",
+        "must not have a user or a password: put them into the Secret that authSecretRef names",
+    ),
+    Rule(
+        "!self.startsWith('https://') || self.matches('^https://[^/]*@') || "
+        "self.matches('^https://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/[A-Za-z0-9._~/-]+$')",
+        "an https:// address is https://host/path or https://host:port/path, "
+        "its path of letters, digits and . _ ~ / -",
+    ),
+    Rule(
+        "!self.startsWith('ssh://') || self.matches('^ssh://([a-z_][a-z0-9_-]*@)?"
+        "[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/[A-Za-z0-9._~/-]+$')",
+        "an ssh:// address is ssh://user@host/path or ssh://user@host:port/path, "
+        "its path of letters, digits and . _ ~ / -",
+    ),
+    Rule(
+        "self != '/' && self != 'file:///' && !self.matches(r'[\\x00-\\x1f\\x7f]')",
+        "a path names a folder and has no control characters",
+    ),
+)
+
 
 class RepositorySpec(Model):
     """Where the repository is and how to reach it."""
 
-    url: Annotated[str, Field(min_length=1, max_length=2048, pattern=URL_PATTERN)]
+    url: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=2048,
+            pattern=URL_PATTERN,
+            json_schema_extra=worded(*_URL_RULES),
+        ),
+    ]
     """https:// or ssh:// address. A path (or file://) on the runner's machine works only below a
     folder that the runner's operator allowed (agentsmesh up --allow-local-repositories)."""
     default_branch: Annotated[str, Field(min_length=1, max_length=250)] = "main"

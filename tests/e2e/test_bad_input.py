@@ -41,13 +41,18 @@ def _others_still_start(mesh: Mesh, name: str) -> None:
         pytest.param({"prompt": "x" * 32769}, ["spec.prompt"], id="a prompt beyond 32 KiB"),
         pytest.param(
             {"repositoryRef": {"name": "origin", "worktree": {"branch": "--upload-pack=x"}}},
-            ["spec.repositoryRef.worktree.branch"],
+            ["spec.repositoryRef.worktree.branch", "must not begin with -"],
             id="a branch that looks like an option",
         ),
         pytest.param(
             {"repositoryRef": {"name": "origin", "ref": "-x"}},
-            ["spec.repositoryRef.ref"],
+            ["spec.repositoryRef.ref", "must not begin with -"],
             id="a ref that looks like an option",
+        ),
+        pytest.param(
+            {"repositoryRef": {"name": "origin", "ref": "HEAD~1"}},
+            ["spec.repositoryRef.ref", "any of ~ ^"],
+            id="a ref with revision syntax",
         ),
     ],
 )
@@ -58,6 +63,19 @@ def test_an_invalid_pod_is_refused_with_field_and_reason(
     said = mesh.refused("apply", "-f", "-", stdin=text)
     assert all(word in said for word in words), said
     assert not mesh.exists("invalid")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        pytest.param("ext::sh -c id", "must be an https:// or ssh:// address", id="a transport"),
+        pytest.param("https://a:b@git.example/x", "authSecretRef", id="a password"),
+    ],
+)
+def test_an_invalid_address_is_refused_in_words(mesh: Mesh, url: str, words: str):
+    said = mesh.refused("apply", "-f", "-", stdin=yaml.safe_dump(repository("invalid", url)))
+    assert "spec.url" in said
+    assert words in said
 
 
 def test_text_that_is_not_yaml_is_refused(mesh: Mesh):
