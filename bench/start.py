@@ -57,13 +57,13 @@ def measure() -> list[Row]:
 def _totals(times: dict[str, list[float]]) -> list[Row]:
     rows = []
     mine = {percent: percentile(times["ours"], percent) for percent in (50, 99)}
-    for other in times.keys() - {"ours"}:
+    for other in (name for name in ("floor", "tmux") if name in times):
         for percent in (50, 99):
             theirs = percentile(times[other], percent)
             measure = f"apply → running, p{percent}"
             rows.append(Row(measure, "ms", mine[percent], other, theirs, "", _NOTE))
     for percent, goal in ((50, 100.0), (99, 300.0)):
-        added = mine[percent] - percentile(times["floor"], percent)
+        added = mine[percent] - percentile(times["floor"], 50)  # not excused by a slow floor
         measure = f"added to the floor, p{percent}"
         rows.append(Row(measure, "ms", added, "goal", goal, f"≤ {goal:.0f} ms"))
     return rows

@@ -32,7 +32,7 @@ _WAIT = (
     f"echo '{_END.decode()}'; exec sleep 100000"
 )
 _COLS, _ROWS = 120, 40
-ROUNDS = 3
+ROUNDS = 5
 
 
 @dataclass(slots=True)
