@@ -45,7 +45,7 @@ def conditions(
     _unsupported(said, snapshot)
     if phase in {PodPhase.SUCCEEDED, PodPhase.FAILED}:
         reason = "Succeeded" if phase is PodPhase.SUCCEEDED else "Failed"
-        said.true(COMPLETED, reason, ending(observed))
+        said.true(COMPLETED, _cause(observed) or reason, ending(observed))
     _blocked(said, snapshot, observed)
     _summary(said, snapshot, phase, observed)
     return said.items
@@ -55,13 +55,40 @@ def ending(observed: Observed | None) -> str:
     """Return one sentence on how the agent ended."""
     if observed is None:
         return "the agent has ended"
+    told = observed.message or f"the agent has ended: {observed.reason or 'unknown'}"
+    told = told.removesuffix(".")
+    if observed.started_at is None:
+        return f"{told}. It was not started, and this is final: {_AGAIN}"
+    how = _how(observed)
+    match observed.reason:
+        case "Stopped":
+            by = f" ({how})" if how else ""
+            return (
+                f"the agent was stopped as asked for{by}. This is final, setting desiredState "
+                f"back to Running does not start it again: {_AGAIN}"
+            )
+        case "DeadlineExceeded":
+            return f"spec.activeDeadlineSeconds passed, so the agent was stopped ({how or told})"
+        case "Exited" | "Signaled" | None if how:
+            return f"the agent ended {how}" if observed.signal is None else f"the agent was {how}"
+        case _:
+            return f"{told} ({how})" if how else told
+
+
+_AGAIN: Final = "delete the pod and apply it again"
+
+
+def _how(observed: Observed) -> str:
+    """Return how the process ended, empty if nobody knows."""
     if observed.exit_code is not None:
-        how = f"the agent ended with exit code {observed.exit_code}"
-    elif observed.signal is not None:
-        how = f"the agent was ended by signal {observed.signal}"
-    else:
-        return observed.message or f"the agent has ended: {observed.reason or 'unknown'}"
-    return f"{how}: {observed.message}" if observed.message else how
+        return f"with exit code {observed.exit_code}"
+    return f"ended by signal {observed.signal}" if observed.signal is not None else ""
+
+
+def _cause(observed: Observed | None) -> str | None:
+    """Return what ended the pod, None if the agent ended by itself."""
+    reason = observed.reason if observed else None
+    return None if reason in {"Exited", "Signaled"} else reason
 
 
 def _runner_name(snapshot: PodSnapshot) -> str:
@@ -170,12 +197,11 @@ def _summary(
     unreachable = snapshot.reach is Reach.UNREACHABLE and pod.status.placement is not None
     match phase:
         case PodPhase.SUCCEEDED:
-            said.false(READY, COMPLETED, ending(observed))
+            said.false(READY, _cause(observed) or COMPLETED, ending(observed))
         case PodPhase.FAILED:
-            said.false(READY, COMPLETED, ending(observed))
+            said.false(READY, _cause(observed) or COMPLETED, ending(observed))
             if observed is None or observed.started_at is None:
-                reason, message = _why(observed)
-                said.true(STALLED, reason, message)
+                said.true(STALLED, _cause(observed) or "Failed", ending(observed))
         case PodPhase.LOST:
             said.unknown(READY, "RunnerUnreachable", "its runner has been away for too long")
         case _ if unreachable:
