@@ -59,10 +59,7 @@ class Executor:
         """
         for change in changes:
             if isinstance(change, Tell):
-                about = About(change.resource, change.namespace, change.name, change.uid)
-                self._recorder.event(
-                    about, warning=change.warning, reason=change.reason, message=change.message
-                )
+                self.tell(change)
                 continue
             self._wrote(key)
             await self._carry_out(change)
@@ -70,6 +67,11 @@ class Executor:
                 "changed",
                 extra={"key": key.path, "change": type(change).__name__, "why": change.why},
             )
+
+    def tell(self, note: Tell) -> None:
+        """Have an Event written, some time soon."""
+        about = About(note.resource, note.namespace, note.name, note.uid)
+        self._recorder.event(about, warning=note.warning, reason=note.reason, message=note.message)
 
     async def _carry_out(self, change: Create | Patch | Delete) -> None:
         match change:

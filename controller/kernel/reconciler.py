@@ -124,6 +124,8 @@ class Report:
     it may have been overtaken. The status stays as it is until then."""
     recheck_after_seconds: float | None = None
     """As in Plan; the earlier of the two counts."""
+    tells: tuple[Tell, ...] = ()
+    """Events about what is new in the status: written once it was published, and only then."""
 
 
 class Snapshot(Protocol):

@@ -143,7 +143,9 @@ class Kernel:
         report = reconciler.status(snapshot, error, wall())
         if report.hold_seconds > 0:
             return earliest(recheck, report.hold_seconds, report.recheck_after_seconds)
-        await self._reporter.publish(key, subject, report.status)
+        if await self._reporter.publish(key, subject, report.status):
+            for note in report.tells:
+                self._executor.tell(note)
         return earliest(recheck, report.recheck_after_seconds)
 
     async def _look_again(self, key: Key) -> None:

@@ -20,6 +20,8 @@ RESOURCES_LIMITED: Final = "ResourcesLimited"
 """Normal-true. Absent where the pod asks for no limits."""
 INITIALIZED: Final = "Initialized"
 """Normal-true. Worktree and home are there."""
+PREPARING: Final = "Preparing"
+"""Reason of Initialized while all goes well."""
 STARTED: Final = "Started"
 """Normal-true. The agent's process was started."""
 TEARDOWN_BLOCKED: Final = "TeardownBlocked"
@@ -132,7 +134,7 @@ def _progress(
     elif trouble := _trouble(observed):
         said.false(INITIALIZED, *trouble)
     else:
-        said.false(INITIALIZED, "Preparing", "worktree and home are being made")
+        said.false(INITIALIZED, PREPARING, "worktree and home are being made")
     if started:
         said.true(STARTED, "Started", "the agent was started")
     elif phase is PodPhase.FAILED:

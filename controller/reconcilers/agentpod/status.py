@@ -10,6 +10,7 @@ from controller.placement.observation import Observation, PodState
 from controller.reconcilers.agentpod.conditions import conditions
 from controller.reconcilers.agentpod.phase import contradicts, phase, relevant, seconds_until_lost
 from controller.reconcilers.agentpod.snapshot import PodSnapshot
+from controller.reconcilers.agentpod.transitions import transitions
 from schemas.agentpod import (
     AgentPod,
     AgentPodStatus,
@@ -40,7 +41,8 @@ def report(snapshot: PodSnapshot, error: ReconcileError | None, now: float) -> R
     status = _status(snapshot, now)
     lost = seconds_until_lost(snapshot, now) if snapshot.reach is Reach.UNREACHABLE else None
     recheck = earliest(snapshot.recheck_seconds, lost if lost and lost > 0 else None)
-    return Report(status, _hold(pod.status, status, snapshot), recheck)
+    hold = _hold(pod.status, status, snapshot)
+    return Report(status, hold, recheck, transitions(pod, status))
 
 
 def _status(snapshot: PodSnapshot, now: float) -> AgentPodStatus:
