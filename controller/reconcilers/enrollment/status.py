@@ -3,18 +3,21 @@
 from controller.kernel.clock import stamp
 from controller.kernel.reconciler import ReconcileError, Report
 from controller.reconcilers.conditions import Conditions
-from controller.reconcilers.enrollment.checks import expires, first, remaining
+from controller.reconcilers.enrollment.checks import expires, first, remaining, used
 from controller.reconcilers.enrollment.snapshot import EnrollmentSnapshot
-from schemas.conditions import merge
+from schemas.conditions import READY, merge
 from schemas.names import ANNOTATION_REQUESTED_AT
 
 
 def report(snapshot: EnrollmentSnapshot, error: ReconcileError | None, now: float) -> Report:
-    """Return whether a runner can enrol with it."""
+    """Return whether a runner can enrol with it, or all have for whom it was made."""
     del error  # nothing is done that could fail
     item = snapshot.subject
     said = Conditions.of(item, now)
-    said.ready(first(item, now), "a runner can enrol with its token")
+    if (by_whom := used(item)) is not None:
+        said.true(READY, "Exhausted", by_whom)  # it is not broken: it was used as intended
+    else:
+        said.ready(first(item, now), "a runner can enrol with its token")
     update = {
         "observed_generation": item.metadata.generation,
         "last_handled_request_at": item.metadata.annotations.get(ANNOTATION_REQUESTED_AT),

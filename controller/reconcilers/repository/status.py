@@ -14,7 +14,7 @@ def report(snapshot: RepositorySnapshot, error: ReconcileError | None, now: floa
     del error  # nothing is done that could fail
     item = snapshot.subject
     said = Conditions.of(item, now)
-    said.ready(first(snapshot), "runners may use it")
+    said.ready(first(snapshot), "accepted; not contacted from here: its runners do that")
     return Report(
         RepositoryStatus(
             observed_generation=item.metadata.generation,

@@ -119,7 +119,10 @@ async def test_an_enrolment_that_was_used_is_exhausted(mesh: Any) -> None:
     status = {"status": {"uses": [use]}}
     await mesh.kube.patch(RUNNER_ENROLLMENT, "acme", "r1", status, subresource="status")
     await mesh.settle()
-    assert condition(mesh, "RunnerEnrollment", "acme", "r1") == ("False", "Exhausted")
+    assert condition(mesh, "RunnerEnrollment", "acme", "r1") == ("True", "Exhausted")
+    conditions = mesh.kube.read("RunnerEnrollment", "acme", "r1")["status"]["conditions"]
+    assert [item["type"] for item in conditions] == ["Ready"]
+    assert conditions[0]["message"] == "used by r1: make a new one for another runner"
     assert mesh.kube.read("RunnerEnrollment", "acme", "r1")["status"]["uses"] == [use]
 
 
