@@ -70,7 +70,8 @@ async def test_a_pod_that_cannot_be_started_is_told_with_the_runners_reason(read
     )
     await ready.pod()
     await ready.settle(seconds=60)
-    assert events(ready) == [("Warning", "Failed", 1, f"ExecutableNotFound: {text}")]
+    final = "It was not started, and this is final: delete the pod and apply it again"
+    assert events(ready) == [("Warning", "Failed", 1, f"ExecutableNotFound: {text} {final}")]
 
 
 async def test_a_start_that_is_tried_again_is_told_once(ready: Any) -> None:
