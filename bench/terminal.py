@@ -84,6 +84,9 @@ def measure() -> list[Row]:
     ):
         mine = median([take.per_gigabyte(*parts) for take in ours])
         rows.append(Row(f"CPU: {' + '.join(parts)}", "s/GB", mine, "tmux", theirs, goal))
+    mine = median([take.per_gigabyte("shim") for take in ours])
+    read = median([take.per_gigabyte("reader") for take in bare])
+    rows.append(Row("CPU: shim", "s/GB", mine, "bare read", read, "", "reads and keeps all of it"))
     return rows
 
 
@@ -120,7 +123,7 @@ def _tmux(folder: Path, number: int) -> Take:
 
 def _bare() -> Take:
     pid, master = _viewer(["sh", "-c", _WAIT], os.environ)
-    take = _print(master, {})
+    take = _print(master, {"reader": os.getpid()})
     _leave(pid, master)
     return take
 
