@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,13 @@ class DataDir:
     def join_token(self) -> Path:
         """The runner's one-time token, from its making to its use."""
         return self.root / "join-token"
+
+    @property
+    def option(self) -> str:
+        """What names it on a command line for a shell, with a blank ahead; empty by default."""
+        if self.root == default_root():
+            return ""
+        return f" --data-dir {shlex.quote(str(self.root))}"
 
     def log(self, part: str) -> Path:
         """Return the log file of *part*."""
@@ -152,7 +160,8 @@ def held(directory: DataDir) -> Iterator[None]:
             who = f"process {holder.pid}" if holder else "another process"
             raise CommandError(
                 f"agentsmesh runs already on {directory.root} ({who}): "
-                "see `agentsmesh status`, end it with `agentsmesh down`"
+                f"see `agentsmesh status{directory.option}`, "
+                f"end it with `agentsmesh down{directory.option}`"
             ) from None
         try:
             os.ftruncate(handle, 0)

@@ -26,7 +26,7 @@ def down(arguments: Namespace) -> int:
         raise CommandError(f"process {supervisor.pid if supervisor else '?'} does not end")
     print(f"[down] stopped the mesh on {directory.root}")
     print(
-        "  agents go on and `agentsmesh up` finds them again; "
+        f"  agents go on and `agentsmesh up{directory.option}` finds them again; "
         "to end them too, first: kubectl delete agentpods --all -A"
     )
     return 0

@@ -23,7 +23,9 @@ def status(arguments: Namespace) -> int:
     elif running and known is not None:
         print(_table(directory, known))
     if not running:
-        raise NotFound(f"no mesh runs on {directory.root}: start one with `agentsmesh up`")
+        raise NotFound(
+            f"no mesh runs on {directory.root}: start one with `agentsmesh up{directory.option}`"
+        )
     return 0
 
 

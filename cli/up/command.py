@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import shlex
 import signal
 from argparse import Namespace
 from collections.abc import Callable
@@ -33,7 +34,8 @@ def up(arguments: Namespace) -> int:
         return 0
     _log(wanted)
     asyncio.run(_run(wanted, _print, lambda ports: print(_how_to_go_on(wanted, ports), flush=True)))
-    _print("stopped; agents go on, `agentsmesh up` finds them again")
+    again = f"agentsmesh up{wanted.directory.option}"
+    _print(f"stopped; agents go on, `{again}` finds them again")
     return 0
 
 
@@ -85,8 +87,8 @@ def _how_to_go_on(wanted: Settings, ports: Ports) -> str:
     server = f"https://{LOOPBACK}:{ports.api}" if wanted.embedded else "the cluster of --kubeconfig"
     return (
         f"[up] the mesh is ready: {server}, data in {wanted.directory.root}\n"
-        f"  export KUBECONFIG={wanted.effective_kubeconfig}\n"
+        f"  export KUBECONFIG={shlex.quote(str(wanted.effective_kubeconfig))}\n"
         "  kubectl get agentpods -A       what runs\n"
         "  agentsmesh attach POD          its terminal\n"
-        "  agentsmesh down                stop (agents go on)"
+        f"  {f'agentsmesh down{wanted.directory.option}':30} stop (agents go on)"
     )

@@ -89,3 +89,11 @@ def test_two_cannot_hold_it_and_the_holder_is_named(tmp_path: Path):
     assert holder(directory) is None
     with held(directory):
         assert directory.lock.read_text() == f"{os.getpid()}\n"
+
+
+def test_a_directory_is_named_for_the_shell_unless_it_is_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AGENTSMESH_DATA_DIR", str(tmp_path))
+    assert DataDir(tmp_path).option == ""
+    assert DataDir(tmp_path / "a b").option == f" --data-dir '{tmp_path}/a b'"
