@@ -40,6 +40,18 @@ def eventually(true: Callable[[], Any], what: str, seconds: float = 20.0) -> Any
     raise AssertionError(f"not in {seconds:g} s: {what}")
 
 
+@dataclass(frozen=True)
+class Trap:
+    """Kills a process the moment that a certain request is made, and lets it learn nothing."""
+
+    matches: Callable[[str, str, bytes], bool]
+    """Whether method, path and body are the ones that are waited for."""
+    pid: int
+    forward: bool
+    """Whether the API server gets the request, and has answered it, before the process dies."""
+    sprung: threading.Event = field(default_factory=threading.Event)
+
+
 class Door:
     """A proxy in front of the API server, on a thread of its own."""
 
@@ -52,6 +64,7 @@ class Door:
         """Nothing passes, and what is open is cut."""
         self.blind = ""
         """Watch events of this plural are swallowed, until ``expire``."""
+        self.trap: Trap | None = None
         self._expired = asyncio.Event()
         self._open: set[web.StreamResponse] = set()
         self._loop = asyncio.new_event_loop()
@@ -124,18 +137,24 @@ class Door:
             return web.Response(status=503)
         body = await request.read()
         self.requests.append((request.method, request.path_qs, body))
-        headers = {
-            name: value
-            for name, value in request.headers.items()
-            if name.lower() in {"authorization", "accept", "content-type", "user-agent"}
-        }
-        async with self._client.request(
-            request.method,
-            self._url + request.raw_path,
-            data=body,
-            headers=headers,
-            timeout=aiohttp.ClientTimeout(total=None),
-        ) as answer:
+        trap = self.trap
+        if trap is not None and trap.matches(request.method, request.path_qs, body):
+            return await self._spring(trap, request, body)
+        return await self._forward(request, body)
+
+    async def _spring(self, trap: Trap, request: web.Request, body: bytes) -> web.Response:
+        """Carry the request out or not, kill, and answer nobody: nor do the watches tell it."""
+        self.trap, self.blind = None, request.path.split("/")[-3]
+        if trap.forward:
+            async with self._ask(request, body) as answer:
+                assert answer.status == 200, await answer.text()
+        os.kill(trap.pid, signal.SIGKILL)
+        self.blind = ""
+        trap.sprung.set()
+        return web.Response(status=503)
+
+    async def _forward(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        async with self._ask(request, body) as answer:
             response = web.StreamResponse(status=answer.status)
             response.content_type = answer.content_type
             await response.prepare(request)
@@ -145,6 +164,20 @@ class Door:
             finally:
                 self._open.discard(response)
             return response
+
+    def _ask(self, request: web.Request, body: bytes) -> Any:
+        headers = {
+            name: value
+            for name, value in request.headers.items()
+            if name.lower() in {"authorization", "accept", "content-type", "user-agent"}
+        }
+        return self._client.request(
+            request.method,
+            self._url + request.raw_path,
+            data=body,
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(total=None),
+        )
 
     async def _copy(self, answer: Any, response: web.StreamResponse, request: web.Request) -> None:
         if "watch" not in request.query:

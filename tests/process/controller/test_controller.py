@@ -9,6 +9,14 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.process.controller.conftest import Trap
+
+CHATTY = """
+apiVersion: agentsmesh.io/v1alpha1
+kind: AgentClass
+metadata: {name: chatty}
+spec: {executable: sh, args: ["-c", "echo begun; sleep 1000"], prompt: {position: none}}
+"""
 ROOT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.timeout(120)
@@ -113,6 +121,52 @@ def test_a_controller_that_is_ended_and_started_again_starts_nothing_twice(
     after = (mesh.get("agentpod", "fix", "{.status.observed.pid}"), mesh.door.writes(about="fix"))
     assert after == before
     assert psutil.pid_exists(int(before[0]))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param(True, id="after the API server has acknowledged it"),
+        pytest.param(False, id="before the API server has got it"),
+    ],
+)
+def test_a_controller_that_is_killed_at_the_placement_has_the_pod_started_exactly_once(
+    any_mesh: Any, *, written: bool
+) -> None:
+    """KOPF-07: between the placement's write and the word to the runner."""
+    mesh = any_mesh
+    mesh.base()
+    mesh.apply(CHATTY)
+    mesh.runner()
+
+    def places(method: str, path: str, body: bytes) -> bool:
+        pod = "/agentpods/fix/status" in path
+        return method == "PATCH" and pod and b'"placement"' in body
+
+    trap = Trap(places, mesh.controller.pid, forward=written)
+    mesh.door.trap = trap
+    mesh.pod(agent="chatty")
+    assert trap.sprung.wait(20)
+    assert mesh.controller.end(signal.SIGKILL) == -signal.SIGKILL
+    uid = mesh.get("agentpod", "fix", "{.metadata.uid}")
+    assert mesh.get("agentpod", "fix", "{.status.placement.epoch}") == ("1" if written else "")
+    home = mesh.folder / "r1" / "pods" / uid
+    assert not home.exists(), "its runner was never told"
+    mesh.restart()
+    mesh.kubectl("-n", "acme", "wait", "--for=condition=Ready", "agentpod/fix", "--timeout=25s")
+    assert mesh.get("agentpod", "fix", "{.status.placement.epoch}") == "1"
+    eventually(lambda: b"begun" in _transcript(home), "the agent has said that it has begun")
+    mesh.restart()  # and another one, that finds it running
+    eventually(lambda: len(mesh.controller.said("runner connected")) >= 3, "connected again")
+    mesh.pod("next")
+    mesh.kubectl("-n", "acme", "wait", "--for=condition=Ready", "agentpod/next", "--timeout=30s")
+    assert [run.name for run in (home / "runs").iterdir()] == ["1-0"]
+    assert _transcript(home).count(b"begun") == 1
+
+
+def _transcript(home: Path) -> bytes:
+    files = sorted(file for file in (home / "transcript").rglob("*") if file.is_file())
+    return b"".join(file.read_bytes() for file in files)
 
 
 def test_a_pod_whose_runner_is_dead_is_released_by_annotation(mesh: Any) -> None:
