@@ -147,6 +147,7 @@ class Converger:
         """Converge until cancelled, after ``look_around``. Cancelling stops no agent."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch.look_at_output())
+            tasks.create_task(self._watch.look_at_worktrees(self._performer.refresh))
             while True:
                 self._wake.clear()
                 self.cycle(tasks)

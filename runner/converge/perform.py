@@ -32,6 +32,7 @@ from runner.drivers.terminal_values import (
     LaunchError,
     NotRunning,
 )
+from runner.drivers.worktree_values import WorktreeState
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,8 @@ class Performer:
         self._workshop = workshop
         self._secrets = secrets
         self._late_start_seconds = late_start_seconds
+        self._trees: dict[str, WorktreeState] = {}
+        """Worktrees of live pods as last looked at. Not journalled: whoever starts looks again."""
         self.activity: Callable[[str], str] = lambda _uid: ""
 
     # --- starting --------------------------------------------------------------------------------
@@ -250,12 +253,7 @@ class Performer:
 
     async def _with_worktree(self, row: Row) -> Row:
         tree = await self._workshop.inspect(row.uid) if row.initialized else None
-        if tree is None:
-            return row
-        branch = tree.branch or row.branch
-        return dataclasses.replace(
-            row, branch=branch, commit=tree.commit or row.commit, dirty=tree.dirty
-        )
+        return _with(row, tree) if tree is not None else row
 
     # --- ending ----------------------------------------------------------------------------------
 
@@ -364,7 +362,34 @@ class Performer:
 
     def report(self, row: Row) -> None:
         """Tell the controller what the row says, unless it has dropped the pod."""
-        if row.forgotten_ms:
+        if row.state not in ALIVE:
+            self._trees.pop(row.uid, None)
+        if not row.forgotten_ms:
+            self._reports.put(self._observed(row))
+
+    async def refresh(self, uid: str) -> None:
+        """Tell anew how worktree and transcript of a running pod stand; journals nothing."""
+        row = self._journal.rows.get(uid)
+        if row is None or row.state is not State.RUNNING:
             return
+        tree = await self._workshop.inspect(uid) if row.initialized else None
+        row, latest = self._journal.rows.get(uid), self._reports.get(uid)
+        if row is None or row.state is not State.RUNNING or latest is None:
+            return  # it has moved on meanwhile
+        if tree is not None:
+            self._trees[uid] = tree
+        fresh = self._observed(row)
+        fresh.message = latest.message  # a note stays until the state changes
+        self._reports.put(fresh)
+
+    def _observed(self, row: Row) -> link_pb2.PodObserved:
+        if (tree := self._trees.get(row.uid)) is not None:
+            row = _with(row, tree)
         size = self._terminals.size(self._places.transcript(row.uid)) if row.started_ms else 0
-        self._reports.put(observed(row, size, self.activity(row.uid)))
+        return observed(row, size, self.activity(row.uid))
+
+
+def _with(row: Row, tree: WorktreeState) -> Row:
+    return dataclasses.replace(
+        row, branch=tree.branch or row.branch, commit=tree.commit or row.commit, dirty=tree.dirty
+    )

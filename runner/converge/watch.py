@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 from meshwire.v1 import link_pb2
 
 from runner.converge.activity import Activity
+from runner.converge.freshness import Freshness
 from runner.converge.journal import Journal
 from runner.converge.places import Places
 from runner.converge.ports import Prompts, Terminals
@@ -19,6 +20,7 @@ from runner.drivers.terminal_values import Alive
 logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 2.5
+_INSPECTION_SECONDS: Final = 30.0
 
 _Run = tuple[str, int, int]
 """uid, epoch, restart."""
@@ -46,6 +48,7 @@ class Watch:
         self._prompts: dict[_Run, bytes] = {}
         self._strays: set[str] = set()
         self.activity = Activity()
+        self._freshness = Freshness()
         self.unsettled: set[str] = set()
         """Pods whose run may have ended: the operating system has to be asked."""
 
@@ -93,6 +96,20 @@ class Watch:
                 if self.activity.look(uid, size):
                     self._amend(uid, activity=self.activity.word(uid), terminal_bytes=size)
             self.activity.keep(set(sizes))
+            self._freshness.see(sizes)
+
+    async def look_at_worktrees(self, refresh: Callable[[str], Awaitable[None]]) -> None:
+        """Have pods that had output told anew with *refresh*: seldom, and one at a time."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            while (uid := self._freshness.due()) is not None:
+                try:
+                    async with asyncio.timeout(_INSPECTION_SECONDS):
+                        await refresh(uid)
+                except TimeoutError:
+                    logger.warning("a worktree takes long to look at", extra={"pod": uid})
+                except Exception:
+                    logger.exception("looking at a worktree failed", extra={"pod": uid})
 
     def _sizes(self, uids: list[str]) -> dict[str, int]:
         return {uid: self._terminals.size(self._places.transcript(uid)) for uid in uids}

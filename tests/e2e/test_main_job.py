@@ -51,6 +51,25 @@ def test_an_applied_pod_runs_in_its_own_worktree_and_leaves_nothing(mesh: Mesh):
     until(lambda: not leftovers(mesh, uid), what="every trace is gone")
 
 
+def test_the_status_follows_what_a_live_agent_has_done(mesh: Mesh):
+    """Half a minute after its last output; so this test is slow by nature."""
+    mesh.apply(agent_class("worker", _WORKER, "argument"))
+    mesh.apply(agent_pod("follow", "worker", prompt="x", repositoryRef={"name": "origin"}))
+    pod = mesh.ready("follow")
+    until(lambda: "Shall I go on?" in mesh.logs("follow"), what="the agent asks")
+    worktree = pod_dir(mesh, pod["metadata"]["uid"]) / "worktree"
+    commit = run("git", "-C", str(worktree), "rev-parse", "HEAD").strip()
+    assert pod["status"]["worktree"]["commit"] != commit
+
+    def told() -> bool:
+        status = mesh.get("follow")["status"]
+        return bool(status["worktree"]["commit"] == commit and status["terminal"]["bytes"] > 0)
+
+    until(told, seconds=100, what="the status has the agent's commit")
+    assert mesh.get("follow")["status"]["worktree"]["dirty"] is False
+    mesh.delete("follow")
+
+
 def test_work_that_was_not_pushed_is_kept_and_named(mesh: Mesh):
     mesh.apply(agent_class("worker", _WORKER, "argument"))
     mesh.apply(agent_pod("keep", "worker", prompt="x", repositoryRef={"name": "origin"}))

@@ -330,6 +330,38 @@ async def test_a_runner_that_lost_its_data_does_not_start_a_pod_again(ready: Any
     assert ready.status()["observed"]["reason"] == "RunnerRestarted"
 
 
+async def test_an_agents_progress_is_written_seldom_and_its_last_state_in_the_end(
+    ready: Any,
+) -> None:
+    uid = await ready.pod()
+    await ready.settle(seconds=60)
+    runner = ready.runners["r1"]
+    runner.step = lambda: None
+    writes = len(pod_writes(ready))
+
+    def at_work(number: int) -> link_pb2.PodObserved:
+        tree = link_pb2.Worktree(branch="fix", commit=f"{number:040x}", dirty=True)
+        return link_pb2.PodObserved(
+            ref=link_pb2.PodRef(pod_uid=uid, epoch=1),
+            state=link_pb2.RUNNING,
+            initialized=True,
+            started_unix_ms=1_800_000_001_000,
+            worktree=tree,
+            terminal_bytes=number,
+        )
+
+    for number in range(60):
+        runner.fleet.observe(runner.key, [at_work(number)], complete=False)
+        await ready.settle(seconds=2)
+    assert len(pod_writes(ready)) - writes <= 5  # in two minutes
+    await ready.settle(seconds=60)
+    assert ready.status()["worktree"] == {"branch": "fix", "commit": f"{59:040x}", "dirty": True}
+    assert ready.status()["terminal"]["bytes"] == 59
+    writes = len(pod_writes(ready))
+    await ready.settle(seconds=3600)
+    assert len(pod_writes(ready)) == writes
+
+
 async def test_a_report_about_another_placement_changes_nothing(ready: Any) -> None:
     uid = await ready.pod()
     await ready.settle()

@@ -22,6 +22,7 @@ from runner.converge.reports import Reports
 from runner.converge.states import State
 from runner.converge.workshop import Cleared, NotPreparedError, Plan, Ready
 from runner.drivers.terminal_values import Absent, Alive, Exited, Launch, LaunchError, Observed
+from runner.drivers.worktree_values import WorktreeState
 from runner.link.inbox import Wanted
 
 UIDS = ("pod-1", "pod-2")
@@ -38,6 +39,7 @@ class World:
         self.wrong: list[str] = []
         """What must never happen, and did; asserting there would only count as a failed attempt."""
         self.broken: dict[str, NotPreparedError] = {}
+        self.trees: dict[str, WorktreeState] = {}
 
     def alive(self, uid: str) -> list[Alive]:
         runs = self.runs.values()
@@ -114,8 +116,9 @@ class FakeWorkshop:
         launch = Launch(uid, epoch, restart, run_dir, transcript, ("sh",), {}, ready.home)
         return Plan(launch, "none", "host", "")
 
-    async def inspect(self, uid: str) -> None:  # noqa: ARG002  the Protocol's
-        return None
+    async def inspect(self, uid: str) -> WorktreeState | None:
+        await asyncio.sleep(0)
+        return self.world.trees.get(uid)
 
     async def clear(self, uid: str) -> Cleared:
         if self.world.alive(uid):
@@ -154,7 +157,7 @@ class Machine:
         await self.journal.open()
         self.reports = Reports()
         terminals = FakeTerminals(self.world)
-        performer = Performer(
+        performer = self.performer = Performer(
             places,
             self.journal,
             self.reports,
@@ -311,6 +314,28 @@ async def test_a_pod_that_fails_to_be_prepared_blocks_no_other(tmp_path: Path) -
         async with asyncio.timeout(5):
             while not world.alive("pod-1"):
                 await asyncio.sleep(0.01)
+
+
+@pytest.mark.anyio
+async def test_the_work_of_a_live_agent_is_told_and_not_forgotten_while_it_lives(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    async with Machine(tmp_path, world) as machine:
+        machine.converger.want(wanted([pod("pod-1")]))
+        await machine.settle()
+        feed = machine.reports.subscribe(lambda: None)
+        world.trees["pod-1"] = WorktreeState("fix", "c0ffee", dirty=True, ahead=1)
+        await machine.performer.refresh("pod-1")
+        [told] = feed.take()
+        tree = told.worktree
+        assert (tree.branch, tree.commit, tree.dirty) == ("fix", "c0ffee", True)
+        await machine.performer.refresh("pod-1")
+        assert feed.take() == []  # nothing is new
+        machine.performer.report(machine.journal.rows["pod-1"])
+        assert feed.take() == []  # and the row does not bring back what was
+        await machine.performer.refresh("pod-2")
+        assert machine.reports.get("pod-2") is None
 
 
 @pytest.mark.anyio
