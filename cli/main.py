@@ -4,27 +4,45 @@ Each command's code is imported when it is called, so that every command starts 
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from cli.errors import CommandError
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in *argv* (default: the process's) and return its exit code."""
     arguments = parser().parse_args(argv)
     try:
-        return int(arguments.run(arguments))
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()
     except CommandError as exc:
         print(f"agentsmesh: {exc}", file=sys.stderr)
         return exc.exit_code
     except BrokenPipeError:  # the reader has seen enough: `agentsmesh logs POD | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as exc:
+        if exc.errno not in _FULL:
+            raise
+        _drop_output()
+        what = exc.filename or "the output"
+        print(f"agentsmesh: {what} cannot be written: {exc.strerror}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
+    return code
+
+
+def _drop_output() -> None:
+    """Send what is still in buffers nowhere: Python would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,6 +54,8 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed, "
         "5 unreachable.",
     )
+    _cluster(top)  # as kubectl has them: also before the command
+    top.set_defaults(namespace=None, kubeconfig=None, context=None, token_file=None, data_dir=None)
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     _mesh_commands(commands)
     _pod_commands(commands)
@@ -53,7 +73,10 @@ def _mesh_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     up.add_argument("--detach", action="store_true", help="return once everything is ready")
     up.add_argument(
-        "--kubeconfig", metavar="FILE", help="use this cluster instead of the embedded API server"
+        "--kubeconfig",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="use this cluster instead of the embedded API server",
     )
     up.add_argument(
         "--allow-local-repositories",
@@ -80,6 +103,10 @@ def _mesh_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     status.add_argument("-o", "--output", choices=("table", "json"), default="table")
     status.set_defaults(run=_status)
 
+    saved = commands.add_parser("saved", help="list the work that is kept of pods that are gone")
+    _data_dir(saved)
+    saved.set_defaults(run=_saved)
+
 
 def _pod_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     attach = commands.add_parser("attach", help="see and use a pod's terminal")
@@ -94,7 +121,7 @@ def _pod_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     logs = commands.add_parser("logs", help="print what a pod's terminal has shown")
     logs.add_argument("pod", metavar="POD")
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the agent ends")
-    logs.add_argument("--tail", type=_positive, metavar="N", help="only the last N lines")
+    logs.add_argument("--tail", type=_count, metavar="N", help="only the last N lines")
     logs.add_argument("--raw", action="store_true", help="every byte, control sequences included")
     _cluster(logs)
     logs.set_defaults(run=_logs)
@@ -104,11 +131,11 @@ def _enroll_command(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     enroll = commands.add_parser("enroll", help="let a runner in")
     verbs = enroll.add_subparsers(metavar="VERB", required=True)
     create = verbs.add_parser("create", help="make a join token; it is printed once")
-    create.add_argument("--org", metavar="NS", required=True, help="namespace of the organization")
+    create.add_argument("--org", metavar="NS", help="namespace of the organization; as -n")
     create.add_argument("--name", metavar="NAME", required=True, help="of the runner")
     create.add_argument("--ttl", type=_duration, metavar="15m", default=900, help="valid so long")
     create.add_argument("--replace", action="store_true", help="the runner may exist already")
-    _cluster(create, namespace=False)
+    _cluster(create)
     create.set_defaults(run=_enroll)
 
 
@@ -116,32 +143,47 @@ def _data_dir(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--data-dir",
         metavar="DIR",
+        default=argparse.SUPPRESS,
         help="where everything is kept ($AGENTSMESH_DATA_DIR, ~/.local/share/agentsmesh)",
     )
 
 
-def _cluster(command: argparse.ArgumentParser, *, namespace: bool = True) -> None:
+def _cluster(command: argparse.ArgumentParser) -> None:
     """Add what says which API server is meant, as kubectl names it."""
-    if namespace:
-        command.add_argument("-n", "--namespace", metavar="NS")
-    command.add_argument("--kubeconfig", metavar="FILE")
-    command.add_argument("--context", metavar="NAME")
-    command.add_argument("--token-file", metavar="FILE", help="use the token in it")
+    for *names, metavar, text in (
+        ("-n", "--namespace", "NS", "of the organization (the kubeconfig's)"),
+        ("--kubeconfig", "FILE", "($KUBECONFIG, ~/.kube/config, the mesh's own)"),
+        ("--context", "NAME", "of the kubeconfig"),
+        ("--token-file", "FILE", "use the token in it"),
+    ):
+        # suppressed: what is not given here must not undo what was given before the command
+        command.add_argument(*names, metavar=metavar, default=argparse.SUPPRESS, help=text)
     _data_dir(command)
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port < 65536:
-        raise argparse.ArgumentTypeError("must be a port, or 0")
-    return port
+    number = _whole(text)
+    if number is None or number > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: name one up to 65535, or 0")
+    return number
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
+    number = _whole(text)
+    if not number:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number, at least 1")
     return number
+
+
+def _count(text: str) -> int:
+    number = _whole(text)
+    if number is None:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number, at least 0")
+    return number
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
 
 
 def _duration(text: str) -> int:
@@ -172,6 +214,12 @@ def _status(arguments: argparse.Namespace) -> int:
     from cli.status import status
 
     return status(arguments)
+
+
+def _saved(arguments: argparse.Namespace) -> int:
+    from cli.saved import saved
+
+    return saved(arguments)
 
 
 def _attach(arguments: argparse.Namespace) -> int:

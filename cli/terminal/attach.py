@@ -37,7 +37,12 @@ class _Attachment:
         self._console = console
         self._keys = DetachKeys(keys if console.interactive else b"")
         self._left = asyncio.Event()
-        self._session = Session(Desk(arguments), console, self._opening, redraw=True)
+        greeting = ""
+        if console.interactive and self._keys_named:
+            greeting = f"attached to {self._pod}; leave with {self._keys_named}"
+        self._session = Session(
+            Desk(arguments), console, self._opening, redraw=True, greeting=greeting
+        )
 
     async def run(self) -> int:
         """Be attached; return the exit code."""
@@ -45,8 +50,6 @@ class _Attachment:
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             loop.add_signal_handler(number, self._left.set)
         loop.add_signal_handler(signal.SIGWINCH, self._resized)
-        if self._console.interactive and self._keys_named:
-            self._console.tell(f"attaching to {self._pod}; leave with {self._keys_named}")
         ends: list[link_pb2.ViewEnded] = []
         failures: list[CommandError] = []
 
@@ -70,10 +73,10 @@ class _Attachment:
 
     def _farewell(self, ended: link_pb2.ViewEnded | None) -> int:
         if ended is None:
-            self._console.tell(f"detached from {self._pod}; the agent goes on")
+            self._console.part(f"detached from {self._pod}; the agent goes on")
             return 0
         check(ended, self._pod)
-        self._console.tell(sentence(ended))
+        self._console.part(sentence(ended))
         return 0
 
     def _opening(self) -> link_pb2.AttachOpen:
@@ -108,6 +111,7 @@ class _Attachment:
                 self._left.set()
                 return
         if not self._console.interactive and not self._read_only:
+            await self._session.connected.wait()  # without a pod there is nothing to leave
             await self._session.confirmed(0)
             self._left.set()
         elif self._console.interactive:  # the terminal is gone

@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import os
-import stat
 import termios
 import tty
 from collections.abc import Iterator
 from typing import Final
 
+from cli.errors import CommandError
 from cli.terminal.modes import Modes
 
 _READ_BYTES: Final = 32 << 10
+_ERASE_LINE: Final = "\x1b[0m\x1b[K"
+_ERASE_BELOW: Final = "\x1b[0m\x1b[J"
 
 
 class Console:
@@ -50,14 +52,29 @@ class Console:
                 termios.tcsetattr(self._stdin, termios.TCSADRAIN, before)
 
     async def write(self, data: bytes) -> None:
-        """Write all of *data*; a slow terminal does not stop the keys from being read."""
+        """Write all of *data*; a slow terminal does not stop the keys from being read.
+
+        Raises:
+            CommandError: Nobody reads it, or the disk is full.
+        """
         self._modes.feed(data)
-        await asyncio.to_thread(_write_all, self._stdout, data)
+        try:
+            await asyncio.to_thread(_write_all, self._stdout, data)
+        except OSError as exc:
+            raise CommandError(f"the output cannot be written: {exc.strerror}") from exc
 
     def tell(self, text: str) -> None:
         """Write a line of our own, apart from the agent's."""
+        self._tell(text, _ERASE_LINE)
+
+    def part(self, text: str) -> None:
+        """Write the last line of our own; what the agent showed below it goes."""
+        self._tell(text, _ERASE_BELOW)
+
+    def _tell(self, text: str, erase: str) -> None:
         end = "\r\n" if self.interactive else "\n"
         start = end if self.interactive else ""
+        start += erase if self.interactive and os.isatty(self._stderr) else ""
         with contextlib.suppress(OSError):
             _write_all(self._stderr, f"{start}[agentsmesh] {text}{end}".encode())
 
@@ -68,20 +85,19 @@ class Console:
 
     async def read(self) -> bytes:
         """Return the next bytes of input; empty at its end."""
-        if stat.S_ISREG(
-            os.fstat(self._stdin).st_mode
-        ):  # files are always ready, epoll refuses them
-            return await asyncio.to_thread(os.read, self._stdin, _READ_BYTES)
         loop = asyncio.get_running_loop()
         ready = asyncio.Event()
-        loop.add_reader(self._stdin, ready.set)
         try:
-            await ready.wait()
-        finally:
-            loop.remove_reader(self._stdin)
-        try:
+            try:
+                loop.add_reader(self._stdin, ready.set)
+            except PermissionError:  # files and /dev/null are always ready, epoll refuses them
+                return await asyncio.to_thread(os.read, self._stdin, _READ_BYTES)
+            try:
+                await ready.wait()
+            finally:
+                loop.remove_reader(self._stdin)
             return os.read(self._stdin, _READ_BYTES)
-        except OSError:  # the terminal is gone
+        except OSError:  # the terminal is gone, or there never was an input
             return b""
 
 

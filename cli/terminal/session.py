@@ -51,12 +51,17 @@ class Session:
         opening: Callable[[], link_pb2.AttachOpen],
         *,
         redraw: bool,
+        greeting: str = "",
     ) -> None:
         self._desk = desk
         self._screen = screen
         self._opening = opening
         self._redraw = redraw
-        """After a longer interruption: draw the screen anew instead of filling up."""
+        """After a longer interruption: draw the screen anew instead of filling up.
+
+        Without it a screen that comes is not shown."""
+        self._greeting = greeting
+        """Told once the pod is found."""
         self._offset: int | None = None
         self._opened_times = 0
         self._patience_seconds = _API_PATIENCE
@@ -161,7 +166,9 @@ class Session:
             self._acked = self._sent
             self.acknowledged.notify_all()
         self._lost_at, self._told = None, False
-        if opened.screen:
+        if self._greeting and not self._opened_times:
+            self._screen.tell(self._greeting)
+        if opened.screen and self._redraw:
             await self._screen.write(opened.screen)
         if self._offset is None or opened.screen:
             self._offset = opened.offset

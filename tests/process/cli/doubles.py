@@ -36,6 +36,8 @@ class Terminal:
         self.typed = b""
         self.sizes: list[tuple[int, int]] = []
         self.openings: list[link_pb2.AttachOpen] = []
+        self.followed = False
+        """Whether a viewer was told from where on it follows."""
 
     def write(self, data: bytes) -> None:
         with self.changed:
@@ -115,6 +117,9 @@ class Controller(link_pb2_grpc.AttachServicer):
                 running=True,
             )
         )
+        with terminal.changed:
+            terminal.followed = terminal.followed or opening.follow
+            terminal.changed.notify_all()
         while True:
             with terminal.changed:
                 terminal.changed.wait_for(

@@ -33,8 +33,8 @@ def until(claim: Callable[[], Any], what: str, seconds: float = 20) -> None:
 class Viewer:
     """The program on a pseudo-terminal of its own, started by a shell that goes on afterwards."""
 
-    def __init__(self, site: Site, *arguments: str) -> None:
-        command = [PROGRAM, "attach", "pod", "--kubeconfig", str(site.kubeconfig), *arguments]
+    def __init__(self, site: Site, *arguments: str, pod: str = "pod") -> None:
+        command = [PROGRAM, "attach", pod, "--kubeconfig", str(site.kubeconfig), *arguments]
         script = '"$@"; echo "ended with $?"; stty -a; exec sleep 60'
         self.pty = ptyprocess.PtyProcess.spawn(
             ["sh", "-c", script, "sh", *command], dimensions=(30, 100)
@@ -61,8 +61,8 @@ class Viewer:
 
 
 @contextlib.contextmanager
-def viewing(site: Site, *arguments: str) -> Iterator[Viewer]:
-    viewer = Viewer(site, *arguments)
+def viewing(site: Site, *arguments: str, pod: str = "pod") -> Iterator[Viewer]:
+    viewer = Viewer(site, *arguments, pod=pod)
     try:
         yield viewer
     finally:
@@ -82,6 +82,24 @@ def test_the_screen_comes_first_then_output_and_keys_go_to_the_agent(site: Site)
         viewer.expect(b"the agent goes on")
         viewer.expect_the_end(0)
     assert site.terminal.typed == b"\x03answer\r"
+
+
+def test_the_keys_to_leave_with_are_told_once_the_pod_is_found(site: Site):
+    with viewing(site) as viewer:
+        viewer.expect(b"attached to pod; leave with ctrl-p,ctrl-q")
+    with viewing(site, pod="nobody") as viewer:
+        viewer.expect(b"there is no AgentPod nobody")
+        viewer.expect_the_end(3)
+    assert b"attached" not in viewer.seen
+
+
+def test_what_the_agent_showed_below_the_last_line_goes(site: Site):
+    with viewing(site) as viewer:
+        site.terminal.write(b"a long line of the agent\r\nand another\x1b[H")
+        viewer.expect(b"another")
+        viewer.type(DETACH)
+        viewer.expect(b"\x1b[J[agentsmesh] detached from pod; the agent goes on")
+        viewer.expect_the_end(0)
 
 
 def test_a_lone_first_detach_key_reaches_the_agent(site: Site):
@@ -196,11 +214,28 @@ def test_input_may_come_from_a_file(site: Site):
     assert site.terminal.typed == b"from a file\r"
 
 
-def test_kubectl_finds_it_as_a_plugin(site: Site):
+@pytest.mark.parametrize(("pod", "code"), [("pod", 0), ("nobody", 3)])
+def test_there_may_be_no_input_at_all(site: Site, pod: str, code: int):
+    done = subprocess.run(
+        [PROGRAM, "attach", pod, "--kubeconfig", str(site.kubeconfig)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == code, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert len(site.terminal.openings) == (code == 0)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the verb", "behind the verb"])
+def test_kubectl_finds_it_as_a_plugin(site: Site, *, before: bool):
     environment = {**os.environ, "PATH": f"{Path(PROGRAM).parent}:{os.environ['PATH']}"}
     site.terminal.write(b"by kubectl\r\n")
+    where = ["-n", "default", "--kubeconfig", str(site.kubeconfig)]
+    command = [*where, "logs", "pod"] if before else ["logs", "pod", *where]
     done = subprocess.run(
-        ["kubectl", "mesh", "logs", "pod", "--kubeconfig", str(site.kubeconfig)],
+        ["kubectl", "mesh", *command],
         capture_output=True,
         check=False,
         env=environment,

@@ -43,6 +43,19 @@ def test_the_tail_is_asked_for(site: Site):
     assert site.terminal.openings[0].read_only
 
 
+def test_a_tail_of_nothing_is_what_comes_from_now_on(site: Site):
+    site.terminal.write(b"before\r\n")
+    assert logs(site, "--tail", "0").stdout == b""
+    command = [PROGRAM, "logs", "-f", "--tail", "0", "pod", "--kubeconfig", str(site.kubeconfig)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as following:
+        assert following.stdout is not None
+        with site.terminal.changed:
+            assert site.terminal.changed.wait_for(lambda: site.terminal.followed, 20)
+        site.terminal.write(b"after\r\n")
+        site.terminal.end()
+        assert following.stdout.read() == b"after\n"
+
+
 def test_following_goes_on_over_a_restart_until_the_agent_ends(site: Site):
     command = [PROGRAM, "logs", "-f", "pod", "--kubeconfig", str(site.kubeconfig)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as following:
@@ -68,6 +81,36 @@ def test_a_reader_that_has_enough_ends_it_quietly(site: Site):
         piped.stdout.close()
         assert piped.wait(20) == 0
         assert piped.stderr.read() == b""
+
+
+def test_a_reader_that_leaves_while_the_agent_is_quiet_ends_it(site: Site):
+    site.terminal.write(b"line\r\n")
+    command = [PROGRAM, "logs", "-f", "pod", "--kubeconfig", str(site.kubeconfig)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as piped:
+        assert piped.stdout is not None
+        assert piped.stderr is not None
+        assert piped.stdout.readline() == b"line\n"
+        piped.stdout.close()
+        assert piped.wait(20) == 0
+        assert piped.stderr.read() == b""
+
+
+@pytest.mark.parametrize("command", ["logs", "attach"])
+def test_a_full_disk_is_one_sentence(site: Site, command: str):
+    site.terminal.write(b"line\r\n")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [PROGRAM, command, "pod", "--kubeconfig", str(site.kubeconfig)],
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=30,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        b"agentsmesh: the output cannot be written: No space left on device"
+    ]
 
 
 def test_a_pod_that_is_not_there_is_said_with_code_3(site: Site):
