@@ -21,7 +21,7 @@ from bench.report import Row, percentile
 from bench.stages import STAGES, Moments, stages
 from runner.drivers.sandbox.prepare import prepare
 from runner.drivers.sandbox.probe import probe
-from runner.drivers.sandbox.values import Isolation, SandboxRequest
+from runner.drivers.sandbox.values import Isolation, Prepared, SandboxRequest
 
 ROUNDS = 30
 PODS = "/apis/agentsmesh.io/v1alpha1/namespaces/default/agentpods"
@@ -133,13 +133,18 @@ def _floor(folder: Path, cache: Path, number: int) -> float:
     tree, home = folder / f"floor-{number}", folder / f"home-{number}"
     for path in (tree, home, home / "tmp", home / "private"):
         path.mkdir()
-    argv = _sandboxed(tree, home, cache)
+    made = _sandboxed(tree, home, cache)
     tree.rmdir()
     start = time.perf_counter()
     run("git", "-C", str(cache), "worktree", "add", "-q", "-b", f"floor-{number}", str(tree))
     pid, master = pty.fork()
     if pid == 0:
-        os.execvp(argv[0], argv)
+        for wanted, content in made.contents.items():
+            fd = os.memfd_create("contents", 0)
+            os.write(fd, content)
+            os.lseek(fd, 0, os.SEEK_SET)
+            os.dup2(fd, wanted)
+        os.execve(made.argv[0], made.argv, dict(made.environment))  # noqa: S606  no shell
     os.read(master, 100)
     took = (time.perf_counter() - start) * 1000
     os.kill(pid, signal.SIGKILL)
@@ -148,8 +153,8 @@ def _floor(folder: Path, cache: Path, number: int) -> float:
     return took
 
 
-def _sandboxed(tree: Path, home: Path, cache: Path) -> tuple[str, ...]:
-    """Return the command line that the runner would start; making it takes no part in the time."""
+def _sandboxed(tree: Path, home: Path, cache: Path) -> Prepared:
+    """Return what the runner would start; making it takes no part in the time."""
     capabilities = probe()
     if capabilities.bubblewrap is None:
         raise RuntimeError(f"there is no sandbox to compare with: {capabilities.why_not}")
@@ -164,7 +169,7 @@ def _sandboxed(tree: Path, home: Path, cache: Path) -> tuple[str, ...]:
     made = prepare(request, capabilities)
     if made.isolation is not Isolation.BUBBLEWRAP:
         raise RuntimeError("the floor has another sandbox")
-    return made.argv
+    return made
 
 
 def _tmux(folder: Path, cache: Path, number: int) -> float:

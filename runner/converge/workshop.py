@@ -8,7 +8,7 @@ This is where the drivers meet: worktree, home, agent and sandbox become one ``L
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
@@ -28,6 +28,7 @@ from runner.drivers.sandbox.values import (
     Want,
 )
 from runner.drivers.terminal_values import Launch
+from runner.drivers.terminal_zygote import MARK
 from runner.drivers.worktree_values import SavedRef, Worktree, WorktreeRequest, WorktreeState
 from runner.git.credentials import Credentials
 
@@ -221,7 +222,9 @@ class Workshop:
             surroundings,
             [(each.name, agents.expand(each.value, names)) for each in spec.environment],
         )
-        sandboxed = prepare(self._request(pod, argv, ready), self._ground.capabilities)
+        environment[MARK] = uid
+        request = self._request(pod, argv, environment, ready)
+        sandboxed = prepare(request, self._ground.capabilities)
         launch = Launch(
             uid=uid,
             epoch=pod.ref.epoch,
@@ -229,7 +232,9 @@ class Workshop:
             run_dir=self._places.run(uid, pod.ref.epoch, restart),
             transcript_dir=self._places.transcript(uid),
             argv=sandboxed.argv,
-            environment={**environment, **sandboxed.environment},
+            environment=sandboxed.environment,
+            contents=sandboxed.contents,
+            scoped=sandboxed.scoped,
             cwd=ready.worktree.path if ready.worktree else ready.home,
             cols=spec.terminal.cols or _COLS,
             rows=spec.terminal.rows or _ROWS,
@@ -240,7 +245,11 @@ class Workshop:
         return _planned(launch, sandboxed, ready)
 
     def _request(
-        self, pod: link_pb2.PodDesired, argv: tuple[str, ...], ready: Ready
+        self,
+        pod: link_pb2.PodDesired,
+        argv: tuple[str, ...],
+        environment: Mapping[str, str],
+        ready: Ready,
     ) -> SandboxRequest:
         uid, sandbox, tree = pod.ref.pod_uid, pod.spec.sandbox, ready.worktree
         return SandboxRequest(
@@ -248,6 +257,7 @@ class Workshop:
             cwd=tree.path if tree else ready.home,
             home=ready.home,
             tmp=self._places.tmp(uid),
+            environment=environment,
             private=self._places.private(uid),
             settings=self._places.settings,
             writable=(tree.path, tree.repository) if tree else (),

@@ -79,6 +79,15 @@ class Launch:
     pass_fds: Mapping[int, int] = field(default_factory=dict)
     """Number in the child (3 to 63) by descriptor in this process; the caller closes its own."""
 
+    contents: Mapping[int, bytes] = field(default_factory=dict, repr=False)
+    """What the child can read, by its number (3 to 63) of the descriptor; secrets are expected."""
+
+    scoped: bool = False
+    """Whether the child is kept from abstract unix sockets that are not its own.
+
+    It needs a kernel that can do it, and no set-user-id program works in the run then.
+    """
+
     limits: Mapping[str, int] = field(default_factory=dict)
     """Resource limits of the child by lower-case name without ``RLIMIT_``, such as ``nofile``."""
 

@@ -7,6 +7,8 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,12 +73,11 @@ class Zygote:
             LaunchError: It was not. With ``HOLDER_FAILED`` something of the run may be left.
         """
         request = await asyncio.to_thread(_request, launch)
-        fds = tuple(launch.pass_fds.values())
         try:
             async with asyncio.timeout(_LAUNCH_SECONDS):
                 for attempt in range(_ATTEMPTS):
                     await asyncio.sleep(attempt * _PAUSE_SECONDS)  # while the kernel buries it
-                    if (identity := await self._attempt(request, fds)) is not None:
+                    if (identity := await self._attempt(request, launch)) is not None:
                         return alive(identity)
         except TimeoutError as exc:
             raise LaunchError(HOLDER_FAILED, "the new shim does not answer") from exc
@@ -84,7 +85,7 @@ class Zygote:
             raise LaunchError(HOLDER_FAILED, "the new shim was killed") from exc
         raise LaunchError(HOLDER_FAILED, "no shim can be started on this machine")
 
-    async def _attempt(self, request: bytes, fds: tuple[int, ...]) -> dict[str, Any] | None:
+    async def _attempt(self, request: bytes, launch: Launch) -> dict[str, Any] | None:
         """Launch once; None when no shim came to life."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -94,7 +95,8 @@ class Zygote:
             return None
         finally:
             theirs.close()
-        socket.send_fds(ours, [request[:1]], fds)
+        with _held(launch.contents.values()) as held:
+            socket.send_fds(ours, [request[:1]], (*launch.pass_fds.values(), *held))
         channel = Channel(*await asyncio.open_unix_connection(sock=ours))
         try:
             return await _converse(channel, request[1:])
@@ -156,6 +158,20 @@ async def _converse(channel: Channel, request: bytes) -> dict[str, Any] | None:
     return answer
 
 
+@contextmanager
+def _held(contents: Iterable[bytes]) -> Iterator[list[int]]:
+    """Give a descriptor for each content, at its beginning; in memory only."""
+    with ExitStack() as stack:
+        fds = []
+        for content in contents:
+            fds.append(os.memfd_create("contents", os.MFD_CLOEXEC))
+            stack.callback(os.close, fds[-1])
+            with os.fdopen(fds[-1], "wb", closefd=False) as file:
+                file.write(content)
+            os.lseek(fds[-1], 0, os.SEEK_SET)
+        yield fds
+
+
 def _request(launch: Launch) -> bytes:
     """Make the directories; return the frame that the shim will receive.
 
@@ -170,7 +186,7 @@ def _request(launch: Launch) -> bytes:
         floor = last_offset(launch.run_dir.parent)
     except OSError as exc:
         raise LaunchError("RunDirectory", f"cannot use {exc.filename}: {exc.strerror}") from exc
-    if not all(2 < number < 64 for number in launch.pass_fds):
+    if not all(2 < number < 64 for number in (*launch.pass_fds, *launch.contents)):
         raise LaunchError("BadArgument", "descriptors are passed as numbers 3 to 63")
     payload = json.dumps(_wanted(launch, floor)).encode("ascii")
     if len(payload) > MAX_LAUNCH:
@@ -190,7 +206,8 @@ def _wanted(launch: Launch, floor: int) -> dict[str, Any]:
         "cwd": os.fspath(launch.cwd.absolute()),
         "cols": launch.cols,
         "rows": launch.rows,
-        "fds": tuple(launch.pass_fds),
+        "fds": (*launch.pass_fds, *launch.contents),
+        "scoped": launch.scoped,
         "limits": dict(launch.limits),
         "wrapper": launch.wrapper,
         "umask": launch.umask,

@@ -14,6 +14,8 @@ from typing import Any
 
 import ptyprocess
 
+from runner.shim import scope
+
 IUTF8 = 0x4000
 """Linux' flag: erase whole characters and not bytes. The termios module does not name it."""
 
@@ -196,6 +198,8 @@ def _preparation(launch: dict[str, Any], numbers: list[int]) -> Callable[[], Non
         _enter(launch["cwd"])
         for limit, value in launch["limits"].items():
             _limit(limit, value)
+        if launch["scoped"]:
+            _scope()
 
     return prepare
 
@@ -206,6 +210,13 @@ def _enter(cwd: str) -> None:
     except OSError as exc:
         # ptyprocess carries the text of builtin exceptions over to the shim
         raise NotADirectoryError(f"{cwd}: {exc.strerror}") from exc
+
+
+def _scope() -> None:
+    try:
+        scope.enter()
+    except OSError as exc:
+        raise PermissionError(f"the scope of sockets: {exc.strerror}") from exc
 
 
 def _limit(name: str, value: int) -> None:

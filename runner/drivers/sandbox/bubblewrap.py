@@ -5,12 +5,14 @@ would take the sandbox along. So ``env`` has bwrap ignore those signals, and giv
 the agent inside. ``env`` replaces itself: no process stays.
 """
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from runner.drivers.sandbox.paths import HARDWARE, SYSTEM
 from runner.drivers.sandbox.proc import closed
+from runner.drivers.sandbox.seccomp import program
 from runner.drivers.sandbox.settings import shared_etc
 from runner.drivers.sandbox.values import Network, SandboxRequest
 
@@ -18,6 +20,9 @@ SIGNALS: Final = "HUP,INT,QUIT,TERM,USR1,USR2,ALRM"
 """Meant for the agent, never for what stands around it."""
 
 ENV: Final = "/usr/bin/env"
+
+FILTER_FD, ARGUMENTS_FD = 3, 4
+"""Where bwrap finds the filter of system calls, and arguments that nobody else may see."""
 
 _UNSHARE: Final = (
     "--unshare-user", "--uid", "1000", "--gid", "1000", "--cap-drop", "ALL", "--unshare-pid",
@@ -42,6 +47,7 @@ def wrap(
         f"--ignore-signal={SIGNALS}",
         str(bwrap),
         *_UNSHARE,
+        *descriptors(FILTER_FD, ARGUMENTS_FD),
         *(("--unshare-net",) if request.network is Network.NONE else ()),
         *_system(),
         *_etc(request),
@@ -57,6 +63,20 @@ def wrap(
         f"--default-signal={SIGNALS}",
         *request.argv,
     )
+
+
+def descriptors(calls: int, arguments: int) -> tuple[str, ...]:
+    """Return the options that name the descriptors of ``contents``."""
+    return (*(("--seccomp", str(calls)) if program() else ()), "--args", str(arguments))
+
+
+def contents(environment: Mapping[str, str]) -> dict[int, bytes]:
+    """Return what the command line's descriptors hold; *environment* is the agent's."""
+    words = ["--clearenv"]
+    for name, value in environment.items():
+        words += ["--setenv", name, value]
+    held = {ARGUMENTS_FD: b"".join(os.fsencode(word) + b"\0" for word in words)}
+    return {FILTER_FD: program(), **held} if program() else held
 
 
 def _system() -> Iterator[str]:

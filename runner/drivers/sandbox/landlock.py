@@ -1,16 +1,18 @@
 """The command line of our own Landlock wrapper around an agent: for machines without bubblewrap.
 
 Weaker than bubblewrap, and the status says so: other processes are listed in ``/proc`` (with
-command lines, not environments), the modes of files of the same account can be changed, ``/tmp``
-is closed rather than private, and an agent cannot make terminals of its own.
+command lines, not environments), modes and times of files of the same account can be changed,
+``/tmp`` is closed rather than private, and an agent can make neither terminals nor unix sockets.
 """
 
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from runner.drivers.sandbox.paths import ACCOUNTS, HARDWARE, SETTINGS, SYSTEM
+from runner.drivers.sandbox.seccomp import program
 from runner.drivers.sandbox.values import Network, SandboxRequest
 
 SCRIPT: Final = Path(__file__).with_name("landlock_exec.py")
@@ -20,9 +22,18 @@ DEVICES: Final = (
 )  # fmt: skip
 """Not ``/dev/pts``: the terminals of other pods are there."""
 
+FILTER_FD, ENVIRONMENT_FD = 3, 4
+"""Where the wrapper finds the filter of system calls, and the agent's environment."""
+
+SCOPES_ABI: Final = 6
+"""From here on it keeps signals and abstract unix sockets within the pod."""
+
 NOTE: Final = (
-    "Landlock is in force instead of bubblewrap: other processes can be listed, and /tmp is closed."
+    "Landlock is in force instead of bubblewrap: files and processes can be listed, the modes of "
+    "the account's other files can be changed, and /tmp and unix sockets are closed."
 )
+
+OLD_NOTE: Final = "On this kernel (older than 6.12) it can signal the account's processes, too."
 
 
 def wrap(
@@ -35,6 +46,7 @@ def wrap(
         "-I",
         "-S",
         str(SCRIPT),
+        *descriptors(FILTER_FD, ENVIRONMENT_FD),
         *(("--offline",) if request.network is Network.NONE else ()),
         *_each("--read", reads),
         *_each("--write", (str(request.tmp), *map(str, writable))),
@@ -42,6 +54,25 @@ def wrap(
         "--",
         *request.argv,
     )
+
+
+def descriptors(calls: int, environment: int) -> tuple[str, ...]:
+    """Return the options that name the descriptors of ``contents``."""
+    named = ("--filter", str(calls)) if program(namespaces=False) else ()
+    return (*named, "--environment", str(environment))
+
+
+def note(abi: int) -> str:
+    """Return what it does not do, for the status."""
+    return NOTE if abi >= SCOPES_ABI else f"{NOTE} {OLD_NOTE}"
+
+
+def contents(environment: Mapping[str, str]) -> dict[int, bytes]:
+    """Return what the command line's descriptors hold; *environment* is the agent's."""
+    lines = (os.fsencode(f"{name}={value}") + b"\0" for name, value in environment.items())
+    held = {ENVIRONMENT_FD: b"".join(lines)}
+    calls = program(namespaces=False)
+    return {FILTER_FD: calls, **held} if calls else held
 
 
 def _each(option: str, paths: Iterable[str]) -> Iterable[str]:

@@ -1,10 +1,13 @@
 """Starts a program under Landlock: run as a script, with ``python -I -S``, standard library only.
 
-    landlock_exec.py [--offline] [--read PATH]... [--write PATH]... [--device PATH]... -- ARGV...
+    landlock_exec.py --environment FD [--filter FD] [--offline]
+        [--read PATH]... [--write PATH]... [--device PATH]... -- ARGV...
 
 It takes the network away where asked, gives up every capability, forbids itself all files but
-those named, and becomes the program. Exit code 126: something of that failed, and nothing was
-started. What Landlock cannot do: hide names and sizes of files, or the list of processes.
+those named, and the system calls of the filter, and becomes the program, with the environment
+that it reads from the descriptor: its own must hold nothing of the pod's. Exit code 126: something
+of that failed, and nothing was started. What Landlock cannot do: hide names and sizes of files, or
+the list of processes, or keep their modes.
 
 Source: landlock(7), Linux uapi/linux/landlock.h.
 """
@@ -32,6 +35,9 @@ _OF_FILES: Final = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 _SCOPES: Final = 0b11  # abstract unix sockets, signals: only within the pod
 
 _SET_NO_NEW_PRIVS: Final = 38
+_SET_SECCOMP: Final = 22
+_SECCOMP_FILTER: Final = 2
+_FILTER_ITEM_BYTES: Final = 8
 _CAPBSET_DROP: Final = 24
 _SET_SECUREBITS: Final = 28
 _CAP_AMBIENT: Final = 47
@@ -116,6 +122,33 @@ def leave_network() -> None:
         fcntl.ioctl(control, 0x8914, up)  # SIOCSIFFLAGS
 
 
+class _Program(ctypes.Structure):
+    """``struct sock_fprog``."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("items", ctypes.c_char_p))
+
+
+def forbid_calls(program: bytes) -> None:
+    """Forbid this process the system calls of a seccomp filter.
+
+    Raises:
+        OSError: The kernel refused.
+    """
+    held = _Program(len(program) // _FILTER_ITEM_BYTES, program)
+    if _libc.prctl(_SET_SECCOMP, _SECCOMP_FILTER, ctypes.byref(held), 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "the filter of system calls was refused")
+
+
+def _read_all(fd: int) -> bytes:
+    with os.fdopen(fd, "rb") as file:
+        return file.read()
+
+
+def _environment(content: bytes) -> dict[bytes, bytes]:
+    pairs = (item.partition(b"=") for item in content.split(b"\0") if item)
+    return {name: value for name, _, value in pairs}
+
+
 def _allow(ruleset: int, path: str, rights: int) -> None:
     try:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -142,6 +175,7 @@ def _prctl(option: int, value: int) -> None:
 def main(arguments: list[str]) -> NoReturn:
     """Restrict this process and become the program."""
     named: dict[str, list[str]] = {"--read": [], "--write": [], "--device": []}
+    held: dict[str, bytes] = {"--environment": b"", "--filter": b""}
     offline = False
     words = iter(arguments)
     for word in words:
@@ -149,6 +183,8 @@ def main(arguments: list[str]) -> NoReturn:
             break
         if word == "--offline":
             offline = True
+        elif word in held:
+            held[word] = _read_all(int(next(words)))
         else:
             named[word].append(next(words))
     program = list(words)
@@ -159,7 +195,9 @@ def main(arguments: list[str]) -> NoReturn:
             named["--device"].append(os.ttyname(0))
         give_up_capabilities()
         restrict(named["--read"], named["--write"], named["--device"])
-        os.execv(program[0], program)  # noqa: S606  no shell is the point
+        if held["--filter"]:
+            forbid_calls(held["--filter"])
+        os.execve(program[0], program, _environment(held["--environment"]))  # noqa: S606  no shell is the point
     except OSError as exc:
         sys.stderr.write(f"The sandbox could not be made, nothing was started: {exc.strerror}\n")
         os._exit(_EPERM_EXIT)

@@ -6,6 +6,7 @@ from pathlib import Path
 from runner.drivers.sandbox import bubblewrap, landlock
 from runner.drivers.sandbox.paths import installation, is_system
 from runner.drivers.sandbox.values import (
+    OUTSIDE,
     Capabilities,
     Isolation,
     Network,
@@ -35,11 +36,25 @@ def prepare(request: SandboxRequest, capabilities: Capabilities) -> Prepared:
     writable = tuple(_writable(request))
     readable = tuple(_readable(request))
     if isolation is Isolation.BUBBLEWRAP and capabilities.bubblewrap is not None:
-        argv = bubblewrap.wrap(capabilities.bubblewrap, request, readable, writable)
-        inside = {"TMPDIR": "/tmp"}  # noqa: S108  the pod's own, inside
-        return Prepared(argv, isolation, request.network, inside, wrapper="bwrap")
-    argv = landlock.wrap(request, readable, writable)
-    return Prepared(argv, isolation, request.network, note=landlock.NOTE)
+        inside = {**request.environment, "TMPDIR": "/tmp"}  # noqa: S108  the pod's own, inside
+        return Prepared(
+            bubblewrap.wrap(capabilities.bubblewrap, request, readable, writable),
+            isolation,
+            request.network,
+            OUTSIDE,
+            bubblewrap.contents(inside),
+            scoped=capabilities.scopes,
+            note=_open_sockets(request, capabilities),
+            wrapper="bwrap",
+        )
+    return Prepared(
+        landlock.wrap(request, readable, writable),
+        isolation,
+        request.network,
+        OUTSIDE,
+        landlock.contents(request.environment),
+        note=landlock.note(capabilities.landlock),
+    )
 
 
 def agent_exit(
@@ -60,13 +75,15 @@ def _choose(request: SandboxRequest, capabilities: Capabilities) -> Isolation:
         return Isolation.NONE
     if capabilities.bubblewrap is not None:
         return Isolation.BUBBLEWRAP
-    if capabilities.landlock and (
+    offers = capabilities.landlock and (
         request.network is Network.HOST or capabilities.network_namespace
-    ):
+    )
+    if offers and (request.isolation is not Want.REQUIRED or capabilities.landlock_holds):
         return Isolation.LANDLOCK
     if request.isolation is Want.REQUIRED:
+        weak = ", and Landlock alone holds too little" if offers else ""
         raise SandboxRefusedError(
-            f"sandbox.isolation required cannot be had on this runner: {_why(capabilities)}. "
+            f"sandbox.isolation required cannot be had on this runner: {_why(capabilities)}{weak}. "
             "Install bubblewrap there, or place the pod on another runner."
         )
     return Isolation.NONE
@@ -86,7 +103,7 @@ def _bare(request: SandboxRequest, capabilities: Capabilities) -> Prepared:
         note = ""
     else:
         note = f"The pod runs without a sandbox, as the runner's own account: {_why(capabilities)}."
-    return Prepared(request.argv, Isolation.NONE, Network.HOST, note=note)
+    return Prepared(request.argv, Isolation.NONE, Network.HOST, request.environment, note=note)
 
 
 def _forbidden(request: SandboxRequest, capabilities: Capabilities) -> str:
@@ -100,6 +117,12 @@ def _forbidden(request: SandboxRequest, capabilities: Capabilities) -> str:
         "its operator has not allowed to do without (--allow-no-isolation): install bubblewrap "
         "there, or place the pod on another runner."
     )
+
+
+def _open_sockets(request: SandboxRequest, capabilities: Capabilities) -> str:
+    if capabilities.scopes or request.network is not Network.HOST:
+        return ""
+    return "Abstract unix sockets of the machine can be reached: its kernel is older than 6.12."
 
 
 def _why(capabilities: Capabilities) -> str:

@@ -4,13 +4,17 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from runner.drivers.sandbox import landlock_exec
+from runner.drivers.sandbox import bubblewrap, landlock, landlock_exec
 from runner.drivers.sandbox.bubblewrap import ENV, SIGNALS
-from runner.drivers.sandbox.landlock import SCRIPT
-from runner.drivers.sandbox.values import Capabilities
+from runner.drivers.sandbox.values import OUTSIDE, Capabilities
+from runner.shim import scope
 
 _SECONDS: Final = 10.0
 
@@ -21,47 +25,72 @@ def probe(search_path: str | None = None) -> Capabilities:
     Starts a few processes and blocks for some milliseconds: call it once, in a thread.
     """
     version = landlock_exec.abi()
-    offline = version > 0 and _works(_landlock("--offline"))
-    if version > 0 and not _works(_landlock()):
+    offline = version > 0 and _landlocks("--offline")
+    if version > 0 and not _landlocks():
         version = 0
+    root = os.geteuid() == 0
     bwrap = shutil.which("bwrap", path=search_path)
     if bwrap is None:
         why = "bubblewrap is not installed"
-    elif _works(_bubblewrap(bwrap)):
-        return Capabilities(Path(bwrap), version, network_namespace=offline)
+    elif _wraps(bwrap):
+        scopes = _wraps(bwrap, sys.executable, "-I", "-S", str(Path(scope.__file__)))
+        found = Path(bwrap)
+        return Capabilities(found, version, network_namespace=offline, scopes=scopes, root=root)
     else:
         why = "bubblewrap is installed but does not work here"
     if version == 0:
         why += ", and the kernel has no Landlock"
     elif not offline:
         why += ", and Landlock alone cannot take the network away"
-    return Capabilities(None, version, network_namespace=offline, why_not=why)
+    return Capabilities(None, version, network_namespace=offline, root=root, why_not=why)
 
 
-def _bubblewrap(bwrap: str) -> tuple[str, ...]:
-    """Return a command that needs all that a pod needs."""
-    return (
-        *(ENV, f"--ignore-signal={SIGNALS}", bwrap, "--unshare-user", "--uid", "1000"),
-        *("--gid", "1000", "--cap-drop", "ALL", "--unshare-pid", "--unshare-ipc"),
-        *("--unshare-uts", "--unshare-net", "--die-with-parent", "--ro-bind", "/", "/"),
-        *("--proc", "/proc", "--dev", "/dev", "--"),
-        *(ENV, f"--default-signal={SIGNALS}", "true"),
-    )
+def _wraps(bwrap: str, *before: str) -> bool:
+    """Tell whether bubblewrap gives all that a pod needs."""
+    with _held(bubblewrap.contents({})) as fds:
+        return _works(
+            *(*before, ENV, f"--ignore-signal={SIGNALS}", bwrap, "--unshare-user"),
+            *("--uid", "1000", "--gid", "1000", "--cap-drop", "ALL", "--unshare-pid"),
+            *("--unshare-ipc", "--unshare-uts", "--unshare-net", "--die-with-parent"),
+            *bubblewrap.descriptors(fds[bubblewrap.FILTER_FD], fds[bubblewrap.ARGUMENTS_FD]),
+            *("--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--"),
+            *(ENV, f"--default-signal={SIGNALS}", "true"),
+            fds=fds.values(),
+        )
 
 
-def _landlock(*options: str) -> tuple[str, ...]:
-    allowed = ("--read", "/", "--", ENV, "true")
-    return (sys.executable, "-I", "-S", str(SCRIPT), *options, *allowed)
+def _landlocks(*options: str) -> bool:
+    with _held(landlock.contents({})) as fds:
+        return _works(
+            *(sys.executable, "-I", "-S", str(landlock.SCRIPT), *options),
+            *landlock.descriptors(fds[landlock.FILTER_FD], fds[landlock.ENVIRONMENT_FD]),
+            *("--read", "/", "--", ENV, "true"),
+            fds=fds.values(),
+        )
 
 
-def _works(argv: tuple[str, ...]) -> bool:
+@contextmanager
+def _held(contents: Mapping[int, bytes]) -> Iterator[dict[int, int]]:
+    """Give descriptors of our own that hold the contents; -1 for what there is not."""
+    with ExitStack() as stack:
+        fds = defaultdict(lambda: -1)
+        for number, content in contents.items():
+            file = stack.enter_context(tempfile.TemporaryFile())
+            file.write(content)
+            file.seek(0)
+            fds[number] = file.fileno()
+        yield fds
+
+
+def _works(*argv: str, fds: Iterable[int]) -> bool:
     try:
         done = subprocess.run(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={"PATH": os.defpath},
+            env=dict(OUTSIDE),
+            pass_fds=tuple(fds),
             timeout=_SECONDS,
             check=False,
         )

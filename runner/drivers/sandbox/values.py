@@ -4,8 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from runner.drivers.errors import DriverError
+
+OUTSIDE: Final = MappingProxyType({"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"})
+"""The environment of what makes a sandbox."""
 
 
 class SandboxRefusedError(DriverError):
@@ -51,8 +56,22 @@ class Capabilities:
     network_namespace: bool = False
     """Whether a process may leave the network without bubblewrap."""
 
+    scopes: bool = False
+    """Whether a pod can be kept from the machine's abstract unix sockets (Landlock ABI 6)."""
+
+    root: bool = False
+    """Whether the runner's account is root's, which Landlock hardly holds."""
+
     why_not: str = ""
     """One sentence on what is missing, for the refusal."""
+
+    @property
+    def landlock_holds(self) -> bool:
+        """Whether Landlock alone is enough for a pod that requires a sandbox.
+
+        Root's files are root's to chmod, and before ABI 6 processes can be signalled.
+        """
+        return self.landlock >= 6 and not self.root
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +117,9 @@ class SandboxRequest:
     none_allowed: bool = False
     """Whether the runner's operator lets pods run without a sandbox, as the runner's account."""
 
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The agent's whole environment, with its secrets."""
+
     settings: Path | None = None
     """A directory of the runner's for copies of the machine's settings, the same for all pods;
     None: one within ``private``."""
@@ -116,8 +138,15 @@ class Prepared:
     network: Network
     """What it really has, for the status."""
 
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """To be laid over the agent's environment."""
+    environment: Mapping[str, str] = field(repr=False)
+    """What the first process is started with: the sandbox' own, not the agent's, which could have
+    it run the pod's code before the sandbox stands."""
+
+    contents: Mapping[int, bytes] = field(default_factory=dict, repr=False)
+    """Descriptors that the command line names, and what is to be read there."""
+
+    scoped: bool = False
+    """Whether the first process is to be kept from the machine's abstract unix sockets."""
 
     note: str = ""
     """One sentence on what is weaker than asked for; empty when nothing is."""

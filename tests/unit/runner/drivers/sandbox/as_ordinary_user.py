@@ -14,6 +14,8 @@ from pathlib import Path
 ROOT = Path(sys.argv[1])
 sys.path.insert(0, str(ROOT))
 
+from starting import started  # noqa: E402  a copy of the one beside this file
+
 from runner.drivers.sandbox.prepare import prepare  # noqa: E402  found by the line above
 from runner.drivers.sandbox.probe import probe  # noqa: E402  found by the line above
 from runner.drivers.sandbox.values import Network, SandboxRequest, Want  # noqa: E402  likewise
@@ -64,23 +66,19 @@ def main() -> None:
         root / "run",
         (path, root / "repo.git"),
         tuple((data / "caches").glob("*/repo.git/objects")),
+        environment={"PATH": "/usr/bin:/bin", "HOME": str(root / "home")},
         protected=(data,),
         isolation=Want.REQUIRED,
     )
     for capabilities in (machine, replace(machine, bubblewrap=None)):
         for network in (Network.HOST, Network.NONE):
             prepared = prepare(replace(request, network=network), capabilities)
-            done = subprocess.run(
-                prepared.argv,
-                cwd=path,
-                env={"PATH": "/usr/bin:/bin", "HOME": str(root / "home")},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert "canary" not in done.stdout, done.stdout
-            assert "root:" not in done.stdout, done.stdout
-            assert " x\n" in done.stdout, done
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+            with started(prepared, cwd=path, **pipes) as process:
+                out, err = process.communicate(timeout=30)
+            assert "canary" not in out, out
+            assert "root:" not in out, out
+            assert " x\n" in out, err
             assert (path / "mine").stat().st_uid == path.stat().st_uid
             (path / "mine").unlink()
             print(prepared.isolation, network)

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from runner.drivers.sandbox.prepare import prepare
 from runner.drivers.sandbox.probe import probe
 from runner.drivers.sandbox.values import Capabilities, Prepared, SandboxRequest
+from tests.unit.runner.drivers.sandbox.starting import started
 
 
 @dataclass(frozen=True)
@@ -31,20 +32,10 @@ class Pod:
         return execute(self.prepared(capabilities, *argv, **changes), self.request)
 
 
-def execute(
-    prepared: Prepared, request: SandboxRequest, more: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(request.home), "TMPDIR": str(request.tmp)}
-    return subprocess.run(
-        prepared.argv,
-        cwd=request.cwd,
-        env={**environment, **prepared.environment, **(more or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-        start_new_session=True,
-    )
+def execute(prepared: Prepared, request: SandboxRequest) -> subprocess.CompletedProcess[str]:
+    with started(prepared, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=request.cwd) as it:
+        out, err = it.communicate(timeout=30)
+    return subprocess.CompletedProcess(prepared.argv, it.returncode, out, err)
 
 
 def make_pod(data_dir: Path, uid: str) -> Pod:
@@ -58,6 +49,11 @@ def make_pod(data_dir: Path, uid: str) -> Pod:
         root / "tmp",
         root / "run" / "sandbox",
         (root / "worktree", root / "repo.git"),
+        environment={
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(root / "home"),
+            "TMPDIR": str(root / "tmp"),
+        },
         protected=(data_dir,),
         search_path=(Path("/usr/bin"), Path("/bin")),
     )

@@ -14,6 +14,7 @@ import pytest
 from runner.drivers.sandbox.prepare import agent_exit
 from runner.drivers.sandbox.values import Capabilities, Isolation, Network
 from tests.unit.runner.drivers.sandbox.conftest import Pod, make_pod
+from tests.unit.runner.drivers.sandbox.starting import started
 
 CANARY = "canary-7f3kq9xw2m"
 SHELL = "/bin/sh"
@@ -177,15 +178,7 @@ def test_an_agent_decides_itself_about_signals_of_its_terminal(
         "time.sleep(30)\n"
     )
     prepared = pod.prepared(level, sys.executable, "-c", code)
-    process = subprocess.Popen(
-        prepared.argv,
-        env={"PATH": "/usr/bin:/bin"},
-        cwd=pod.request.cwd,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    with process:
+    with started(prepared, cwd=pod.request.cwd, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         os.killpg(process.pid, signal.SIGINT)
@@ -208,10 +201,7 @@ def test_bubblewrap_takes_everything_along_when_it_is_killed(
     prepared = pod.prepared(
         machine, SHELL, "-c", f"setsid sleep {marker} & echo started; exec sleep {marker}"
     )
-    process = subprocess.Popen(
-        prepared.argv, cwd=pod.request.cwd, stdout=subprocess.PIPE, start_new_session=True
-    )
-    with process:
+    with started(prepared, cwd=pod.request.cwd, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
         assert _sleeping(marker)

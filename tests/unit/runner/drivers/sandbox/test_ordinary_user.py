@@ -24,6 +24,7 @@ def public() -> Iterator[Path]:
             package, path / "runner", ignore=shutil.ignore_patterns("__pycache__"), symlinks=True
         )
         shutil.copy(SCRIPT, path)
+        shutil.copy(SCRIPT.with_name("starting.py"), path)
         for folder, _, files in os.walk(path):
             for name in (folder, *(os.path.join(folder, file) for file in files)):
                 os.chown(name, NOBODY, NOBODY)

@@ -1,6 +1,5 @@
 """Which sandbox a pod gets, and when it gets none."""
 
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,9 @@ from tests.unit.runner.drivers.sandbox.conftest import Pod
 NOTHING = Capabilities(why_not="bubblewrap is not installed, and the kernel has no Landlock")
 BWRAP = Capabilities(Path("/usr/bin/bwrap"), 7, network_namespace=True)
 LANDLOCK = Capabilities(None, 7, network_namespace=True)
-LANDLOCK_ONLINE = Capabilities(None, 4, why_not="Landlock alone cannot take the network away")
+ROOT_LANDLOCK = Capabilities(None, 7, network_namespace=True, root=True)
+OLD_LANDLOCK = Capabilities(None, 5, network_namespace=True)
+LANDLOCK_ONLINE = Capabilities(None, 7, why_not="Landlock alone cannot take the network away")
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,8 @@ LANDLOCK_ONLINE = Capabilities(None, 4, why_not="Landlock alone cannot take the 
         pytest.param(Want.REQUIRED, Network.NONE, BWRAP, Isolation.BUBBLEWRAP, id="offline"),
         pytest.param(Want.REQUIRED, Network.HOST, LANDLOCK, Isolation.LANDLOCK, id="the next"),
         pytest.param(Want.PREFERRED, Network.NONE, LANDLOCK, Isolation.LANDLOCK, id="offline too"),
+        pytest.param(Want.PREFERRED, Network.HOST, ROOT_LANDLOCK, Isolation.LANDLOCK, id="root"),
+        pytest.param(Want.PREFERRED, Network.HOST, OLD_LANDLOCK, Isolation.LANDLOCK, id="old"),
         pytest.param(Want.PREFERRED, Network.HOST, NOTHING, Isolation.NONE, id="none, stated"),
         pytest.param(Want.NONE, Network.HOST, BWRAP, Isolation.NONE, id="none, as asked"),
     ],
@@ -49,6 +52,8 @@ def test_a_pod_gets_the_strongest_isolation_that_is_here(
     [
         pytest.param(Want.REQUIRED, Network.HOST, NOTHING, "bubblewrap is not installed", id="-"),
         pytest.param(Want.REQUIRED, Network.NONE, LANDLOCK_ONLINE, "network away", id="online"),
+        pytest.param(Want.REQUIRED, Network.HOST, ROOT_LANDLOCK, "Landlock alone", id="root"),
+        pytest.param(Want.REQUIRED, Network.HOST, OLD_LANDLOCK, "Landlock alone", id="old"),
         pytest.param(Want.PREFERRED, Network.NONE, NOTHING, "needs a sandbox", id="preferred"),
         pytest.param(Want.PREFERRED, Network.NONE, LANDLOCK_ONLINE, "network", id="no netns"),
         pytest.param(Want.NONE, Network.NONE, BWRAP, "cannot go with", id="contradiction"),
@@ -152,15 +157,9 @@ def test_an_agent_in_a_folder_of_its_own_starts_with_all_that_it_needs(
     (tool / "bin/agent").symlink_to("../lib/cli")
     (shims / "agent").symlink_to(tool / "bin/agent")
     where = (tool / "bin", Path("/usr/bin"), Path("/bin"))
-    prepared = pod.prepared(level, str(shims / "agent"), search_path=where)
-    done = subprocess.run(
-        prepared.argv,
-        cwd=pod.request.cwd,
-        env={"PATH": f"{tool}/bin:/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {"PATH": f"{tool}/bin:/usr/bin:/bin"}
+    agent = str(shims / "agent")
+    done = pod.run(level, agent, search_path=where, environment=environment)
     assert done.stdout == "from lib", done.stderr
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from runner.drivers.sandbox.values import Capabilities
 from tests.unit.runner.drivers.sandbox.conftest import Pod
+from tests.unit.runner.drivers.sandbox.starting import command
 
 BASH = shutil.which("bash", path="/usr/bin:/bin")
 
@@ -21,12 +22,15 @@ class Terminal:
     """A pseudo-terminal with a sandboxed program on it, as the shim makes one."""
 
     def __init__(self, pod: Pod, level: Capabilities, *argv: str) -> None:
-        prepared = pod.prepared(level, *argv)
-        environment = {"PATH": "/usr/bin:/bin", "HOME": str(pod.request.home), "PS1": "ready> "}
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.chdir(pod.request.cwd)
-            os.execve(prepared.argv[0], prepared.argv, {**environment, **prepared.environment})  # noqa: S606  a child of our own
+        environment = {**pod.request.environment, "PS1": "ready> "}
+        prepared = pod.prepared(level, *argv, environment=environment)
+        with command(prepared) as (line, fds):
+            self.pid, self.fd = pty.fork()
+            if self.pid == 0:
+                os.chdir(pod.request.cwd)
+                for fd in fds:
+                    os.set_inheritable(fd, True)
+                os.execve(line[0], line, dict(prepared.environment))  # noqa: S606  a child of our own
         self.seen = ""
 
     def type(self, text: str) -> None:
