@@ -9,7 +9,7 @@ class Backoff:
 
     first_seconds: float = 0.5
     longest_seconds: float = 30.0
-    longest_worked_seconds: float = 2.0
+    longest_worked_seconds: float = 1.0
     """After a process that had become ready: it works, and people wait for it."""
     healthy_seconds: float = 60.0
     """A process that ran so long is not counted as failing."""

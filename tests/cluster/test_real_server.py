@@ -120,9 +120,7 @@ def test_what_is_wrong_is_refused_with_the_field(mesh: Mesh):
 def test_a_killed_controller_and_runner_come_back_to_the_same_agent(mesh: Mesh):
     mesh.apply(agent_pod("survivor", "idle"))
     pod = mesh.ready("survivor")
-    for part in ("controller", "runner"):
-        mesh.kill(part)
-    until(mesh.all_ready, seconds=90, what="everything is back")
+    mesh.replace("controller", "runner")
     after = mesh.ready("survivor", 60)
     assert after["metadata"]["uid"] == pod["metadata"]["uid"]
     assert after["status"]["observed"]["pid"] == pod["status"]["observed"]["pid"]

@@ -90,8 +90,31 @@ class Mesh:
         found = self.processes().values()
         return all(process["pid"] and process["state"] == "ready" for process in found)
 
-    def kill(self, name: str) -> None:
-        os.kill(self.pid(name), signal.SIGKILL)
+    def kill(self, name: str) -> int:
+        """Kill a process, which the supervisor starts again; return which it was."""
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def replace(self, *names: str) -> None:
+        """Kill processes and return once others are ready in their place."""
+        before = {name: self.kill(name) for name in names}
+
+        def again() -> bool:
+            now = self.processes()
+            return all(
+                now[name]["pid"] not in {0, pid} and now[name]["state"] == "ready"
+                for name, pid in before.items()
+            )
+
+        until(again, seconds=90, what=f"{names} are back")
+
+    def kill_all(self) -> None:
+        """Kill the supervisor and everything that it runs, at once."""
+        supervisor = int((self.data / "up.pid").read_text(encoding="utf-8"))
+        for pid in [supervisor, *(int(p["pid"]) for p in self.processes().values())]:
+            if pid:
+                os.kill(pid, signal.SIGKILL)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         return run("kubectl", "--kubeconfig", str(self.kubeconfig), *arguments, stdin=stdin)
@@ -140,9 +163,16 @@ class Mesh:
         )
 
     def logs_when_back(self, name: str) -> str:
-        """Return the transcript as soon as everybody who gives it is there again."""
-        until(self.all_ready, seconds=90, what="the mesh is ready")
-        return self.logs(name)
+        """Return the transcript once the runner has found a controller that was replaced."""
+        argv = [PROGRAM, "logs", name, "-n", "default", "--kubeconfig", str(self.kubeconfig)]
+
+        def answered() -> "subprocess.CompletedProcess[str] | None":
+            done = subprocess.run(argv, capture_output=True, text=True, check=False)
+            assert done.returncode in {0, 5}, done.stderr
+            return done if done.returncode == 0 else None
+
+        found: subprocess.CompletedProcess[str] = until(answered, seconds=60, what="logs answers")
+        return found.stdout
 
     def private(self, name: str, text: str) -> Path:
         """Write a file that nobody else can read."""

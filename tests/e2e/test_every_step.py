@@ -1,9 +1,7 @@
 """A part, or all, is killed at every step of a pod's life: nothing is lost or done twice."""
 
-import os
-import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,29 +29,14 @@ class _Life:
     victims: tuple[str, ...]
     watch: Watch
     uid: str = ""
-    pids: set[str] = field(default_factory=set)
 
     def kill(self) -> None:
         """Kill the victims and have them back, as a user would: by themselves, or by `up`."""
-        before = {part: self.mesh.pid(part) for part in self.victims}
-        if len(before) == len(_PARTS):
-            supervisor = int((self.mesh.data / "up.pid").read_text(encoding="utf-8"))
-            os.kill(supervisor, signal.SIGKILL)
-        for pid in before.values():
-            os.kill(pid, signal.SIGKILL)
-        self.back(before)
-
-    def back(self, before: dict[str, int]) -> None:
-        if len(before) == len(_PARTS):
+        if len(self.victims) == len(_PARTS):
+            self.mesh.kill_all()
             self.mesh.up()
-            return
-
-        def again() -> bool:
-            now = self.mesh.processes()
-            changed = all(now[part]["pid"] not in {0, pid} for part, pid in before.items())
-            return changed and all(now[part]["state"] == "ready" for part in before)
-
-        until(again, seconds=90, what=f"{self.victims} are back")
+        else:
+            self.mesh.replace(*self.victims)
 
     def told(self, claim: Callable[[dict[str, Any]], Any], what: str, seconds: float = 60) -> Any:
         """Return the pod at the moment when *claim* holds for it."""

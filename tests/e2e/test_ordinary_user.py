@@ -76,9 +76,7 @@ echo done > work.txt; git add work.txt; git commit -qm 'Do the work'; echo the-e
     assert pod["status"]["sandbox"]["isolation"] in {"bubblewrap", "landlock"}
     for part in ("apiserver", "controller", "runner"):
         assert Path(f"/proc/{mesh.pid(part)}").stat().st_uid == NOBODY
-    old = mesh.pid("runner")
-    mesh.kill("runner")
-    until(lambda: mesh.pid("runner") not in {0, old} and mesh.all_ready(), seconds=60)
+    mesh.replace("runner")
     assert mesh.ready("plain")["status"]["observed"]["pid"] == pod["status"]["observed"]["pid"]
     mesh.delete("plain")
     until(lambda: not leftovers(mesh, uid), what="every trace is gone")

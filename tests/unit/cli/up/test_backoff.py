@@ -16,7 +16,7 @@ def test_a_process_that_had_worked_is_soon_there_again():
     for _ in range(5):
         failures, wait = backoff.next(failures, lived_seconds=1.0, worked=True)
         waits.append(wait)
-    assert waits == [0.5, 1.0, 2.0, 2.0, 2.0]
+    assert waits == [0.5, 1.0, 1.0, 1.0, 1.0]
 
 
 def test_a_process_that_lived_long_begins_anew():
