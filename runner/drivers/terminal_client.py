@@ -66,6 +66,14 @@ class Channel:
             await self._writer.wait_closed()
 
 
+def _key(directory: int) -> bytes:
+    fd = os.open(records.KEY, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        return os.read(fd, MAX_REQUEST)
+    finally:
+        os.close(fd)
+
+
 @asynccontextmanager
 async def connected(run_dir: Path) -> AsyncIterator[Channel]:
     """Connect to the shim of a run.
@@ -80,6 +88,7 @@ async def connected(run_dir: Path) -> AsyncIterator[Channel]:
     try:
         # Through the descriptor: the path itself may be longer than a socket address.
         path = f"/proc/self/fd/{directory}/{records.SOCKET}"
+        key = _key(directory)
         reader, writer = await asyncio.open_unix_connection(path)
     except OSError as exc:
         raise NotRunning(f"no shim answers in {run_dir}") from exc
@@ -87,6 +96,7 @@ async def connected(run_dir: Path) -> AsyncIterator[Channel]:
         os.close(directory)
     channel = Channel(reader, writer)
     try:
+        await channel.send(Kind.HELLO, key)
         yield channel
     finally:
         await channel.close()

@@ -29,6 +29,8 @@ class Connection:
         """Offset of the standing request for the head; None when there is none."""
         self.subscribed = False
         """Whether it ever asked for the head, and so is told the end."""
+        self.trusted = False
+        """Whether it has shown the run's key."""
         self.queued_bytes = 0
         self.events: int = select.EPOLLIN
         """What epoll watches it for."""

@@ -41,6 +41,8 @@ class Kind(IntEnum):
     """Grace in milliseconds. Answered by DONE at once."""
     SIGNAL = 6
     """Signal number, for the program. Answered by DONE."""
+    HELLO = 7
+    """The run's key, before anything else. Not answered: who does not know it is cut off."""
 
     STATE_IS = 65
     HEAD = 66

@@ -14,6 +14,7 @@ from typing import Any
 
 from runner.shim import records
 from runner.shim.child import Child, SpawnError, place, spawn
+from runner.shim.clients import Door
 from runner.shim.frames import MAX_LAUNCH, PROTOCOL, Decoder, Kind, encode
 from runner.shim.shim import Shim, note_trouble, told_signals
 from runner.shim.transcript import Transcript
@@ -115,6 +116,7 @@ def _prepare_and_start(sock: socket.socket, wanted: dict[str, Any]) -> Shim:
             segment_bytes=wanted["segment_bytes"],
             transcript_bytes=wanted["transcript_bytes"],
         )
+        key = records.make_key()
         listener = _listen()
     except OSError as exc:
         message = f"cannot prepare {wanted['run_dir']}: {exc.strerror}"
@@ -126,7 +128,7 @@ def _prepare_and_start(sock: socket.socket, wanted: dict[str, Any]) -> Shim:
     child = _start(wanted)
     identity |= {"child_pid": child.pid, "child_start_time": records.start_time(child.pid)}
     records.write_identity(identity)
-    shim = Shim(wanted, child, transcript, listener, signals)
+    shim = Shim(wanted, child, transcript, Door(listener, key), signals)
     wanted["environment"].clear()  # secrets stay no longer than they must
     _tell(sock, Kind.STARTED, identity)
     return shim

@@ -19,10 +19,12 @@ LOCK = "lock"
 IDENTITY = "identity.json"
 EXIT = "exit.json"
 SOCKET = "shim.sock"
+KEY = "shim.key"
 TROUBLE = "shim.log"
 
 _RESERVED = "exit.reserved"
 _RECORD_BYTES = 1024
+_KEY_BYTES = 32
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -87,6 +89,20 @@ def write_identity(identity: dict[str, Any]) -> None:
     _overwrite(IDENTITY, identity, sync=False)
 
 
+def make_key() -> bytes:
+    """Return a new key, which is in the working directory for the account of the runner alone.
+
+    The account is not enough: a pod without a user namespace has it, too, but it cannot read here.
+    """
+    key = os.urandom(_KEY_BYTES)
+    fd = os.open(KEY, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        _write_all(fd, key)
+    finally:
+        os.close(fd)
+    return key
+
+
 def write_exit(record: dict[str, Any]) -> None:
     """Write how the run ended, durably, whole or not at all.
 
@@ -115,7 +131,7 @@ def wanted() -> bool:
 
 def forget() -> None:
     """Remove the traces of a run that never began from the working directory."""
-    for name in (IDENTITY, _RESERVED, SOCKET):
+    for name in (IDENTITY, _RESERVED, SOCKET, KEY):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
 

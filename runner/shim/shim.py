@@ -4,13 +4,12 @@ import contextlib
 import os
 import select
 import signal
-import socket
 import time
 from typing import Any
 
 from runner.shim import records
 from runner.shim.child import Child
-from runner.shim.clients import Clients
+from runner.shim.clients import Clients, Door
 from runner.shim.ending import Ending
 from runner.shim.input import Input
 from runner.shim.transcript import Transcript
@@ -28,7 +27,7 @@ class Shim:
         launch: dict[str, Any],
         child: Child,
         transcript: Transcript,
-        listener: socket.socket,
+        door: Door,
         signals: int,
     ) -> None:
         self._child = child
@@ -37,7 +36,7 @@ class Shim:
         self._ending = Ending(os.getpid(), child, wrapper=launch["wrapper"])
         self._poll = select.epoll()
         self._input = Input(child.fd)
-        self._clients = Clients(self, self._poll, listener, self._input)
+        self._clients = Clients(self, self._poll, door, self._input)
         self._hung_up = False
         self._status: int | None = None
         self._alone = False

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -25,7 +26,7 @@ from runner.drivers.terminal import (
     NotRunning,
     Terminals,
 )
-from runner.shim.frames import Kind, encode
+from runner.shim.frames import OFFSET, Kind, encode
 from tests.process.runner.conftest import Pods, all_output, output_until, until
 
 pytestmark = pytest.mark.anyio
@@ -276,7 +277,36 @@ async def test_a_viewer_that_does_not_read_stalls_nobody(terminals: Terminals, p
 async def raw_connection(launch: Launch) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.connect(str(launch.run_dir / "shim.sock"))
+    with contextlib.suppress(OSError):  # turned away at the door
+        sock.sendall(encode(Kind.HELLO, (launch.run_dir / "shim.key").read_bytes()))
     return sock
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        pytest.param(b"", id="none"),
+        pytest.param(encode(Kind.HELLO, b""), id="an empty key"),
+        pytest.param(encode(Kind.HELLO, b"\0" * 32), id="a wrong key"),
+        pytest.param(encode(Kind.STATE), id="another request first"),
+    ],
+)
+async def test_who_does_not_know_the_runs_key_types_nothing(
+    terminals: Terminals, pods: Pods, greeting: bytes
+) -> None:
+    """A pod under Landlock has the account of the shims, and may reach their sockets."""
+    launch = pods.launch("sh", "-c", "read line; echo got $line")
+    await terminals.start(launch)
+    key = launch.run_dir / "shim.key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert len(key.read_bytes()) == 32
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.connect(str(launch.run_dir / "shim.sock"))
+        with contextlib.suppress(OSError):
+            sock.sendall(greeting + encode(Kind.INPUT, OFFSET.pack(1) + b"planted\r"))
+        await until(lambda: is_closed(sock), "the stranger is turned away")
+    await terminals.write(launch.run_dir, b"mine\r")
+    assert b"got mine" in (await all_output(terminals, launch))[0]
 
 
 async def test_many_viewers_of_many_pods_see_the_same(terminals: Terminals, pods: Pods) -> None:
