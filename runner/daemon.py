@@ -49,6 +49,9 @@ from runner.terminals.serve import TerminalServer
 logger = logging.getLogger(__name__)
 
 _PR_SET_DUMPABLE: Final = 4
+_UP: Final = "up.pid"
+"""Marks a data directory of `agentsmesh up`."""
+
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -154,6 +157,7 @@ def _join(
         settings.search_path,
         capabilities,
         settings.allow_writable,
+        protected=_meshes_around(settings.data_dir),
         none_allowed=settings.allow_no_isolation,
     )
     workshop = Workshop(places, worktrees, trash, ground)
@@ -215,6 +219,11 @@ def _info(settings: Settings, capabilities: Capabilities) -> link_pb2.RunnerInfo
         isolations=isolations,
         max_pods=settings.max_pods,
     )
+
+
+def _meshes_around(data_dir: Path) -> tuple[Path, ...]:
+    """Return the directories of `agentsmesh up` around ours: its keys and kubeconfig are there."""
+    return tuple(folder for folder in data_dir.parents if (folder / _UP).exists())
 
 
 def _version() -> str:

@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="DIR",
-        help="let pods ask for write access below DIR; may be repeated",
+        help="let pods ask for write access to DIR; may be repeated",
     )
     add(
         "--allow-no-isolation",

@@ -129,6 +129,8 @@ class Ground:
     capabilities: Capabilities
     allowed_writable: tuple[Path, ...] = ()
     readable: tuple[Path, ...] = field(default_factory=tuple)
+    protected: tuple[Path, ...] = ()
+    """What no pod may see or write, besides the data directory."""
     none_allowed: bool = False
     """Whether pods may run without a sandbox."""
 
@@ -264,7 +266,7 @@ class Workshop:
             readable=((*tree.readable,) if tree else ()) + self._ground.readable,
             extra_writable=tuple(sandbox.writable_paths),
             allowed_writable=self._ground.allowed_writable,
-            protected=(self._places.data_dir,),
+            protected=(self._places.data_dir, *self._ground.protected),
             search_path=self._ground.search_path,
             isolation=Want(sandbox.isolation or Want.PREFERRED),
             network=Network(sandbox.network or Network.HOST),

@@ -167,21 +167,35 @@ def _writable(request: SandboxRequest) -> Iterator[Path]:
 
 def _extra(request: SandboxRequest, paths: Iterable[str]) -> Iterator[Path]:
     for text in paths:
+        said = f"sandbox.writablePaths {text[:120]!r}"
         real = Path(text).resolve() if text.startswith("/") and "\0" not in text else None
-        allowed = real is not None and any(
-            real.is_relative_to(folder.resolve()) for folder in request.allowed_writable
-        )
-        if real is None or not allowed or _guards(request, real) is not None:
+        folders = [each for each in request.allowed_writable if each.resolve() == real]
+        if real is None or not folders or _guards(request, real) is not None:
             raise SandboxRefusedError(
-                f"sandbox.writablePaths {text[:120]!r} is not below a folder that this runner's "
-                "operator lets pods write to."
+                f"{said} is not a folder that this runner's operator lets pods write to."
             )
         if any(real.is_relative_to(folder.resolve()) for folder in request.protected):
+            raise SandboxRefusedError(f"{said} is within the runner's own data.")
+        if _is_anothers(request, folders):
             raise SandboxRefusedError(
-                f"sandbox.writablePaths {text[:120]!r} is within the runner's own data."
+                f"{said} lies within a folder that another pod may write to, and replace it there: "
+                "the runner's operator has to name folders apart from each other."
             )
-        if not real.exists():
-            raise SandboxRefusedError(
-                f"sandbox.writablePaths {text[:120]!r} does not exist on this runner."
-            )
+        if not real.is_dir():
+            raise SandboxRefusedError(f"{said} is no folder on this runner.")
         yield real
+
+
+def _is_anothers(request: SandboxRequest, folders: Iterable[Path]) -> bool:
+    """Tell whether a pod that has another of the allowed folders could put a link in the place.
+
+    bubblewrap follows the path once more when it mounts. What a pod may write is given as a whole,
+    so a folder is safe when no other one, nor a link on the way, lies around it.
+    """
+    for folder in folders:
+        real = folder.resolve()
+        for other in (each.resolve() for each in request.allowed_writable):
+            within = folder.is_relative_to(other) or real.is_relative_to(other)
+            if within and other != real:
+                return True
+    return False

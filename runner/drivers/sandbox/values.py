@@ -100,10 +100,10 @@ class SandboxRequest:
     """Object folders of the cache, and what the operator lets all pods read."""
 
     extra_writable: tuple[str, ...] = ()
-    """``spec.sandbox.writablePaths``: taken only below ``allowed_writable``."""
+    """``spec.sandbox.writablePaths``: taken only where in ``allowed_writable``."""
 
     allowed_writable: tuple[Path, ...] = ()
-    """Folders that the runner's operator lets pods write to."""
+    """Folders that the runner's operator lets pods write to, each as a whole."""
 
     protected: tuple[Path, ...] = ()
     """Never to be seen whatever else is said: the runner's data directory."""

@@ -28,3 +28,26 @@ async def test_a_runner_announces_what_its_operator_allows(controller: Any, daem
     await daemon.start()
     await controller.until(lambda: controller.sessions)
     assert list(controller.sessions[0].hello.info.isolations)[-1] == "none"
+
+
+async def test_what_up_keeps_beside_the_runner_is_no_pods_to_write(
+    controller: Any, daemon: Any, pod: Any
+) -> None:
+    """The data directory of `agentsmesh up` holds the CA's key and the administrator's token."""
+    daemon.no_isolation = False
+    (daemon.directory / "up.pid").touch()
+    beside = daemon.directory / "apiserver"
+    beside.mkdir()
+
+    def sandboxed(message: link_pb2.PodDesired) -> None:
+        sandbox = link_pb2.Sandbox(
+            isolation="preferred", network="host", writable_paths=[str(beside)]
+        )
+        message.spec.sandbox.CopyFrom(sandbox)
+
+    await daemon.start("--allow-writable", str(beside))
+    await controller.until(lambda: controller.sessions)
+    await controller.want(pod("pod-a1", "exit 0", more=sandboxed))
+    seen = await controller.until_state("pod-a1", link_pb2.FAILED)
+    assert seen.reason == "SandboxUnavailable"
+    assert "within the runner's own data" in seen.message

@@ -101,28 +101,45 @@ def test_the_runners_own_data_is_never_laid_open_by_an_installation(
 
 
 @pytest.mark.parametrize(
-    "path", ["/etc", "relative", "{allowed}/../data", "{allowed}/gone", "a\0b"]
+    "path",
+    ["/etc", "relative", "{allowed}/../data", "{allowed}/gone", "{allowed}/in", "{data}", "a\0b"],
 )
-def test_writable_paths_are_taken_only_below_what_the_operator_allows(
+def test_only_folders_that_the_operator_names_are_written(
     pod: Pod, tmp_path: Path, path: str
 ) -> None:
     allowed = tmp_path / "allowed"
-    allowed.mkdir()
-    wish = (path.format(allowed=allowed),)
-    request = replace(pod.request, extra_writable=wish, allowed_writable=(allowed,))
+    (allowed / "in").mkdir(parents=True)
+    wish = (path.format(allowed=allowed, data=pod.data_dir),)
+    folders = (allowed, tmp_path / "allowed/gone", pod.data_dir)
+    request = replace(pod.request, extra_writable=wish, allowed_writable=folders)
     with pytest.raises(SandboxRefusedError, match=r"sandbox\.writablePaths"):
         prepare(request, BWRAP)
+
+
+def test_a_folder_that_another_pod_could_replace_by_a_link_is_refused(
+    pod: Pod, tmp_path: Path
+) -> None:
+    """Between the look and the mount, whoever writes the outer folder may swap what is in it."""
+    outer = tmp_path / "outer"
+    (outer / "inner").mkdir(parents=True)
+    (tmp_path / "aside").mkdir()
+    (outer / "link").symlink_to(tmp_path / "aside")
+    for inner in (outer / "inner", outer / "link"):
+        both = (outer, inner)
+        request = replace(pod.request, extra_writable=(str(inner),), allowed_writable=both)
+        with pytest.raises(SandboxRefusedError, match="another pod"):
+            prepare(request, BWRAP)
 
 
 def test_an_allowed_writable_path_is_written_and_a_link_out_of_it_is_not(
     pod: Pod, level: Capabilities, tmp_path: Path
 ) -> None:
     allowed = tmp_path / "allowed"
-    (allowed / "in").mkdir(parents=True)
+    allowed.mkdir()
     (allowed / "out").symlink_to("/etc")
-    good = {"extra_writable": (str(allowed / "in"),), "allowed_writable": (allowed,)}
-    pod.run(level, "/bin/sh", "-c", f"echo x > '{allowed}/in/file'", **good)
-    assert (allowed / "in/file").exists()
+    good = {"extra_writable": (str(allowed),), "allowed_writable": (allowed,)}
+    pod.run(level, "/bin/sh", "-c", f"echo x > '{allowed}/file'", **good)
+    assert (allowed / "file").exists()
     with pytest.raises(SandboxRefusedError):
         pod.prepared(
             level, "/bin/sh", extra_writable=(str(allowed / "out"),), allowed_writable=(allowed,)
