@@ -18,6 +18,8 @@ STARTS_PROGRAMS = {
     "runner/drivers/terminal_zygote.py": "the zygote",
     "runner/drivers/sandbox/probe.py": "bubblewrap, to see whether it works",
     "runner/drivers/sandbox/landlock_exec.py": "the agent, in place of itself",
+    "runner/shim/scope.py": "what a scope is around, in place of itself",
+    "cli/saved.py": "git, to list what the caches of runners keep",
     "cli/up/supervise.py": "the processes of a mesh",
     "cli/up/detached.py": "agentsmesh up in the background",
     "cli/up/child.py": "one process of a mesh, in place of itself",
