@@ -24,6 +24,7 @@ from controller.rpc.policy import ALLOWED, Principal
 from controller.rpc.race import first_done
 from controller.rpc.refusal import Refusal, refuse
 from controller.rpc.splice import read_up, write_out
+from controller.rpc.strangers import Strangers
 from controller.services.access import Access
 from controller.services.limits import PeerLimit
 
@@ -54,7 +55,7 @@ class Gatekeeper(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is n
         self._admission = admission
         self._access = access
         self._enrolments = PeerLimit(burst=20, per_second=2)
-        self._strangers = PeerLimit(burst=20, per_second=2)
+        self._strangers = Strangers()
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
@@ -153,17 +154,18 @@ class Gatekeeper(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is n
                 grpc.StatusCode.UNAUTHENTICATED,
                 "a bearer token is needed in the metadata `authorization`",
             )
-        if self._strangers.exhausted(caller.peer) and not self._access.knows(token):
+        if self._strangers.must_wait(caller.peer, token):
             refuse(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 "too many unknown tokens from this address: wait a few seconds",
             )
         caller.user = await self._access.authenticate(token)
         if caller.user is None:
-            self._strangers.take(caller.peer)
+            self._strangers.refused(caller.peer, token)
             refuse(
                 grpc.StatusCode.UNAUTHENTICATED, "the API server does not accept the bearer token"
             )
+        self._strangers.accepted(token)
         caller.token = token
 
     async def _watched(

@@ -60,10 +60,6 @@ class Access:
         self._users: _Recent[bytes, Any] = _Recent(ticks)
         self._verdicts: _Recent[tuple[bytes, str, str, bool], Verdict] = _Recent(ticks)
 
-    def knows(self, token: str) -> bool:
-        """Whether the token was accepted a moment ago."""
-        return self._users.get(_digest(token)) is not None
-
     async def authenticate(self, token: str, *, fresh: bool = False) -> User | None:
         """Return who the token belongs to, or None. With *fresh* the API server is asked anew.
 
