@@ -20,7 +20,7 @@ class EnvironmentVariable(Model):
     name: EnvironmentName
     """Name of the variable."""
     value: Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")] = ""
-    """Its value, taken literally but for $(NAME)."""
+    """Its value, taken literally but for $(NAME), as in args."""
 
 
 class PromptPosition(StrEnum):
@@ -100,7 +100,7 @@ class HomeFile(Model):
     path: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^/\x00][^\x00]*$")]
     """Path below the home; no `..`."""
     content: Annotated[str, Field(max_length=32768)]
-    """Its text, taken literally but for $(NAME)."""
+    """Its text, taken literally but for $(NAME), as in args."""
 
 
 class ReadinessSign(Model):

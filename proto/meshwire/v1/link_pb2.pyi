@@ -1,4 +1,4 @@
-# Generated from meshwire/v1/link.proto (sha256 71d6c5a2c244) by proto/generate.py. Do not edit.
+# Generated from meshwire/v1/link.proto (sha256 ed4689cf6535) by proto/generate.py. Do not edit.
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor

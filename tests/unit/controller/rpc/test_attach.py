@@ -161,7 +161,8 @@ async def test_a_viewer_that_leaves_closes_its_view(mesh: World, holder: Holder)
         pytest.param("ada-token", {"pod": "new"}, Code.FAILED_PRECONDITION, "not placed",
             id="not placed"),
         pytest.param("ada-token", {"pod": "../x"}, Code.INVALID_ARGUMENT, "names", id="a path"),
-        pytest.param("ada-token", {"pod": "x.9"}, Code.PERMISSION_DENIED, "may not", id="with a dot"),
+        pytest.param("ada-token", {"pod": "x.9"}, Code.PERMISSION_DENIED, "may not",
+            id="with a dot"),
     ],
 )  # fmt: skip
 async def test_who_may_not_attach_is_told_why(
