@@ -1,5 +1,7 @@
 """Terminal output becomes text."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +28,15 @@ def plain(data: bytes, *, colours: bool = False) -> bytes:
         pytest.param(b"a\x00b\x07c", b"abc", id="control characters"),
         pytest.param(b"end\r", b"end\n", id="a carriage return at the end"),
         pytest.param(b"cut \x1b[3", b"cut ", id="a sequence that never ends"),
+        pytest.param("a\x9b31mb\x9d52;c;x\x9cc".encode(), b"a31mb52;c;xc", id="C1 in UTF-8"),
+        pytest.param(b"a\x9b31mb", b"a31mb", id="C1 in eight bits"),
+        pytest.param("ѐ囜🛛".encode(), "ѐ囜🛛".encode(), id="such bytes in letters"),
+        pytest.param(
+            b"a\x1b\x00]52;c;x\x1b\x00\\b", b"a]52;c;x\\b", id="an escape that a NUL parts"
+        ),
+        pytest.param(
+            b"a\x1b]52;c;" + b"x" * 70_000 + b"\x07b", b"ab", id="a clipboard of many bytes"
+        ),
     ],
 )
 def test_only_text_remains(data: bytes, text: bytes):
@@ -60,3 +71,39 @@ def test_where_the_output_is_cut_does_not_matter(pieces: list[bytes], data: st.D
     cut = data.draw(st.integers(0, len(whole)))
     reader = Plain(colours=False)
     assert reader.feed(whole[:cut]) + reader.feed(whole[cut:]) + reader.finish() == plain(whole)
+
+
+def test_a_sequence_beyond_all_bounds_is_dropped_to_its_end():
+    reader = Plain(colours=True)
+    shown = reader.feed(b"before\x1b]52;c;")
+    for _ in range(100):
+        shown += reader.feed(b"eHh4" * 1000)
+    shown += reader.feed(b"eHh4\x1b")
+    shown += reader.feed(b"\\after\x1b[")
+    for _ in range(100):
+        shown += reader.feed(b"1;" * 1000)
+    shown += reader.feed(b"mend\n")
+    assert shown + reader.finish() == b"beforeafterend\n"
+
+
+@given(
+    pieces=st.lists(
+        st.one_of(
+            st.binary(max_size=12),
+            st.sampled_from(
+                [b"\x1b", b"]52;c;", b"\x1b\\", b"\xc2", b"\x9b", b"\x07", b"[3", b"m"]
+            ),
+        ),
+        max_size=30,
+    ),
+    colours=st.booleans(),
+)
+def test_nothing_that_a_terminal_obeys_comes_through(*, pieces: list[bytes], colours: bool):
+    reader = Plain(colours=colours)
+    shown = b"".join(reader.feed(piece) for piece in pieces) + reader.finish()
+    shown = re.sub(rb"\x1b\[[0-9;:]*m", b"", shown) if colours else shown
+    assert not re.search(rb"[\x00-\x07\x0b-\x1f\x7f]", shown)
+    assert not re.search(r"[\x80-\x9f]", shown.decode(errors="replace"))
+    assert shown == b"".join(
+        re.findall(rb"[\x00-\x7f\xa0-\xff]|(?<=[\xa0-\xff])[\x80-\x9f]+", shown)
+    )
