@@ -34,6 +34,16 @@ _STATES: Final = {
 }
 
 
+_NO_CALENDAR_MS: Final = 253_402_300_800_000
+"""The year 10000: what a runner says is checked before anybody computes with it."""
+
+_MAX_EXIT_CODE: Final = 255
+_MAX_SIGNAL: Final = 64
+_MAX_COUNT: Final = 2**31 - 1
+_MAX_NUMBER: Final = 2**53
+"""Beyond it JSON's numbers are not exact."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """One report. Texts are clean, short and without secrets."""
@@ -65,12 +75,18 @@ class Observation:
     """When this stage (epoch, state, initialized) was first reported, by our monotonic clock."""
 
 
+def _moment(unix_ms: int) -> float | None:
+    """Return seconds since 1970; None for no time, and for one that no calendar has."""
+    return unix_ms / 1000 if 0 < unix_ms < _NO_CALENDAR_MS else None
+
+
 def observation(runner_uid: str, report: link_pb2.PodObserved, since: float) -> Observation:
     """Return what *report* says."""
     state = _STATES.get(report.state, PodState.UNKNOWN)
     ended = state in {PodState.SUCCEEDED, PodState.FAILED, PodState.REMOVED}
-    ran = report.started_unix_ms > 0 and report.finished_unix_ms > 0
-    known = ended and ran and not report.signal
+    started, finished = _moment(report.started_unix_ms), _moment(report.finished_unix_ms)
+    ran = started is not None and finished is not None
+    known = ended and ran and not report.signal and 0 <= report.exit_code <= _MAX_EXIT_CODE
     if state is PodState.FAILED and report.exit_code == 0:
         known = False  # it failed and nobody saw how
     tree = report.worktree
@@ -79,14 +95,14 @@ def observation(runner_uid: str, report: link_pb2.PodObserved, since: float) -> 
         epoch=report.ref.epoch,
         state=state,
         initialized=report.initialized,
-        started_at=report.started_unix_ms / 1000 if report.started_unix_ms else None,
-        finished_at=report.finished_unix_ms / 1000 if report.finished_unix_ms else None,
+        started_at=started,
+        finished_at=finished,
         exit_code=report.exit_code if known else None,
-        signal=report.signal if ended and report.signal else None,
+        signal=report.signal if ended and 0 < report.signal <= _MAX_SIGNAL else None,
         reason=redact(report.reason, 128),
         message=redact(report.message),
-        restarts=report.restarts,
-        terminal_bytes=report.terminal_bytes,
+        restarts=min(report.restarts, _MAX_COUNT),
+        terminal_bytes=min(report.terminal_bytes, _MAX_NUMBER),
         branch=redact(tree.branch, 250),
         commit=redact(tree.commit, 64),
         dirty=tree.dirty,
@@ -94,7 +110,7 @@ def observation(runner_uid: str, report: link_pb2.PodObserved, since: float) -> 
         note=redact(tree.note),
         isolation=redact(report.isolation, 32),
         network=redact(report.network, 32),
-        pid=report.pid or None,
+        pid=report.pid if 0 < report.pid <= _MAX_NUMBER else None,
         activity=redact(report.activity, 32),
         since=since,
     )
