@@ -63,9 +63,10 @@ class Maker:
             try:
                 await self._cache.rebuild(request.credentials)
             except CacheError as exc:
+                ours = "the runner's own copy is damaged, and for a new one "
                 raise _clone_failed(
                     location.url,
-                    f"the runner's own copy is damaged, and for a new one {exc.sentence}",
+                    exc.sentence if exc.damaged else f"{ours}{exc.sentence}",
                     retryable=exc.unreachable,
                 ) from exc
         raise AssertionError  # the second round returns or raises

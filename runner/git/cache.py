@@ -47,6 +47,9 @@ _ANY_SUBMODULES: Final = {
 _QUIET: Final = ("--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--progress")
 
 
+_UPSTREAM_DAMAGED: Final = "the repository is damaged itself: repair it there (git fsck tells)"
+
+
 class CacheError(Exception):
     """The cache could not be brought up to date."""
 
@@ -161,7 +164,8 @@ class Cache:
         """Build a damaged cache anew. The old one is moved aside and goes on lending its objects.
 
         Raises:
-            CacheError: Upstream could not be asked; the old one stays where it is.
+            CacheError: Upstream could not be asked, or is what is damaged; the old one stays
+                where it is.
         """
         async with self._one_at_a_time, self._locked() as lock:
             new = self._directory / "rebuilt.git"
@@ -170,6 +174,8 @@ class Cache:
                 await self._ask_all(credentials, lock, new)
             except GitRunError as exc:
                 failure = explain(exc, credentials)
+                if failure.damaged:  # nothing of ours is in a new one
+                    raise CacheError(_UPSTREAM_DAMAGED, damaged=True) from exc
                 raise CacheError(failure.sentence, unreachable=failure.unreachable) from exc
             await asyncio.to_thread(self._replace, new)
 

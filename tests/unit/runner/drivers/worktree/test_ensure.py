@@ -376,6 +376,27 @@ async def test_a_damaged_cache_is_built_anew_and_still_lent(
     assert git(made.path, "fsck", "--connectivity-only") is not None
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["never fetched", "fetched before"])
+async def test_a_damaged_upstream_is_not_said_to_be_ours(
+    worktrees: GitWorktrees,
+    upstream: Upstream,
+    request_for: Requests,
+    known: bool,  # noqa: FBT001  a parameter
+) -> None:
+    if known:
+        await worktrees.ensure(request_for(1))
+    upstream.commit("two.txt", "two")
+    commit = git(upstream.path, "rev-parse", "HEAD^{tree}").strip()
+    broken = upstream.path / ".git/objects" / commit[:2] / commit[2:]
+    broken.chmod(0o644)
+    broken.write_bytes(b"garbage")
+    with pytest.raises(CloneFailedError) as caught:
+        await worktrees.ensure(request_for(2))
+    assert "the runner's own copy" not in caught.value.message
+    assert str(upstream.path) in caught.value.message
+    assert "is damaged itself" in caught.value.message
+
+
 async def test_a_stale_lock_of_a_killed_git_is_removed(
     data_dir: Path,
     tmp_path: Path,
