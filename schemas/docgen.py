@@ -4,6 +4,7 @@ One page a kind: its names, every field with type and bounds, the rules. All of 
 """
 
 import hashlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,7 +70,7 @@ def _type(node: dict[str, Any]) -> str:
     elif "maxLength" in node and "format" not in node:
         kind = f"string, at most {node['maxLength']:,}"
     default = node.get("default")
-    return f"{kind} = `{default}`" if default not in (None, {}) else kind
+    return f"{kind} = `{json.dumps(default)}`" if default not in (None, {}) else kind
 
 
 def rendered() -> dict[str, str]:
