@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cli.api import Api
-from cli.errors import CommandError, NotFound
+from cli.errors import CommandError, NotAllowed, NotFound
 from schemas.names import API_VERSION, CONFIG_MAP, RUNNER_ENROLLMENT, TRUST_BUNDLE
 
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
@@ -51,6 +51,7 @@ def doors(api: Api, organization: str) -> Doors:
 
     Raises:
         NotFound: There is no such organization, or the controller has not been there yet.
+        NotAllowed: It may not be read.
     """
     try:
         data = api.get(CONFIG_MAP, organization, TRUST_BUNDLE).get("data") or {}
@@ -58,6 +59,11 @@ def doors(api: Api, organization: str) -> Doors:
         raise NotFound(
             f"the namespace {organization} has no ConfigMap {TRUST_BUNDLE}: it belongs to no "
             "Organization, or the controller does not run"
+        ) from exc
+    except NotAllowed as exc:
+        raise NotAllowed(
+            f"you may not get the ConfigMap {TRUST_BUNDLE} in the namespace {organization}, which "
+            f"says where the controller is (the ClusterRole agentsmesh-viewer allows it): {exc}"
         ) from exc
     found = Doors(
         str(data.get("publicEndpoint") or ""),

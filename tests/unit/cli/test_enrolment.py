@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cli import enrolment
 from cli.api import Api
-from cli.errors import CommandError, NotFound
+from cli.errors import CommandError, NotAllowed, NotFound
 from cli.kubeconfig import Target
 from runner.link.pin import is_pin, pin_of
 from tests.unit.cli.served import Served, serve
@@ -99,3 +99,11 @@ def test_half_a_bundle_is_none(api: Api, served: Served):
     served.answers[BUNDLE] = (200, {"data": {"ca.crt": "x"}})
     with pytest.raises(CommandError, match="incomplete"):
         enrolment.doors(api, "acme")
+
+
+def test_who_may_not_read_the_trust_bundle_is_told_its_name(api: Api, served: Served):
+    served.answers[BUNDLE] = (403, {"message": "forbidden"})
+    with pytest.raises(NotAllowed) as caught:
+        enrolment.doors(api, "acme")
+    for word in ("ConfigMap agentsmesh-trust-bundle", "acme", "agentsmesh-viewer", "forbidden"):
+        assert word in str(caught.value)
