@@ -204,7 +204,10 @@ def test_bubblewrap_takes_everything_along_when_it_is_killed(
     with started(prepared, cwd=pod.request.cwd, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        assert _sleeping(marker)
+        deadline = time.monotonic() + 10
+        while len(_sleeping(marker)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)  # it was a shell until now
+        assert len(_sleeping(marker)) == 2
         process.kill()
     deadline = time.monotonic() + 5
     while (left := _sleeping(marker)) and time.monotonic() < deadline:

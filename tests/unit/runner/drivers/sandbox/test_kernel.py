@@ -13,6 +13,12 @@ from runner.drivers.sandbox.syscalls import ARCHITECTURES
 from runner.drivers.sandbox.values import Capabilities
 from tests.unit.runner.drivers.sandbox.conftest import Pod
 
+OWN = tuple(
+    f"writable /proc/sys/{name}"
+    for name in ("fs/mqueue/", "kernel/sem", "kernel/shm", "kernel/msg")
+)
+"""Settings of the pod's own IPC namespace: an ordinary account has them, and they end with it."""
+
 LOOK = """\
 import os
 def held(path, flags):
@@ -37,7 +43,10 @@ print("looked")
 
 def test_no_file_of_the_kernel_can_be_opened_for_writing(pod: Pod, level: Capabilities) -> None:
     done = pod.run(level, sys.executable, "-c", LOOK)
-    assert done.stdout == "looked\n", done.stderr
+    found = done.stdout.splitlines()
+    if os.geteuid() != 0:
+        found = [line for line in found if not line.startswith(OWN)]
+    assert found == ["looked"], done.stderr
 
 
 def test_what_programs_need_of_proc_is_there(pod: Pod, level: Capabilities) -> None:
