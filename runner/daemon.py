@@ -161,7 +161,7 @@ def _join(
         none_allowed=settings.allow_no_isolation,
     )
     workshop = Workshop(places, worktrees, trash, ground)
-    performer = Performer(places, journal, reports, terminals, workshop, secrets)
+    performer = Performer(places, journal, reports, terminals, workshop, secrets, _boot_id())
     prompter = Prompter(terminals, Screen)
     converger = Converger(
         places, journal, reports, performer, terminals, prompter, settings.max_pods

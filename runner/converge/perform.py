@@ -2,7 +2,8 @@
 
 The order of a start is what makes it happen once: worktree, home and sandbox; then STARTING,
 on the disk; then the spawn; then RUNNING. Whoever finds STARTING later asks the operating
-system what became of it, and never spawns.
+system what became of it. Only where that proves, in the same boot, that the program never began,
+the start is made again; otherwise the run counts as lost.
 """
 
 import asyncio
@@ -36,9 +37,6 @@ from runner.drivers.worktree_values import WorktreeState
 
 logger = logging.getLogger(__name__)
 
-_LATE_START_SECONDS: Final = 2.0
-"""A shim that was being started when the last daemon died may appear so much later."""
-
 _AFTER_GRACE_SECONDS: Final = 20.0
 
 _MEMORY_MS: Final = 24 * 3600 * 1000
@@ -65,7 +63,7 @@ class Performer:
         terminals: Terminals,
         workshop: Workshop,
         secrets: Secrets,
-        late_start_seconds: float = _LATE_START_SECONDS,
+        boot_id: str,
     ) -> None:
         self._places = places
         self._journal = journal
@@ -73,7 +71,7 @@ class Performer:
         self._terminals = terminals
         self._workshop = workshop
         self._secrets = secrets
-        self._late_start_seconds = late_start_seconds
+        self._boot_id = boot_id
         self._trees: dict[str, WorktreeState] = {}
         """Worktrees of live pods as last looked at. Not journalled: whoever starts looks again."""
         self.activity: Callable[[str], str] = lambda _uid: ""
@@ -144,6 +142,7 @@ class Performer:
                 reason="",
                 message="",
                 proven_dead=False,
+                boot_id=self._boot_id,
                 output_begin=self._terminals.size(self._places.transcript(row.uid)),
             )
         )
@@ -235,9 +234,6 @@ class Performer:
     async def _settle_row(self, row: Row) -> None:
         run_dir = self._places.run(row.uid, row.epoch, row.restart)
         found = await self._terminals.observe(run_dir)
-        if isinstance(found, Absent) and not found.died and row.state is State.STARTING:
-            await asyncio.sleep(self._late_start_seconds)
-            found = await self._terminals.observe(run_dir)
         match found:
             case Alive():
                 if row.state is State.STOPPING:
@@ -246,10 +242,18 @@ class Performer:
                     await self.save(running(row, found))
             case Exited():
                 await self.save(await self._with_worktree(exited(row, found)))
+            case Absent(died=False) if row.state is State.STARTING and self._is_of_this_boot(row):
+                # No shim has the run's lock, and the program begins only after this daemon, or
+                # one that is dead, has seen it held and said go: it never began.
+                logger.info("a start came to nothing and is made again", extra={"pod": row.uid})
+                await self.save(row.moved(State.PREPARING))
             case Absent():
                 # whatever of it outlived its shim is ended before anything else may start
                 await self._terminals.stop(run_dir, 0.0)
                 await self.save(await self._with_worktree(lost(row, died=found.died)))
+
+    def _is_of_this_boot(self, row: Row) -> bool:
+        return row.boot_id == self._boot_id != ""
 
     async def _with_worktree(self, row: Row) -> Row:
         tree = await self._workshop.inspect(row.uid) if row.initialized else None

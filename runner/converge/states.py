@@ -26,7 +26,10 @@ class State(StrEnum):
 
 MOVES: Final[dict[State, frozenset[State]]] = {
     State.PREPARING: frozenset({State.PREPARING, State.STARTING, State.FAILED, State.STOPPING}),
-    State.STARTING: frozenset({State.RUNNING, State.SUCCEEDED, State.FAILED, State.STOPPING}),
+    # back to preparing only where it is proven that the program never began
+    State.STARTING: frozenset(
+        {State.PREPARING, State.RUNNING, State.SUCCEEDED, State.FAILED, State.STOPPING}
+    ),
     State.RUNNING: frozenset({State.RUNNING, State.SUCCEEDED, State.FAILED, State.STOPPING}),
     State.STOPPING: frozenset({State.STOPPING, State.SUCCEEDED, State.FAILED, State.REMOVED}),
     # begun again by a higher epoch or the restart policy, which raise epoch or restart
@@ -87,6 +90,9 @@ class Row:
     forgotten_ms: int = 0
     """When the controller dropped the removed pod. The row stays for a while: should the same
     epoch be asked for again, by a controller that was mistaken, it does not start again."""
+    boot_id: str = ""
+    """The boot of the machine in which the run was begun: a crash of the machine may take a
+    shim's files along, and with them the proof that a program never began."""
     output_begin: int = 0
     """Offset of this run's first byte in the pod's transcript."""
 

@@ -121,7 +121,6 @@ def _prepare_and_start(sock: socket.socket, wanted: dict[str, Any]) -> Shim:
     except OSError as exc:
         message = f"cannot prepare {wanted['run_dir']}: {exc.strerror}"
         raise _RefusedError("RunDirectory", message) from exc
-    sock.sendall(encode(Kind.LOCKED))
     if not _may_go(sock):
         raise _RefusedError("HolderFailed", "the daemon is gone")
     signals = told_signals()
@@ -150,12 +149,17 @@ def _listen() -> socket.socket:
 
 
 def _may_go(sock: socket.socket) -> bool:
+    """Say that the run is locked and return whether the daemon says go; not so if it is gone."""
     decoder = Decoder()
-    while (frame := decoder.next()) is None:
-        data = sock.recv(4096)
-        if not data:
-            return False
-        decoder.feed(data)
+    try:
+        sock.sendall(encode(Kind.LOCKED))
+        while (frame := decoder.next()) is None:
+            data = sock.recv(4096)
+            if not data:
+                return False
+            decoder.feed(data)
+    except OSError:
+        return False
     return frame[0] == Kind.GO
 
 

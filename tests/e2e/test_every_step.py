@@ -75,7 +75,10 @@ def test_killed_at_every_step_a_pod_starts_once_and_ends_as_it_should(
         life.kill()  # placed, and the runner perhaps told
         until(lambda: life.directory, seconds=60, what="the runner has begun")
         life.kill()  # preparing or starting
-        until(lambda: life.starts, seconds=60, what="the agent runs")
+        try:
+            until(lambda: life.starts, seconds=30, what="the agent runs")
+        except AssertionError:
+            raise AssertionError(mesh.get(name)["status"]) from None
         life.kill()  # running, and perhaps not told
         life.phase("Running")
         life.kill()

@@ -77,7 +77,8 @@ def test_work_that_was_not_pushed_is_kept_and_named(mesh: Mesh):
     until(lambda: "Shall I go on?" in mesh.logs("keep"), what="the agent asks")
     mesh.delete("keep")
     ref = f"refs/agentsmesh/saved/keep-{pod['metadata']['uid'][:8]}"
-    cache = next(mesh.data.rglob("caches/*/repo.git"))
+    caches = mesh.data.rglob("caches/*/repo.git")
+    cache = next(c for c in caches if ref in run("git", "-C", str(c), "for-each-ref", ref))
     assert run("git", "-C", str(cache), "show", f"{ref}:work.txt") == "done\n"
     events = mesh.kubectl("get", "events", "-n", "default", "-o", "jsonpath={.items[*].message}")
     assert ref in events

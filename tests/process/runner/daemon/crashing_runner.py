@@ -1,7 +1,8 @@
 """A runner that kills itself at one step, once: ``crashing_runner.py STEP DIRECTORY -- arguments``.
 
-STEP is ``before-<state>``, ``after-<state>`` (of a journal entry) or ``spawned`` (the agent was
-started, the journal does not know yet). A file in DIRECTORY remembers that it has happened.
+STEP is ``before-<state>``, ``after-<state>`` (of a journal entry), ``asked`` (a shim was asked to
+start the agent and not told to go) or ``spawned`` (the agent was started, the journal does not
+know yet). A file in DIRECTORY remembers that it has happened.
 """
 
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 import runner.daemon
 from runner.converge.journal import Journal
 from runner.converge.states import Row
+from runner.drivers import terminal_zygote
 from runner.drivers.terminal import Terminals
 from runner.drivers.terminal_values import Alive, Launch
 from runner.settings import parse
@@ -41,6 +43,13 @@ class CrashingTerminals(Terminals):
         return alive
 
 
+class CrashingChannel(terminal_zygote.Channel):
+    async def send_raw(self, data: bytes) -> None:
+        await super().send_raw(data)
+        reached("asked")
+
+
+terminal_zygote.Channel = CrashingChannel  # type: ignore[misc]
 runner.daemon.Journal = CrashingJournal  # type: ignore[misc]
 runner.daemon.Terminals = CrashingTerminals  # type: ignore[misc]
 runner.daemon.run(parse(sys.argv[4:]))

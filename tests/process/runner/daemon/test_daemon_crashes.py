@@ -1,6 +1,7 @@
 """A runner that dies at every step of a pod's life, and is started again."""
 
 import asyncio
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ pytestmark = pytest.mark.anyio
 
 ENTRY = Path(__file__).with_name("crashing_runner.py")
 SCRIPT = "echo started >> {file}; trap 'exit 0' TERM; while :; do sleep 0.2; done"
-UID = "pod-a1"
+UID = f"pod-{uuid.uuid4()}"
+"""No other run of these tests has it: leftovers are found by it."""
 
 
 def entry(step: str, directory: Path) -> tuple[str, ...]:
@@ -33,6 +35,8 @@ async def start_and_crash(controller: Any, daemon: Any, step: str, tmp_path: Pat
         "before-preparing",
         "after-preparing",
         "before-starting",
+        "after-starting",
+        "asked",
         "spawned",
         "before-running",
         "after-running",
@@ -51,18 +55,6 @@ async def test_a_crash_while_starting_starts_exactly_once(
             await asyncio.sleep(0.02)
     assert file.read_text() == "started\n"
     assert seen.restarts == 0
-
-
-async def test_a_crash_between_journal_and_spawn_never_starts_a_second_time(
-    controller: Any, daemon: Any, pod: Any, tmp_path: Path, living: Any
-) -> None:
-    file = tmp_path / "starts"
-    controller.pods = [pod(UID, SCRIPT.format(file=file))]
-    await start_and_crash(controller, daemon, "after-starting", tmp_path)
-    seen = await controller.until_state(UID, link_pb2.FAILED)
-    assert seen.reason == "RunnerRestarted"
-    assert living(UID) == []
-    assert not file.exists()
 
 
 @pytest.mark.parametrize(

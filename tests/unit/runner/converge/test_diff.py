@@ -189,7 +189,7 @@ def test_every_pod_gets_at_most_one_action() -> None:
     assert len(found) == 1
 
 
-def test_the_table_of_moves_knows_every_state_and_never_leads_from_starting_to_preparing() -> None:
+def test_the_table_of_moves_knows_every_state_and_never_leads_from_running_to_preparing() -> None:
     assert set(MOVES) == set(State)
-    assert State.PREPARING not in MOVES[State.STARTING] | MOVES[State.RUNNING]
+    assert State.PREPARING not in MOVES[State.RUNNING] | MOVES[State.STOPPING]
     assert State.STARTING not in MOVES[State.STARTING]

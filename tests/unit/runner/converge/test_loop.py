@@ -19,7 +19,7 @@ from runner.converge.loop import Converger
 from runner.converge.perform import Performer
 from runner.converge.places import Places
 from runner.converge.reports import Reports
-from runner.converge.states import State
+from runner.converge.states import State, begun
 from runner.converge.workshop import Cleared, NotPreparedError, Plan, Ready
 from runner.drivers.terminal_values import Absent, Alive, Exited, Launch, LaunchError, Observed
 from runner.drivers.worktree_values import WorktreeState
@@ -150,6 +150,7 @@ class Machine:
     directory: Path
     world: World
     max_pods: int = 0
+    boot_id: str = "boot-1"
 
     async def __aenter__(self) -> "Machine":
         places = Places(self.directory)
@@ -164,7 +165,7 @@ class Machine:
             terminals,
             FakeWorkshop(self.world, places),
             NoSecrets(),
-            late_start_seconds=0.001,
+            self.boot_id,
         )
         self.converger = Converger(
             places, self.journal, self.reports, performer, terminals, NoPrompts(), self.max_pods
@@ -336,6 +337,29 @@ async def test_the_work_of_a_live_agent_is_told_and_not_forgotten_while_it_lives
         assert feed.take() == []  # and the row does not bring back what was
         await machine.performer.refresh("pod-2")
         assert machine.reports.get("pod-2") is None
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("boot_id", "state", "starts"),
+    [
+        pytest.param("boot-1", link_pb2.RUNNING, 1, id="nothing of it began: it is started"),
+        pytest.param("boot-2", link_pb2.FAILED, 0, id="the machine crashed: nobody knows"),
+    ],
+)
+async def test_a_start_that_was_only_journalled_is_made_again_where_that_is_proven(
+    tmp_path: Path, boot_id: str, state: Any, starts: int
+) -> None:
+    world = World()
+    row = begun(pod("pod-a1"), State.STARTING, boot_id="boot-1")
+    async with Machine(tmp_path, world) as machine:
+        await machine.journal.put(row)
+    async with Machine(tmp_path, world, boot_id=boot_id) as machine:
+        machine.converger.want(wanted([pod("pod-a1")]))
+        await machine.settle()
+        assert [report.state for report in machine.converger.observed()] == [state]
+    assert sum(world.starts.values()) == starts
+    assert world.wrong == []
 
 
 @pytest.mark.anyio
