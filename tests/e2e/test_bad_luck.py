@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.e2e.harness import Mesh, agent_class, agent_pod, processes_of, until
+from tests.e2e.harness import Mesh, agent_class, agent_pod, pod_dir, processes_of, until
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -54,7 +54,9 @@ def test_killing_a_part_while_pods_start_starts_each_once(mesh: Mesh, part: str)
     for name in names:
         pod = mesh.phase(name, "Running", seconds=60)
         uid = pod["metadata"]["uid"]
-        starts = next(mesh.data.rglob(f"pods/{uid}/home/starts"))
+        starts = pod_dir(mesh, uid) / "home" / "starts"
+        until(lambda starts=starts: starts.exists(), what=f"the agent of {name} has begun")
+        until(lambda name=name: "up" in mesh.logs_when_back(name), what=f"{name} has printed")
         assert starts.read_text(encoding="utf-8") == "started\n"
     for name in names:
         mesh.delete(name)
