@@ -16,8 +16,8 @@ async def test_a_pod_without_a_sandbox_is_refused_by_default(
     await controller.until(lambda: controller.sessions)
     assert "none" not in controller.sessions[0].hello.info.isolations
     canary = daemon.directory / "canary"
-    await controller.want(pod("pod-a1", f"touch {canary}"))
-    seen = await controller.until_state("pod-a1", link_pb2.FAILED)
+    await controller.want(pod("pod-isolated", f"touch {canary}"))
+    seen = await controller.until_state("pod-isolated", link_pb2.FAILED)
     assert seen.reason == "SandboxUnavailable"
     assert "sandbox.isolation none" in seen.message
     assert "--allow-no-isolation" in seen.message
@@ -47,7 +47,7 @@ async def test_what_up_keeps_beside_the_runner_is_no_pods_to_write(
 
     await daemon.start("--allow-writable", str(beside))
     await controller.until(lambda: controller.sessions)
-    await controller.want(pod("pod-a1", "exit 0", more=sandboxed))
-    seen = await controller.until_state("pod-a1", link_pb2.FAILED)
+    await controller.want(pod("pod-isolated", "exit 0", more=sandboxed))
+    seen = await controller.until_state("pod-isolated", link_pb2.FAILED)
     assert seen.reason == "SandboxUnavailable"
     assert "within the runner's own data" in seen.message
