@@ -24,6 +24,10 @@ ALLOWED: Final[dict[str, Principal]] = {
     "/meshwire.v1.RunnerControl/Connect": Principal.RUNNER,
     "/meshwire.v1.RunnerControl/FetchSecrets": Principal.RUNNER,
     "/meshwire.v1.RunnerTerminal/Serve": Principal.RUNNER,
+    "/meshwire.v1.RunnerTools/Call": Principal.RUNNER,
+    "/meshwire.v1.RunnerTools/Serve": Principal.RUNNER,
     "/meshwire.v1.Attach/Attach": Principal.USER,
+    "/meshwire.v1.Channels/Send": Principal.USER,
+    "/meshwire.v1.Channels/Read": Principal.USER,
 }
 """What the caller may see is checked again where the object is known."""

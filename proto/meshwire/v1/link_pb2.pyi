@@ -1,4 +1,4 @@
-# Generated from meshwire/v1/link.proto (sha256 ed4689cf6535) by proto/generate.py. Do not edit.
+# Generated from meshwire/v1/link.proto (sha256 638207e4e090) by proto/generate.py. Do not edit.
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -42,6 +42,13 @@ class ViewStart(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     VIEW_START_SCREEN: _ClassVar[ViewStart]
     VIEW_START_OFFSET: _ClassVar[ViewStart]
+
+class DeliveryState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DELIVERY_STATE_UNSPECIFIED: _ClassVar[DeliveryState]
+    DELIVERY_ACCEPTED: _ClassVar[DeliveryState]
+    DELIVERY_SUBMITTED: _ClassVar[DeliveryState]
+    DELIVERY_FAILED: _ClassVar[DeliveryState]
 POD_STATE_UNSPECIFIED: PodState
 PREPARING: PodState
 STARTING: PodState
@@ -62,6 +69,10 @@ RESTART_NEVER: RestartPolicy
 RESTART_ON_FAILURE: RestartPolicy
 VIEW_START_SCREEN: ViewStart
 VIEW_START_OFFSET: ViewStart
+DELIVERY_STATE_UNSPECIFIED: DeliveryState
+DELIVERY_ACCEPTED: DeliveryState
+DELIVERY_SUBMITTED: DeliveryState
+DELIVERY_FAILED: DeliveryState
 
 class GetBundleRequest(_message.Message):
     __slots__ = ()
@@ -220,7 +231,7 @@ class Goodbye(_message.Message):
     def __init__(self, reason: _Optional[str] = ...) -> None: ...
 
 class PodObserved(_message.Message):
-    __slots__ = ("ref", "namespace", "name", "generation", "spec_digest", "state", "orphan", "started_unix_ms", "finished_unix_ms", "exit_code", "signal", "reason", "message", "restarts", "terminal_bytes", "worktree", "isolation", "network", "pid", "activity", "initialized")
+    __slots__ = ("ref", "namespace", "name", "generation", "spec_digest", "state", "orphan", "started_unix_ms", "finished_unix_ms", "exit_code", "signal", "reason", "message", "restarts", "terminal_bytes", "worktree", "isolation", "network", "pid", "activity", "initialized", "tools_listed_unix_ms")
     REF_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -242,6 +253,7 @@ class PodObserved(_message.Message):
     PID_FIELD_NUMBER: _ClassVar[int]
     ACTIVITY_FIELD_NUMBER: _ClassVar[int]
     INITIALIZED_FIELD_NUMBER: _ClassVar[int]
+    TOOLS_LISTED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     ref: PodRef
     namespace: str
     name: str
@@ -263,7 +275,8 @@ class PodObserved(_message.Message):
     pid: int
     activity: str
     initialized: bool
-    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., generation: _Optional[int] = ..., spec_digest: _Optional[str] = ..., state: _Optional[_Union[PodState, str]] = ..., orphan: _Optional[bool] = ..., started_unix_ms: _Optional[int] = ..., finished_unix_ms: _Optional[int] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., restarts: _Optional[int] = ..., terminal_bytes: _Optional[int] = ..., worktree: _Optional[_Union[Worktree, _Mapping]] = ..., isolation: _Optional[str] = ..., network: _Optional[str] = ..., pid: _Optional[int] = ..., activity: _Optional[str] = ..., initialized: _Optional[bool] = ...) -> None: ...
+    tools_listed_unix_ms: int
+    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., generation: _Optional[int] = ..., spec_digest: _Optional[str] = ..., state: _Optional[_Union[PodState, str]] = ..., orphan: _Optional[bool] = ..., started_unix_ms: _Optional[int] = ..., finished_unix_ms: _Optional[int] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., restarts: _Optional[int] = ..., terminal_bytes: _Optional[int] = ..., worktree: _Optional[_Union[Worktree, _Mapping]] = ..., isolation: _Optional[str] = ..., network: _Optional[str] = ..., pid: _Optional[int] = ..., activity: _Optional[str] = ..., initialized: _Optional[bool] = ..., tools_listed_unix_ms: _Optional[int] = ...) -> None: ...
 
 class Worktree(_message.Message):
     __slots__ = ("branch", "commit", "dirty", "saved_ref", "note")
@@ -390,7 +403,7 @@ class PodDesired(_message.Message):
     def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., generation: _Optional[int] = ..., spec_digest: _Optional[str] = ..., desired: _Optional[_Union[DesiredState, str]] = ..., grace_seconds: _Optional[int] = ..., spec: _Optional[_Union[RunSpec, _Mapping]] = ..., deadline_unix_ms: _Optional[int] = ...) -> None: ...
 
 class RunSpec(_message.Message):
-    __slots__ = ("executable", "args", "environment", "prompt", "prompt_position", "prompt_flag", "submit_keys", "repository", "terminal", "sandbox", "limits", "restart_policy", "home_files", "organization", "readiness")
+    __slots__ = ("executable", "args", "environment", "prompt", "prompt_position", "prompt_flag", "submit_keys", "repository", "terminal", "sandbox", "limits", "restart_policy", "home_files", "organization", "readiness", "mcp")
     EXECUTABLE_FIELD_NUMBER: _ClassVar[int]
     ARGS_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
@@ -406,6 +419,7 @@ class RunSpec(_message.Message):
     HOME_FILES_FIELD_NUMBER: _ClassVar[int]
     ORGANIZATION_FIELD_NUMBER: _ClassVar[int]
     READINESS_FIELD_NUMBER: _ClassVar[int]
+    MCP_FIELD_NUMBER: _ClassVar[int]
     executable: str
     args: _containers.RepeatedScalarFieldContainer[str]
     environment: _containers.RepeatedCompositeFieldContainer[EnvironmentVariable]
@@ -421,7 +435,14 @@ class RunSpec(_message.Message):
     home_files: _containers.RepeatedCompositeFieldContainer[HomeFile]
     organization: str
     readiness: Readiness
-    def __init__(self, executable: _Optional[str] = ..., args: _Optional[_Iterable[str]] = ..., environment: _Optional[_Iterable[_Union[EnvironmentVariable, _Mapping]]] = ..., prompt: _Optional[str] = ..., prompt_position: _Optional[_Union[PromptPosition, str]] = ..., prompt_flag: _Optional[str] = ..., submit_keys: _Optional[str] = ..., repository: _Optional[_Union[Repository, _Mapping]] = ..., terminal: _Optional[_Union[TerminalSize, _Mapping]] = ..., sandbox: _Optional[_Union[Sandbox, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., restart_policy: _Optional[_Union[RestartPolicy, str]] = ..., home_files: _Optional[_Iterable[_Union[HomeFile, _Mapping]]] = ..., organization: _Optional[str] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ...) -> None: ...
+    mcp: Mcp
+    def __init__(self, executable: _Optional[str] = ..., args: _Optional[_Iterable[str]] = ..., environment: _Optional[_Iterable[_Union[EnvironmentVariable, _Mapping]]] = ..., prompt: _Optional[str] = ..., prompt_position: _Optional[_Union[PromptPosition, str]] = ..., prompt_flag: _Optional[str] = ..., submit_keys: _Optional[str] = ..., repository: _Optional[_Union[Repository, _Mapping]] = ..., terminal: _Optional[_Union[TerminalSize, _Mapping]] = ..., sandbox: _Optional[_Union[Sandbox, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., restart_policy: _Optional[_Union[RestartPolicy, str]] = ..., home_files: _Optional[_Iterable[_Union[HomeFile, _Mapping]]] = ..., organization: _Optional[str] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ..., mcp: _Optional[_Union[Mcp, _Mapping]] = ...) -> None: ...
+
+class Mcp(_message.Message):
+    __slots__ = ("format",)
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    format: str
+    def __init__(self, format: _Optional[str] = ...) -> None: ...
 
 class EnvironmentVariable(_message.Message):
     __slots__ = ("name", "value")
@@ -684,3 +705,205 @@ class AttachOut(_message.Message):
     input_ack: InputAck
     ended: ViewEnded
     def __init__(self, opened: _Optional[_Union[ViewOpened, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., input_ack: _Optional[_Union[InputAck, _Mapping]] = ..., ended: _Optional[_Union[ViewEnded, _Mapping]] = ...) -> None: ...
+
+class ToolCall(_message.Message):
+    __slots__ = ("caller", "tool", "arguments")
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    TOOL_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    caller: PodRef
+    tool: str
+    arguments: bytes
+    def __init__(self, caller: _Optional[_Union[PodRef, _Mapping]] = ..., tool: _Optional[str] = ..., arguments: _Optional[bytes] = ...) -> None: ...
+
+class ToolResult(_message.Message):
+    __slots__ = ("structured", "failure")
+    STRUCTURED_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    structured: bytes
+    failure: ToolFailure
+    def __init__(self, structured: _Optional[bytes] = ..., failure: _Optional[_Union[ToolFailure, _Mapping]] = ...) -> None: ...
+
+class ToolFailure(_message.Message):
+    __slots__ = ("reason", "message", "structured")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    STRUCTURED_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    message: str
+    structured: bytes
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., structured: _Optional[bytes] = ...) -> None: ...
+
+class AskDown(_message.Message):
+    __slots__ = ("number", "ref", "look", "text", "keys", "cancel", "deliver", "settled")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REF_FIELD_NUMBER: _ClassVar[int]
+    LOOK_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_FIELD_NUMBER: _ClassVar[int]
+    DELIVER_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    ref: PodRef
+    look: Look
+    text: TypeText
+    keys: PressKeys
+    cancel: CancelAsk
+    deliver: Deliver
+    settled: DeliverySettled
+    def __init__(self, number: _Optional[int] = ..., ref: _Optional[_Union[PodRef, _Mapping]] = ..., look: _Optional[_Union[Look, _Mapping]] = ..., text: _Optional[_Union[TypeText, _Mapping]] = ..., keys: _Optional[_Union[PressKeys, _Mapping]] = ..., cancel: _Optional[_Union[CancelAsk, _Mapping]] = ..., deliver: _Optional[_Union[Deliver, _Mapping]] = ..., settled: _Optional[_Union[DeliverySettled, _Mapping]] = ...) -> None: ...
+
+class AskUp(_message.Message):
+    __slots__ = ("number", "hello", "looked", "done", "failed", "delivery")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    LOOKED_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    hello: TerminalHello
+    looked: Looked
+    done: Done
+    failed: AskFailed
+    delivery: DeliveryReport
+    def __init__(self, number: _Optional[int] = ..., hello: _Optional[_Union[TerminalHello, _Mapping]] = ..., looked: _Optional[_Union[Looked, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., failed: _Optional[_Union[AskFailed, _Mapping]] = ..., delivery: _Optional[_Union[DeliveryReport, _Mapping]] = ...) -> None: ...
+
+class Look(_message.Message):
+    __slots__ = ("lines", "raw", "include_screen")
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    RAW_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_SCREEN_FIELD_NUMBER: _ClassVar[int]
+    lines: int
+    raw: bool
+    include_screen: bool
+    def __init__(self, lines: _Optional[int] = ..., raw: _Optional[bool] = ..., include_screen: _Optional[bool] = ...) -> None: ...
+
+class Looked(_message.Message):
+    __slots__ = ("output", "screen", "cursor_x", "cursor_y", "total_lines", "has_more")
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    SCREEN_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_X_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_Y_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_LINES_FIELD_NUMBER: _ClassVar[int]
+    HAS_MORE_FIELD_NUMBER: _ClassVar[int]
+    output: str
+    screen: str
+    cursor_x: int
+    cursor_y: int
+    total_lines: int
+    has_more: bool
+    def __init__(self, output: _Optional[str] = ..., screen: _Optional[str] = ..., cursor_x: _Optional[int] = ..., cursor_y: _Optional[int] = ..., total_lines: _Optional[int] = ..., has_more: _Optional[bool] = ...) -> None: ...
+
+class TypeText(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+
+class PressKeys(_message.Message):
+    __slots__ = ("keys",)
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, keys: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CancelAsk(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Done(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class AskFailed(_message.Message):
+    __slots__ = ("reason", "message")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    message: str
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class Deliver(_message.Message):
+    __slots__ = ("id", "text", "give_up_unix_ms")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    GIVE_UP_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    text: str
+    give_up_unix_ms: int
+    def __init__(self, id: _Optional[str] = ..., text: _Optional[str] = ..., give_up_unix_ms: _Optional[int] = ...) -> None: ...
+
+class DeliveryReport(_message.Message):
+    __slots__ = ("ref", "id", "state", "reason", "message")
+    REF_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    ref: PodRef
+    id: str
+    state: DeliveryState
+    reason: str
+    message: str
+    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., id: _Optional[str] = ..., state: _Optional[_Union[DeliveryState, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class DeliverySettled(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class ChannelSend(_message.Message):
+    __slots__ = ("namespace", "channel", "content", "mentions", "reply_to", "idempotency_key")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    MENTIONS_FIELD_NUMBER: _ClassVar[int]
+    REPLY_TO_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    channel: str
+    content: str
+    mentions: _containers.RepeatedScalarFieldContainer[str]
+    reply_to: str
+    idempotency_key: str
+    def __init__(self, namespace: _Optional[str] = ..., channel: _Optional[str] = ..., content: _Optional[str] = ..., mentions: _Optional[_Iterable[str]] = ..., reply_to: _Optional[str] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+
+class ChannelRead(_message.Message):
+    __slots__ = ("namespace", "channel", "after_sequence", "limit", "follow", "newest")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    AFTER_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    channel: str
+    after_sequence: int
+    limit: int
+    follow: bool
+    newest: bool
+    def __init__(self, namespace: _Optional[str] = ..., channel: _Optional[str] = ..., after_sequence: _Optional[int] = ..., limit: _Optional[int] = ..., follow: _Optional[bool] = ..., newest: _Optional[bool] = ...) -> None: ...
+
+class ChannelMessage(_message.Message):
+    __slots__ = ("message_id", "sequence", "sender_pod", "sender_user", "content", "message_type", "mentions", "reply_to", "created_at")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    SENDER_POD_FIELD_NUMBER: _ClassVar[int]
+    SENDER_USER_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_TYPE_FIELD_NUMBER: _ClassVar[int]
+    MENTIONS_FIELD_NUMBER: _ClassVar[int]
+    REPLY_TO_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    sequence: int
+    sender_pod: str
+    sender_user: str
+    content: str
+    message_type: str
+    mentions: _containers.RepeatedScalarFieldContainer[str]
+    reply_to: str
+    created_at: str
+    def __init__(self, message_id: _Optional[str] = ..., sequence: _Optional[int] = ..., sender_pod: _Optional[str] = ..., sender_user: _Optional[str] = ..., content: _Optional[str] = ..., message_type: _Optional[str] = ..., mentions: _Optional[_Iterable[str]] = ..., reply_to: _Optional[str] = ..., created_at: _Optional[str] = ...) -> None: ...
