@@ -103,6 +103,36 @@ class HomeFile(Model):
     """Its text, taken literally but for $(NAME), as in args."""
 
 
+class OptionType(StrEnum):
+    """What values an option takes."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+
+
+class Option(Model):
+    """A setting of the agent that a pod may choose."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
+    """Its name in AgentPod.spec.config."""
+    type: OptionType = OptionType.STRING
+    """string, integer, number or boolean."""
+    description: Annotated[str, Field(max_length=1024)] | None = None
+    """What it does."""
+    values: Annotated[tuple[Annotated[str, Field(max_length=256)], ...], Field(max_length=64)] = ()
+    """For strings: the only values there are; any if not given."""
+    minimum: int | None = None
+    """For numbers: at least this."""
+    maximum: int | None = None
+    """For numbers: at most this."""
+    flag: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    """A flag of the agent, followed by the value; for a boolean the flag alone, when true."""
+    env: EnvironmentName | None = None
+    """An environment variable of the agent that holds the value: true and false for a boolean."""
+
+
 class ReadinessSign(Model):
     """How the agent's terminal shows that it takes a prompt."""
 
@@ -138,6 +168,17 @@ class AgentClassSpec(Model):
     """Files in the pod's private home, written before the start."""
     readiness: ReadinessSign = ReadinessSign()
     """How its terminal shows that it takes a typed prompt."""
+    options: Annotated[
+        tuple[Option, ...],
+        Field(
+            max_length=64,
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+            },
+        ),
+    ] = ()
+    """What AgentPod.spec.config may set."""
 
 
 class AgentClassStatus(Status):

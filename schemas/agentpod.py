@@ -204,6 +204,11 @@ class AgentPodSpec(Model):
     """The runner to use. May be set later, not changed."""
     model: Annotated[str, Field(max_length=128, pattern=r"^[^\x00]*$")] | None = None
     """The model, as the agent names it."""
+    config: Annotated[
+        dict[str, Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")]],
+        Field(max_length=64, default_factory=dict),
+    ]
+    """Values for options of the AgentClass, by name; numbers and true or false as text."""
     permission_mode: (
         Annotated[
             str,
@@ -338,6 +343,7 @@ _FROZEN = (
     "providerKeyRefs",
     "runnerSelector",
     "model",
+    "config",
     "permissionMode",
     "sandbox",
     "resources",

@@ -4,6 +4,7 @@ Keys of labels and annotations exist here and nowhere else.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 GROUP: Final = "agentsmesh.io"
@@ -36,10 +37,34 @@ ANNOTATION_RECONCILE: Final = f"{GROUP}/reconcile"
 ANNOTATION_FORCE_TEARDOWN: Final = f"{GROUP}/force-teardown"
 """The pod's uid: a person states that its runner will not come back."""
 
+ANNOTATION_CREATED_BY: Final = f"{GROUP}/created-by"
+"""On what a pod made through its tools: the pod's name."""
+ANNOTATION_CREATED_BY_UID: Final = f"{GROUP}/created-by-uid"
+"""Its uid: pods that share it have the same creator."""
+ANNOTATION_DEPTH: Final = f"{GROUP}/depth"
+"""On an AgentPod: how many pods stand between it and a person; absent is 0."""
+
 TRUST_BUNDLE: Final = "agentsmesh-trust-bundle"
 """ConfigMap in an organization's namespace: ``ca.crt``, ``publicEndpoint``, ``runnerEndpoint``."""
 CA_ROOT_SECRET: Final = "agentsmesh-ca-root"  # noqa: S105 - a name
 CA_ISSUING_SECRET: Final = "agentsmesh-ca-issuing"  # noqa: S105 - a name
+
+
+class Scope(StrEnum):
+    """What a binding lets the initiator do with the target's terminal."""
+
+    TERMINAL_READ = "terminal:read"
+    TERMINAL_WRITE = "terminal:write"
+
+
+class BindingState(StrEnum):
+    """Where a binding stands."""
+
+    PENDING = "pending"
+    ACTIVE = "active"
+    REJECTED = "rejected"
+    INACTIVE = "inactive"
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +94,21 @@ REPOSITORY: Final = _ours("Repository", "repositories", namespaced=True)
 RUNNER: Final = _ours("Runner", "runners", namespaced=True)
 RUNNER_ENROLLMENT: Final = _ours("RunnerEnrollment", "runnerenrollments", namespaced=True)
 AGENT_POD: Final = _ours("AgentPod", "agentpods", namespaced=True)
+POD_BINDING: Final = _ours("PodBinding", "podbindings", namespaced=True)
+CHANNEL: Final = _ours("Channel", "channels", namespaced=True)
+TICKET: Final = _ours("Ticket", "tickets", namespaced=True)
 
-OURS: Final = (ORGANIZATION, AGENT_CLASS, REPOSITORY, RUNNER, RUNNER_ENROLLMENT, AGENT_POD)
+OURS: Final = (
+    ORGANIZATION,
+    AGENT_CLASS,
+    REPOSITORY,
+    RUNNER,
+    RUNNER_ENROLLMENT,
+    AGENT_POD,
+    POD_BINDING,
+    CHANNEL,
+    TICKET,
+)
 """The kinds of this release, in the order in which they are installed."""
 
 NAMESPACE: Final = Resource("", "v1", "Namespace", "namespaces", namespaced=False)

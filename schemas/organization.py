@@ -82,6 +82,9 @@ class OrganizationSpec(Model):
     """Who belongs to it; at least one owner."""
     quota: Quota | None = None
     """Limits on what it may have."""
+    pod_depth: Annotated[int, Field(ge=0, le=16)] = 2
+    """How deep pods may make pods with create_pod: 0 not at all, 1 pods that people made may, 2
+    their children may, too."""
     suspend: bool = False
     """Leave everything as it is: no pod is placed while true."""
 

@@ -67,6 +67,8 @@ class RepositorySpec(Model):
     ]
     """https:// or ssh:// address. A path (or file://) on the runner's machine works only below a
     folder that the runner's operator allowed (agentsmesh up --allow-local-repositories)."""
+    description: Annotated[str, Field(max_length=1024)] | None = None
+    """What it is, for people and agents."""
     default_branch: Annotated[str, Field(min_length=1, max_length=250)] = "main"
     """The branch that pods start from when they name no ref."""
     auth_secret_ref: SecretReference | None = None

@@ -1,0 +1,1 @@
+"""The 24 MCP tools: arguments and results of each, shared by runner and controller."""
