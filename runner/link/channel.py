@@ -52,6 +52,11 @@ def terminal(channel: grpc.aio.Channel) -> Any:
     return link_pb2_grpc.RunnerTerminalStub(_Passing(channel))  # type: ignore[no-untyped-call]  # generated
 
 
+def tools(channel: grpc.aio.Channel) -> Any:
+    """Return the client of RunnerTools; the generated stubs have no types."""
+    return link_pb2_grpc.RunnerToolsStub(channel)  # type: ignore[no-untyped-call]  # generated
+
+
 class _Passing:
     """A channel for a generated stub whose requests may be bytes already."""
 
