@@ -1,0 +1,1 @@
+"""What the tools of agents do: one handler each, behind one dispatcher."""
