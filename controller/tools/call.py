@@ -40,7 +40,7 @@ class Caller:
 
 
 class ToolError(Exception):
-    """A call that fails: the agent is told ``message``, one sentence on what is wrong to be done."""
+    """A call that fails: the agent is told ``message``, what is wrong and what to do."""
 
     def __init__(self, reason: str, message: str, structured: dict[str, Any] | None = None) -> None:
         super().__init__(message)
