@@ -82,6 +82,16 @@ class Screen:
         text: str = self._terminal.text()
         return text
 
+    @property
+    def cursor(self) -> tuple[int, int]:
+        """Column and row of the cursor, from 0."""
+        column, row = self._terminal.cursor
+        return column, row
+
+    def mode(self, number: int) -> bool:
+        """Whether a private mode is on, such as 2004 of those who want pastes to be marked."""
+        return bool(self._terminal.mode(number))
+
     def redraw(self) -> bytes:
         """Return the bytes that draw this screen on a terminal of the same size.
 
