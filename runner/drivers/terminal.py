@@ -6,15 +6,17 @@ all methods take the run's directory and work as well for runs that an earlier d
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final, Self
 from weakref import WeakValueDictionary
 
+from runner.drivers import terminal_once as once
 from runner.drivers.screen import Screen
 from runner.drivers.terminal_client import connected
 from runner.drivers.terminal_follow import follow, watch_exit
 from runner.drivers.terminal_leftovers import kill_leftovers, kill_shim
+from runner.drivers.terminal_mcp import mcp_socket
 from runner.drivers.terminal_observe import observe
 from runner.drivers.terminal_transcript import Reader, size
 from runner.drivers.terminal_values import (
@@ -28,6 +30,9 @@ from runner.drivers.terminal_values import (
     Gap,
     Launch,
     LaunchError,
+    Listener,
+    McpSocket,
+    NotOffered,
     NotRunning,
     Observed,
     State,
@@ -47,6 +52,8 @@ __all__ = [
     "Gap",
     "Launch",
     "LaunchError",
+    "McpSocket",
+    "NotOffered",
     "NotRunning",
     "Observed",
     "State",
@@ -59,6 +66,9 @@ SCREEN_BYTES: Final = 1024 * 1024
 
 _STARTS_AT_ONCE: Final = 32
 _PIECES_UNDER_WAY: Final = 4
+UNDER_WAY_BYTES: Final = _PIECES_UNDER_WAY * MAX_INPUT
+"""So much may be on its way into a terminal that does not take it."""
+
 _STOP_ATTEMPTS: Final = 100
 _LOOK_AGAIN_SECONDS: Final = 0.02
 _LONGEST_GRACE: Final = 2**32 - 1
@@ -94,13 +104,16 @@ class Terminals:
         Raises:
             LaunchError: It was not started; its reason says why.
         """
-        async with self._starting:
-            try:
+        try:
+            async with self._starting:
                 return await self._zygote.launch(launch)
-            except LaunchError as exc:
-                if exc.reason == HOLDER_FAILED:
-                    await self._clear(launch.run_dir)
-                raise
+        except LaunchError as exc:
+            if exc.reason == HOLDER_FAILED:
+                await self._clear(launch.run_dir)
+            raise
+        finally:
+            if launch.mcp is not None and isinstance(launch.mcp.where, Listener):
+                launch.mcp.where.close()
 
     async def observe(self, run_dir: Path) -> Observed:
         """Return what is known of the run; asks the operating system, never memory."""
@@ -150,26 +163,60 @@ class Terminals:
         """
         await _ask(run_dir, Kind.SIGNAL, SIGNUM.pack(signum))
 
-    async def write(self, run_dir: Path, data: bytes) -> None:
+    async def write(
+        self, run_dir: Path, data: bytes, taken: Callable[[int], None] = lambda _: None
+    ) -> None:
         """Type into the terminal; returns when the terminal took all of it.
 
         Waits as long as the program does not read; the caller bounds that. Cancelled, some of
-        *data* may be typed still.
+        *data* may be typed still: at most ``UNDER_WAY_BYTES`` behind what it took. *taken* is
+        told, again and again, how many bytes it took so far.
 
         Raises:
             NotRunning: No shim answers, or it ended meanwhile.
         """
         turn = self._typing.setdefault(run_dir, asyncio.Lock())
         async with turn, connected(run_dir) as channel:
-            under_way = 0
-            for at in range(0, len(data), MAX_INPUT):
-                if under_way == _PIECES_UNDER_WAY:
-                    await channel.receive()
-                    under_way -= 1
-                await channel.send(Kind.INPUT, OFFSET.pack(at) + data[at : at + MAX_INPUT])
-                under_way += 1
-            for _ in range(under_way):
+            sent = got = 0
+            pieces = -(-len(data) // MAX_INPUT)
+            while got < pieces:
+                while sent < min(pieces, got + _PIECES_UNDER_WAY):
+                    at = sent * MAX_INPUT
+                    await channel.send(Kind.INPUT, OFFSET.pack(at) + data[at : at + MAX_INPUT])
+                    sent += 1
                 await channel.receive()
+                got += 1
+                taken(min(len(data), got * MAX_INPUT))
+
+    async def write_once(self, run_dir: Path, key: str, data: bytes) -> bool:
+        """Type *data* in one go, unless the run took input with that *key* before.
+
+        Returns True when it was typed now, False when before; in both cases the terminal has all
+        of it. Whatever happens on the way, also to this process, asking again with the same key
+        is right: the shim has received all or nothing, and remembers the last 256 keys. Waits as
+        long as the program does not read; the caller bounds that. Cancelled, it may be typed yet.
+
+        Raises:
+            NotRunning: No shim answers, or it ended meanwhile.
+            NotOffered: The shim is of an older runner and cannot tell what it typed.
+            TerminalError: Too much waits for the program already; nothing was typed.
+            ValueError: A key of no or more than 255 bytes, or more than 256 KiB of data.
+        """
+        request = once.request(key, data)
+        turn = self._typing.setdefault(run_dir, asyncio.Lock())
+        async with turn, connected(run_dir) as channel:
+            return await once.typed(channel, run_dir, request)
+
+    async def mcp(self, run_dir: Path) -> McpSocket:
+        """Return the listening socket of the run's MCP server, as its shim holds it.
+
+        It works for runs that an earlier daemon started. The caller closes its socket.
+
+        Raises:
+            NotRunning: No shim answers: the run never began, or has ended.
+            NotOffered: The run has no such socket.
+        """
+        return await mcp_socket(run_dir)
 
     async def resize(self, run_dir: Path, cols: int, rows: int) -> None:
         """Set the terminal's size; the program receives SIGWINCH.

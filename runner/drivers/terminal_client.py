@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -74,12 +74,12 @@ def _key(directory: int) -> bytes:
         os.close(fd)
 
 
-@asynccontextmanager
-async def connected(run_dir: Path) -> AsyncIterator[Channel]:
-    """Connect to the shim of a run.
+@contextmanager
+def door(run_dir: Path) -> Iterator[tuple[str, bytes]]:
+    """Give the address of the run's shim, good as long as the context, and the first frame.
 
     Raises:
-        NotRunning: None answers there.
+        NotRunning: No run is there. An ``OSError`` within the context is turned into it, too.
     """
     try:
         directory = os.open(run_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -88,15 +88,25 @@ async def connected(run_dir: Path) -> AsyncIterator[Channel]:
     try:
         # Through the descriptor: the path itself may be longer than a socket address.
         path = f"/proc/self/fd/{directory}/{records.SOCKET}"
-        key = _key(directory)
-        reader, writer = await asyncio.open_unix_connection(path)
+        yield path, encode(Kind.HELLO, _key(directory))
     except OSError as exc:
         raise NotRunning(f"no shim answers in {run_dir}") from exc
     finally:
         os.close(directory)
+
+
+@asynccontextmanager
+async def connected(run_dir: Path) -> AsyncIterator[Channel]:
+    """Connect to the shim of a run.
+
+    Raises:
+        NotRunning: None answers there.
+    """
+    with door(run_dir) as (path, hello):
+        reader, writer = await asyncio.open_unix_connection(path)
     channel = Channel(reader, writer)
     try:
-        await channel.send(Kind.HELLO, key)
+        await channel.send_raw(hello)
         yield channel
     finally:
         await channel.close()

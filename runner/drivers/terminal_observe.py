@@ -43,6 +43,18 @@ def identity_of(run_dir: Path) -> Mapping[str, Any] | None:
     return identity
 
 
+def protocol_of(run_dir: Path) -> int:
+    """Return which frames the run's shim knows; 0 when no shim has written of itself."""
+    identity = records.load(str(run_dir / records.IDENTITY))
+    return int(identity.get("protocol", 0)) if identity else 0
+
+
+def mcp_port_of(run_dir: Path) -> int:
+    """Return the port of the run's MCP server, also when the run is over; 0 when it had none."""
+    identity = records.load(str(run_dir / records.IDENTITY))
+    return int(identity.get("mcp_port", 0)) if identity else 0
+
+
 def last_offset(runs_dir: Path) -> int:
     """Return where the transcript ended according to the runs that have ended."""
     offset = 0

@@ -3,10 +3,14 @@
 * TerminalError
   + LaunchError   -- the agent was not started; nothing of it runs
   + NotRunning    -- no shim answers in that run directory: look with ``observe``
+  + NotOffered    -- the run lives, but has not what was asked of it
 """
 
+import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +41,67 @@ class LaunchError(TerminalError):
 
 class NotRunning(TerminalError):  # noqa: N818  a state of the world, named like one
     """No shim answers for that run directory: it never began, or has ended."""
+
+
+class NotOffered(TerminalError):  # noqa: N818  a state of the world, named like one
+    """The run goes on without it: it was started without, or by an older runner."""
+
+
+class Listener:
+    """A listening socket that waits to be handed over; closed when it is dropped."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.address, self.port = sock.getsockname()[:2]
+        self.fd = sock.detach()
+
+    def close(self) -> None:
+        """Close it here. Idempotent; whoever it was handed to keeps it."""
+        if self.fd >= 0:
+            fd, self.fd = self.fd, -1
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Inside(StrEnum):
+    """How a socket is made inside the network of a sandbox. The program there cannot run before."""
+
+    BUBBLEWRAP = "bubblewrap"
+    """bwrap tells its process on ``INFO_FD``, and waits for the end of ``BLOCK_FD``."""
+
+    WRAPPER = "wrapper"
+    """Our own wrapper makes it, and sends it over ``HANDOVER_FD``."""
+
+
+@dataclass(frozen=True, slots=True)
+class McpLaunch:
+    """The socket on which the run's agent finds its MCP server, and who may use it."""
+
+    token_sha256: str
+    """In hexadecimal: of the token that the agent has in its environment."""
+
+    where: Listener | Inside
+    """It listens already; or it is made by the shim, at ``INSIDE_PORT`` of the run's own network.
+
+    The shim holds it as long as the run lives, and no process of the run gets it. ``start`` closes
+    a ``Listener`` here, whether it succeeds or not.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class McpSocket:
+    """The listening socket of a run's MCP server. The receiver closes its copy."""
+
+    socket: socket.socket
+    """Does not block. A duplicate: closing it leaves the shim's, where connections wait."""
+
+    address: str
+    """As the run's processes see it; in a network of their own it is theirs alone."""
+
+    port: int
+    token_sha256: str
+    """In hexadecimal: of the run's token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +161,9 @@ class Launch:
 
     A graceful stop then signals the processes inside, and not those named like the wrapper.
     """
+
+    mcp: McpLaunch | None = None
+    """None: the run has no MCP server."""
 
     umask: int = 0o022
     """File mode creation mask of the child."""

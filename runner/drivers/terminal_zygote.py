@@ -14,8 +14,16 @@ from typing import Any, Final
 
 from runner.drivers.terminal_client import Channel
 from runner.drivers.terminal_observe import alive, last_offset, observe
-from runner.drivers.terminal_values import Absent, Alive, Launch, LaunchError, NotRunning
+from runner.drivers.terminal_values import (
+    Absent,
+    Alive,
+    Inside,
+    Launch,
+    LaunchError,
+    NotRunning,
+)
 from runner.shim.frames import MAX_LAUNCH, Kind, encode
+from runner.shim.listening import INSIDE_PORT
 
 _LAUNCH_SECONDS: Final = 30.0
 _ZYGOTE_SECONDS: Final = 5.0
@@ -96,7 +104,8 @@ class Zygote:
         finally:
             theirs.close()
         with _held(launch.contents.values()) as held:
-            socket.send_fds(ours, [request[:1]], (*launch.pass_fds.values(), *held))
+            fds = (*launch.pass_fds.values(), *held, *_listener(launch))
+            socket.send_fds(ours, [request[:1]], fds)
         channel = Channel(*await asyncio.open_unix_connection(sock=ours))
         try:
             return await _converse(channel, request[1:])
@@ -172,6 +181,22 @@ def _held(contents: Iterable[bytes]) -> Iterator[list[int]]:
         yield fds
 
 
+def _listener(launch: Launch) -> tuple[int, ...]:
+    """Return the listening socket that the shim is given, the last of all descriptors."""
+    if launch.mcp is None or isinstance(launch.mcp.where, Inside):
+        return ()
+    return (launch.mcp.where.fd,)
+
+
+def _mcp(launch: Launch) -> dict[str, Any] | None:
+    if launch.mcp is None:
+        return None
+    where = launch.mcp.where
+    port = INSIDE_PORT if isinstance(where, Inside) else where.port
+    inside = str(where) if isinstance(where, Inside) else ""
+    return {"token_sha256": launch.mcp.token_sha256, "port": port, "inside": inside}
+
+
 def _request(launch: Launch) -> bytes:
     """Make the directories; return the frame that the shim will receive.
 
@@ -207,6 +232,7 @@ def _wanted(launch: Launch, floor: int) -> dict[str, Any]:
         "cols": launch.cols,
         "rows": launch.rows,
         "fds": (*launch.pass_fds, *launch.contents),
+        "mcp": _mcp(launch),
         "scoped": launch.scoped,
         "limits": dict(launch.limits),
         "wrapper": launch.wrapper,

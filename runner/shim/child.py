@@ -109,15 +109,15 @@ class Child:
             return {self.pid}
 
 
-def place(received: list[int], numbers: list[int], keep: int) -> int:
-    """Move the received descriptors to the numbers that the program expects.
+def place(given: list[int], numbers: list[int], keep: list[int]) -> list[int]:
+    """Move the given descriptors to the numbers that the program expects.
 
     Done while the shim has hardly a descriptor of its own, so nothing is in the way. Returns
-    the new number of *keep*, the one other descriptor that must live.
+    the new numbers of *keep*, the other descriptors that must live.
     """
-    kept = fcntl.fcntl(keep, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE_FD)
-    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE_FD) for fd in received]
-    for fd in (keep, *received):
+    kept = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE_FD) for fd in keep]
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE_FD) for fd in given]
+    for fd in (*keep, *given):
         os.close(fd)
     for fd, number in zip(high, numbers, strict=True):
         os.dup2(fd, number, inheritable=False)

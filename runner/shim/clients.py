@@ -15,12 +15,24 @@ _MAX_CLIENTS = 256
 """More are turned away; each may hold some hundred kilobytes."""
 
 
+class Mcp(NamedTuple):
+    """Where the agent finds its MCP server, and the hash of the token that it shows there."""
+
+    listener: socket.socket
+    token_sha256: str
+
+
 class Served(Protocol):
     """What clients ask for."""
 
     @property
     def head(self) -> int:
         """Offset of the next byte of output."""
+        ...
+
+    @property
+    def mcp(self) -> Mcp | None:
+        """The run's MCP server; None without one."""
         ...
 
     def state(self) -> dict[str, Any]:
@@ -129,7 +141,7 @@ class Clients:
             if connection.trusted:
                 self._answer(connection, kind, payload)
             elif kind is Kind.HELLO and _same(payload, self._key):
-                connection.trusted = True
+                connection.trust()
             else:
                 raise FrameError("a stranger")
         self._watch(connection)
@@ -144,6 +156,11 @@ class Clients:
                 (connection.wanted_beyond,) = OFFSET.unpack(payload)
             case Kind.INPUT:
                 self._input.add(connection, payload)
+            case Kind.INPUT_ONCE:
+                if not self._input.add_once(connection, payload):
+                    connection.answer(Kind.REFUSED, b"the program does not read its input")
+            case Kind.MCP:
+                self._hand_over(connection)
             case Kind.RESIZE:
                 self._served.resize(*SIZE.unpack(payload))
                 connection.answer(Kind.DONE)
@@ -154,6 +171,14 @@ class Clients:
                 self._signal(connection, SIGNUM.unpack(payload)[0])
             case _:
                 raise FrameError(f"{kind.name} is no request")
+
+    def _hand_over(self, connection: Connection) -> None:
+        mcp = self._served.mcp
+        if mcp is None:
+            connection.answer(Kind.REFUSED, b"the run has no MCP server")
+            return
+        said = json.dumps({"token_sha256": mcp.token_sha256}).encode("ascii")
+        connection.hand_over(Kind.MCP_IS, said, mcp.listener.fileno())
 
     def _signal(self, connection: Connection, signum: int) -> None:
         if signum not in signal.valid_signals():

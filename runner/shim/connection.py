@@ -6,7 +6,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
-from runner.shim.frames import Decoder, FrameError, Kind, encode
+from runner.shim.frames import MAX_TRUSTED, Decoder, FrameError, Kind, encode
 
 _RECEIVE_BYTES = 64 * 1024
 _MAX_UNREAD_BYTES = 64 * 1024
@@ -36,6 +36,11 @@ class Connection:
         """What epoll watches it for."""
         self._decoder = Decoder()
         self._unsent = bytearray()
+
+    def trust(self) -> None:
+        """Take from it what strangers may not ask for."""
+        self.trusted = True
+        self._decoder.allow(MAX_TRUSTED)
 
     def is_ours(self) -> bool:
         """Whether the peer runs as the same user as the shim."""
@@ -82,6 +87,22 @@ class Connection:
         self.flush()
         if len(self._unsent) > _MAX_UNREAD_BYTES:
             raise FrameError("the client does not read its answers")
+
+    def hand_over(self, kind: Kind, payload: bytes, fd: int) -> None:
+        """Send an answer with a descriptor beside it.
+
+        Raises:
+            OSError: The client is gone.
+            FrameError: It does not read its answers.
+        """
+        if self._unsent:
+            raise FrameError("the client does not read its answers")
+        frame = encode(kind, payload)
+        try:
+            sent = socket.send_fds(self.sock, [frame], [fd])
+        except BlockingIOError as exc:
+            raise FrameError("the client does not read its answers") from exc
+        self._unsent += frame[sent:]
 
     def flush(self) -> None:
         """Send what goes.

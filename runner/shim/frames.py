@@ -8,7 +8,8 @@ import struct
 from collections.abc import Iterator
 from enum import IntEnum
 
-PROTOCOL = 1
+PROTOCOL = 2
+"""1: the first. 2: MCP and INPUT_ONCE."""
 
 HEADER = struct.Struct(">BI")
 OFFSET = struct.Struct(">Q")
@@ -17,10 +18,19 @@ MILLISECONDS = struct.Struct(">I")
 SIGNUM = struct.Struct(">B")
 
 MAX_REQUEST = 64 * 1024
-"""Longest payload on the shim's socket."""
+"""Longest payload on the shim's socket, but for INPUT_ONCE."""
 
 MAX_INPUT = 16 * 1024
 """Longest piece of input in one frame: pieces of several writers alternate at this size."""
+
+MAX_ONCE = 256 * 1024
+"""Longest input that is typed once: it comes in one frame, so the shim has all of it or nothing."""
+
+MAX_KEY = 255
+"""Longest key of such an input."""
+
+MAX_TRUSTED = 1 + MAX_KEY + MAX_ONCE
+"""Longest payload of who has shown the run's key."""
 
 MAX_LAUNCH = 8 * 1024 * 1024
 """Longest launch: more than Linux takes as arguments and environment."""
@@ -43,6 +53,12 @@ class Kind(IntEnum):
     """Signal number, for the program. Answered by DONE."""
     HELLO = 7
     """The run's key, before anything else. Not answered: who does not know it is cut off."""
+    MCP = 8
+    """Empty. Answered by MCP_IS, or REFUSED by a run without."""
+    INPUT_ONCE = 9
+    """Length of the key (one byte), key, bytes: typed in one go unless that key was taken before.
+    Answered when the terminal has all: by TAKEN and 1 if typed now, 0 if before. Or REFUSED: too
+    much waits for a program that does not read."""
 
     STATE_IS = 65
     HEAD = 66
@@ -50,6 +66,8 @@ class Kind(IntEnum):
     DONE = 68
     EXITED = 69
     REFUSED = 70
+    MCP_IS = 71
+    """JSON, and beside it the listening socket."""
 
     LAUNCH = 129
     """To a fresh shim on its launch socket: JSON, descriptors beside it."""
@@ -76,6 +94,10 @@ class Decoder:
     def __init__(self, max_payload: int = MAX_REQUEST) -> None:
         self._max = max_payload
         self._buffer = bytearray()
+
+    def allow(self, max_payload: int) -> None:
+        """Take longer payloads from now on."""
+        self._max = max_payload
 
     def feed(self, data: bytes) -> None:
         """Take bytes as they came."""

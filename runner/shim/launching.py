@@ -12,9 +12,9 @@ import os
 import socket
 from typing import Any
 
-from runner.shim import records
+from runner.shim import listening, records, tree
 from runner.shim.child import Child, SpawnError, place, spawn
-from runner.shim.clients import Door
+from runner.shim.clients import Door, Mcp
 from runner.shim.frames import MAX_LAUNCH, PROTOCOL, Decoder, Kind, encode
 from runner.shim.shim import Shim, note_trouble, told_signals
 from runner.shim.transcript import Transcript
@@ -45,14 +45,16 @@ def launch(fd: int) -> None:
 
 def _launch(sock: socket.socket) -> int:
     wanted, fds = _receive(sock)
-    sock = socket.socket(fileno=place(fds, wanted["fds"], sock.detach()))
+    source = listening.source(wanted, fds)
+    place_of_sock, *kept = place(fds, wanted["fds"], [sock.detach(), *source.keep])
+    sock, source = socket.socket(fileno=place_of_sock), source._replace(keep=kept)
     try:
         lock = _enter(wanted["run_dir"])
     except _RefusedError as exc:
         _send_failure(sock, exc.reason, str(exc))
         return 0
     try:
-        shim = _prepare_and_start(sock, wanted)
+        shim = _prepare_and_start(sock, wanted, source)
     except _RefusedError as exc:
         records.forget()
         os.close(lock)
@@ -94,7 +96,9 @@ def _enter(run_dir: str) -> int:
     return lock
 
 
-def _prepare_and_start(sock: socket.socket, wanted: dict[str, Any]) -> Shim:
+def _prepare_and_start(
+    sock: socket.socket, wanted: dict[str, Any], source: listening.Source
+) -> Shim:
     """Write who we are, wait for the word to go, start the program, write who it is."""
     identity = {
         "protocol": PROTOCOL,
@@ -126,8 +130,10 @@ def _prepare_and_start(sock: socket.socket, wanted: dict[str, Any]) -> Shim:
     signals = told_signals()
     child = _start(wanted)
     identity |= {"child_pid": child.pid, "child_start_time": records.start_time(child.pid)}
+    identity["mcp_port"] = wanted["mcp"]["port"] if wanted["mcp"] else 0
     records.write_identity(identity)
-    shim = Shim(wanted, child, transcript, Door(listener, key), signals)
+    mcp = _mcp(wanted, source, child)
+    shim = Shim(wanted, child, transcript, Door(listener, key), signals, mcp)
     wanted["environment"].clear()  # secrets stay no longer than they must
     _tell(sock, Kind.STARTED, identity)
     return shim
@@ -138,6 +144,27 @@ def _start(wanted: dict[str, Any]) -> Child:
         return spawn(wanted)
     except SpawnError as exc:
         raise _RefusedError(exc.reason, str(exc)) from exc
+
+
+def _mcp(wanted: dict[str, Any], source: listening.Source, child: Child) -> Mcp | None:
+    """Return the MCP server's socket, which is there before the agent's program runs."""
+    try:
+        sock = source.take(child.pid)
+    except OSError as exc:
+        _end_all()
+        text = f"cannot make the MCP server's socket inside the sandbox: {exc.strerror or exc}"
+        raise _RefusedError("ExecFailed", text) from exc
+    return Mcp(sock, wanted["mcp"]["token_sha256"]) if sock else None
+
+
+def _end_all() -> None:
+    """Leave no process of the run."""
+    try:
+        while True:
+            tree.kill(os.getpid())
+            os.waitpid(-1, 0)
+    except ChildProcessError:
+        return
 
 
 def _listen() -> socket.socket:

@@ -9,7 +9,7 @@ from typing import Any
 
 from runner.shim import records
 from runner.shim.child import Child
-from runner.shim.clients import Clients, Door
+from runner.shim.clients import Clients, Door, Mcp
 from runner.shim.ending import Ending
 from runner.shim.input import Input
 from runner.shim.transcript import Transcript
@@ -29,7 +29,9 @@ class Shim:
         transcript: Transcript,
         door: Door,
         signals: int,
+        mcp: Mcp | None,
     ) -> None:
+        self.mcp = mcp
         self._child = child
         self._transcript = transcript
         self._grace_seconds: float = launch["grace_seconds"]
