@@ -120,6 +120,7 @@ def _prepare_and_start(
             segment_bytes=wanted["segment_bytes"],
             transcript_bytes=wanted["transcript_bytes"],
         )
+        transcript.sized(wanted["cols"], wanted["rows"], begins=True)
         key = records.make_key()
         listener = _listen()
     except OSError as exc:

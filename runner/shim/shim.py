@@ -70,7 +70,10 @@ class Shim:
 
     def resize(self, cols: int, rows: int) -> None:
         """Set the terminal's size."""
+        if not self._hung_up:  # what was drawn for the old size comes before
+            self._serve_terminal(select.EPOLLIN)
         self._cols, self._rows = cols, rows
+        self._transcript.sized(cols, rows)
         self._child.resize(cols, rows)
 
     def stop(self, grace_seconds: float) -> None:

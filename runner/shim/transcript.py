@@ -11,6 +11,8 @@ import contextlib
 import os
 import time
 
+from runner.shim.sizes import Sizes
+
 _SUFFIX = ".log"
 _DIGITS = 20
 _RETRY_SECONDS = 0.25
@@ -41,6 +43,7 @@ class Transcript:
         self, directory: str, *, floor: int, segment_bytes: int, transcript_bytes: int
     ) -> None:
         self._dir = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._sizes = Sizes(self._dir)
         self._segment_bytes = segment_bytes
         self._max_bytes = transcript_bytes
         starts = segment_starts(os.listdir(self._dir))
@@ -69,6 +72,10 @@ class Transcript:
                 self._close_segment()
                 self._retry_at = time.monotonic() + _RETRY_SECONDS
                 self._lose(end)
+
+    def sized(self, cols: int, rows: int, *, begins: bool = False) -> None:
+        """Note the size that what is appended from now on is drawn for."""
+        self._sizes.note(self.head, cols, rows, begins=begins)
 
     def close(self) -> None:
         """Close the files."""
