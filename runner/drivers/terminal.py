@@ -69,9 +69,6 @@ _PIECES_UNDER_WAY: Final = 4
 UNDER_WAY_BYTES: Final = _PIECES_UNDER_WAY * MAX_INPUT
 """So much may be on its way into a terminal that does not take it."""
 
-UNDER_WAY_BYTES: Final = _PIECES_UNDER_WAY * MAX_INPUT
-"""So much may be on its way into a terminal that does not take it."""
-
 _STOP_ATTEMPTS: Final = 100
 _LOOK_AGAIN_SECONDS: Final = 0.02
 _LONGEST_GRACE: Final = 2**32 - 1
@@ -190,6 +187,36 @@ class Terminals:
                 await channel.receive()
                 got += 1
                 taken(min(len(data), got * MAX_INPUT))
+
+    async def write_once(self, run_dir: Path, key: str, data: bytes) -> bool:
+        """Type *data* in one go, unless the run took input with that *key* before.
+
+        Returns True when it was typed now, False when before; in both cases the terminal has all
+        of it. Whatever happens on the way, also to this process, asking again with the same key
+        is right: the shim has received all or nothing, and remembers the last 256 keys. Waits as
+        long as the program does not read; the caller bounds that. Cancelled, it may be typed yet.
+
+        Raises:
+            NotRunning: No shim answers, or it ended meanwhile.
+            NotOffered: The shim is of an older runner and cannot tell what it typed.
+            TerminalError: Too much waits for the program already; nothing was typed.
+            ValueError: A key of no or more than 255 bytes, or more than 256 KiB of data.
+        """
+        request = once.request(key, data)
+        turn = self._typing.setdefault(run_dir, asyncio.Lock())
+        async with turn, connected(run_dir) as channel:
+            return await once.typed(channel, run_dir, request)
+
+    async def mcp(self, run_dir: Path) -> McpSocket:
+        """Return the listening socket of the run's MCP server, as its shim holds it.
+
+        It works for runs that an earlier daemon started. The caller closes its socket.
+
+        Raises:
+            NotRunning: No shim answers: the run never began, or has ended.
+            NotOffered: The run has no such socket.
+        """
+        return await mcp_socket(run_dir)
 
     async def resize(self, run_dir: Path, cols: int, rows: int) -> None:
         """Set the terminal's size; the program receives SIGWINCH.
