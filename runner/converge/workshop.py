@@ -18,6 +18,9 @@ from meshwire.v1 import link_pb2
 from runner.converge.places import Places
 from runner.drivers import agents
 from runner.drivers.errors import DriverError
+from runner.drivers.mcp_formats import Format, Given
+from runner.drivers.mcp_port import FIRST_PORT
+from runner.drivers.mcp_server import equip, mcp_server
 from runner.drivers.sandbox.prepare import prepare
 from runner.drivers.sandbox.values import (
     Capabilities,
@@ -27,6 +30,7 @@ from runner.drivers.sandbox.values import (
     SandboxRequest,
     Want,
 )
+from runner.drivers.terminal_observe import mcp_port_of
 from runner.drivers.terminal_values import Launch
 from runner.drivers.terminal_zygote import MARK
 from runner.drivers.worktree_values import SavedRef, Worktree, WorktreeRequest, WorktreeState
@@ -133,6 +137,8 @@ class Ground:
     """What no pod may see or write, besides the data directory."""
     none_allowed: bool = False
     """Whether pods may run without a sandbox."""
+    mcp_port: int = FIRST_PORT
+    """Where MCP servers listen, or at the next free one behind it; 0: at any free port."""
 
 
 class Workshop:
@@ -209,24 +215,19 @@ class Workshop:
             text = "spec.prompt holds a NUL character, which no argument can: remove it."
             raise NotPreparedError("PromptInvalid", text, retryable=False)
         executable = agents.resolve(spec.executable, self._ground.search_path)
-        prompt = agents.Prompt(spec.prompt, _POSITIONS[spec.prompt_position], spec.prompt_flag)
         names = _names(ready)
-        argv = agents.argv(executable, spec.args, names, prompt)
-        surroundings = agents.Surroundings(
-            pod=pod.name,
-            organization=spec.organization or pod.namespace,
-            home=ready.home,
-            tmp=self._places.tmp(uid),
-            worktree=ready.worktree.path if ready.worktree else None,
-            path=self._ground.search_path,
+        environment = self._environment(pod, ready)
+        server = mcp_server(
+            inside=spec.sandbox.network == Network.NONE,
+            first_port=self._ground.mcp_port,
+            kept_port=self._last_port(uid),
         )
-        environment = agents.environment(
-            surroundings,
-            [(each.name, agents.expand(each.value, names)) for each in spec.environment],
-        )
-        environment[MARK] = uid
-        request = self._request(pod, argv, environment, ready)
-        sandboxed = prepare(request, self._ground.capabilities)
+        given = Given(server.url, ready.home, environment, dict(_home_files(pod, ready)))
+        added = equip(Format(spec.mcp.format or Format.NONE), given)
+        environment |= {**added.environment, **server.environment}
+        prompt = agents.Prompt(spec.prompt, _POSITIONS[spec.prompt_position], spec.prompt_flag)
+        argv = agents.argv(executable, spec.args, names, prompt, added.args)
+        sandboxed = prepare(self._request(pod, argv, environment, ready), self._ground.capabilities)
         launch = Launch(
             uid=uid,
             epoch=pod.ref.epoch,
@@ -240,11 +241,29 @@ class Workshop:
             cwd=ready.worktree.path if ready.worktree else ready.home,
             cols=spec.terminal.cols or _COLS,
             rows=spec.terminal.rows or _ROWS,
+            mcp=server.launch(sandboxed.inside),
             limits={"core": 0},
             wrapper=bool(sandboxed.wrapper),
             grace_seconds=float(pod.grace_seconds),
         )
         return _planned(launch, sandboxed, ready)
+
+    def _environment(self, pod: link_pb2.PodDesired, ready: Ready) -> dict[str, str]:
+        spec, uid, names = pod.spec, pod.ref.pod_uid, _names(ready)
+        surroundings = agents.Surroundings(
+            pod=pod.name,
+            organization=spec.organization or pod.namespace,
+            home=ready.home,
+            tmp=self._places.tmp(uid),
+            worktree=ready.worktree.path if ready.worktree else None,
+            path=self._ground.search_path,
+        )
+        environment = agents.environment(
+            surroundings,
+            [(each.name, agents.expand(each.value, names)) for each in spec.environment],
+        )
+        environment[MARK] = uid
+        return environment
 
     def _request(
         self,
@@ -271,7 +290,13 @@ class Workshop:
             isolation=Want(sandbox.isolation or Want.PREFERRED),
             network=Network(sandbox.network or Network.HOST),
             none_allowed=self._ground.none_allowed,
+            mcp=True,
         )
+
+    def _last_port(self, uid: str) -> int:
+        """Return where the MCP server of the pod's last run listened; 0 when there was none."""
+        runs = self._places.runs(uid)
+        return mcp_port_of(runs[-1][2]) if runs else 0
 
 
 def _names(ready: Ready) -> dict[str, str]:
@@ -283,9 +308,12 @@ def _names(ready: Ready) -> dict[str, str]:
 
 
 def _write_home(pod: link_pb2.PodDesired, ready: Ready) -> None:
+    agents.write_home(ready.home, _home_files(pod, ready))
+
+
+def _home_files(pod: link_pb2.PodDesired, ready: Ready) -> list[tuple[str, str]]:
     names = _names(ready)
-    files = [(each.path, agents.expand(each.content, names)) for each in pod.spec.home_files]
-    agents.write_home(ready.home, files)
+    return [(each.path, agents.expand(each.content, names)) for each in pod.spec.home_files]
 
 
 def _planned(launch: Launch, sandboxed: Prepared, ready: Ready) -> Plan:

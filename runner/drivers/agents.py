@@ -25,6 +25,10 @@ _LONGEST_ARGUMENT: Final = 128 * 1024 - 1
 """Bytes. Source: execve(2), MAX_ARG_STRLEN: 32 pages, with the NUL behind it."""
 
 
+_LONGEST_SETTINGS: Final = 1024 * 1024
+"""Bytes of a file of an agent's settings that are read."""
+
+
 class ExecutableNotFoundError(DriverError):
     """The agent's program is not on this runner."""
 
@@ -189,14 +193,23 @@ def expand(text: str, names: Mapping[str, str]) -> str:
 
 
 def argv(
-    executable: Path, args: Iterable[str], names: Mapping[str, str], prompt: Prompt
+    executable: Path,
+    args: Iterable[str],
+    names: Mapping[str, str],
+    prompt: Prompt,
+    ours: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """Return the command line: *args* with names expanded, the prompt as it is.
+    """Return the command line: *args* with names expanded, *ours* and the prompt as they are.
+
+    *ours* are options of the agent: they stand behind its others, before what is a ``--`` or the
+    prompt.
 
     Raises:
         InvalidAgentError: A NUL, or an argument that is longer than the system takes.
     """
-    line = [str(executable), *(expand(arg, names) for arg in args)]
+    words = [expand(arg, names) for arg in args]
+    options = words.index("--") if "--" in words else len(words)
+    line = [str(executable), *words[:options], *ours, *words[options:]]
     if prompt.text and prompt.position is PromptPosition.ARGUMENT:
         line.append(prompt.text)
     if prompt.text and prompt.position is PromptPosition.FLAG:
@@ -235,6 +248,30 @@ def write_home(home: Path, files: Iterable[tuple[str, str]]) -> None:
             _write_below(root, path, text)
     finally:
         os.close(root)
+
+
+def read_home(home: Path, path: str) -> str | None:
+    """Return the text of a file below *home*, which an agent may have made; None without one.
+
+    Links are not followed, nothing but a plain file of a sensible size is read.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    *folders, name = PurePosixPath(path).parts
+    at = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for folder in folders:
+            inner = os.open(folder, flags | os.O_DIRECTORY, dir_fd=at)
+            os.close(at)
+            at = inner
+        with os.fdopen(os.open(name, flags, dir_fd=at), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return None
+            content = file.read(_LONGEST_SETTINGS + 1)
+        return content.decode() if len(content) <= _LONGEST_SETTINGS else None
+    except (OSError, UnicodeDecodeError):
+        return None
+    finally:
+        os.close(at)
 
 
 def _write_below(root: int, path: str, text: str) -> None:

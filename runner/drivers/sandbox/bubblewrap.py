@@ -15,6 +15,7 @@ from runner.drivers.sandbox.proc import closed
 from runner.drivers.sandbox.seccomp import program
 from runner.drivers.sandbox.settings import shared_etc
 from runner.drivers.sandbox.values import Network, SandboxRequest
+from runner.shim.listening import BLOCK_FD, INFO_FD
 
 SIGNALS: Final = "HUP,INT,QUIT,TERM,USR1,USR2,ALRM"
 """Meant for the agent, never for what stands around it."""
@@ -48,7 +49,7 @@ def wrap(
         str(bwrap),
         *_UNSHARE,
         *descriptors(FILTER_FD, ARGUMENTS_FD),
-        *(("--unshare-net",) if request.network is Network.NONE else ()),
+        *(_network(request) if request.network is Network.NONE else ()),
         *_system(),
         *_etc(request),
         *("--proc", "/proc", *closed(), "--dev", "/dev"),
@@ -68,6 +69,12 @@ def wrap(
 def descriptors(calls: int, arguments: int) -> tuple[str, ...]:
     """Return the options that name the descriptors of ``contents``."""
     return (*(("--seccomp", str(calls)) if program() else ()), "--args", str(arguments))
+
+
+def _network(request: SandboxRequest) -> tuple[str, ...]:
+    if not request.mcp:
+        return ("--unshare-net",)
+    return ("--unshare-net", "--info-fd", str(INFO_FD), "--block-fd", str(BLOCK_FD))
 
 
 def contents(environment: Mapping[str, str]) -> dict[int, bytes]:

@@ -14,6 +14,7 @@ from typing import Final
 from runner.drivers.sandbox.paths import ACCOUNTS, HARDWARE, SETTINGS, SYSTEM
 from runner.drivers.sandbox.seccomp import program
 from runner.drivers.sandbox.values import Network, SandboxRequest
+from runner.shim.listening import HANDOVER_FD, INSIDE_PORT
 
 SCRIPT: Final = Path(__file__).with_name("landlock_exec.py")
 
@@ -47,7 +48,7 @@ def wrap(
         "-S",
         str(SCRIPT),
         *descriptors(FILTER_FD, ENVIRONMENT_FD),
-        *(("--offline",) if request.network is Network.NONE else ()),
+        *(_network(request) if request.network is Network.NONE else ()),
         *_each("--read", reads),
         *_each("--write", (str(request.tmp), *map(str, writable))),
         *_each("--device", DEVICES),
@@ -60,6 +61,12 @@ def descriptors(calls: int, environment: int) -> tuple[str, ...]:
     """Return the options that name the descriptors of ``contents``."""
     named = ("--filter", str(calls)) if program(namespaces=False) else ()
     return (*named, "--environment", str(environment))
+
+
+def _network(request: SandboxRequest) -> tuple[str, ...]:
+    if not request.mcp:
+        return ("--offline",)
+    return ("--offline", "--listen", str(INSIDE_PORT), "--handover", str(HANDOVER_FD))
 
 
 def note(abi: int) -> str:

@@ -1,9 +1,10 @@
 """Starts a program under Landlock: run as a script, with ``python -I -S``, standard library only.
 
-    landlock_exec.py --environment FD [--filter FD] [--offline]
+    landlock_exec.py --environment FD [--filter FD] [--offline [--listen PORT --handover FD]]
         [--read PATH]... [--write PATH]... [--device PATH]... -- ARGV...
 
-It takes the network away where asked, gives up every capability, forbids itself all files but
+It takes the network away where asked, and sends a socket that listens on the new loopback over
+FD, a unix socket, which it closes; it gives up every capability, forbids itself all files but
 those named, and the system calls of the filter, and becomes the program, with the environment
 that it reads from the descriptor: its own must hold nothing of the pod's. Exit code 126: something
 of that failed, and nothing was started. What Landlock cannot do: hide names and sizes of files, or
@@ -46,6 +47,7 @@ _SECUREBITS_NO_ROOT: Final = 0b101111  # noroot, no_setuid_fixup, each locked; k
 _CLONE_NEWUSER: Final = 0x10000000
 _CLONE_NEWNET: Final = 0x40000000
 _EPERM_EXIT: Final = 126
+_BACKLOG: Final = 1024
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -122,6 +124,22 @@ def leave_network() -> None:
         fcntl.ioctl(control, 0x8914, up)  # SIOCSIFFLAGS
 
 
+def hand_over(port: int, fd: int) -> None:
+    """Send a socket that listens on the loopback over *fd*, and keep neither; -1: do nothing.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    if fd < 0:
+        return
+    with (
+        socket.socket(fileno=fd) as end,
+        socket.create_server(("127.0.0.1", port), backlog=_BACKLOG) as listener,
+    ):
+        listener.setblocking(False)
+        socket.send_fds(end, [b"\0"], [listener.fileno()])
+
+
 class _Program(ctypes.Structure):
     """``struct sock_fprog``."""
 
@@ -176,6 +194,7 @@ def main(arguments: list[str]) -> NoReturn:
     """Restrict this process and become the program."""
     named: dict[str, list[str]] = {"--read": [], "--write": [], "--device": []}
     held: dict[str, bytes] = {"--environment": b"", "--filter": b""}
+    numbers = {"--listen": -1, "--handover": -1}
     offline = False
     words = iter(arguments)
     for word in words:
@@ -185,12 +204,15 @@ def main(arguments: list[str]) -> NoReturn:
             offline = True
         elif word in held:
             held[word] = _read_all(int(next(words)))
+        elif word in numbers:
+            numbers[word] = int(next(words))
         else:
             named[word].append(next(words))
     program = list(words)
     try:
         if offline:
             leave_network()
+            hand_over(numbers["--listen"], numbers["--handover"])
         if os.isatty(0):
             named["--device"].append(os.ttyname(0))
         give_up_capabilities()

@@ -15,6 +15,7 @@ from runner.drivers.sandbox.values import (
     SandboxRequest,
     Want,
 )
+from runner.drivers.terminal_values import Inside
 
 
 def prepare(request: SandboxRequest, capabilities: Capabilities) -> Prepared:
@@ -44,6 +45,7 @@ def prepare(request: SandboxRequest, capabilities: Capabilities) -> Prepared:
             OUTSIDE,
             bubblewrap.contents(inside),
             scoped=capabilities.scopes,
+            inside=Inside.BUBBLEWRAP if _listens_inside(request) else None,
             note=_open_sockets(request, capabilities),
             wrapper="bwrap",
         )
@@ -53,6 +55,7 @@ def prepare(request: SandboxRequest, capabilities: Capabilities) -> Prepared:
         request.network,
         OUTSIDE,
         landlock.contents(request.environment),
+        inside=Inside.WRAPPER if _listens_inside(request) else None,
         note=landlock.note(capabilities.landlock),
     )
 
@@ -68,6 +71,10 @@ def agent_exit(
     if isolation is Isolation.BUBBLEWRAP and exit_code is not None and 128 < exit_code <= 128 + 64:
         return None, exit_code - 128
     return exit_code, signal
+
+
+def _listens_inside(request: SandboxRequest) -> bool:
+    return request.mcp and request.network is Network.NONE
 
 
 def _choose(request: SandboxRequest, capabilities: Capabilities) -> Isolation:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from runner.drivers.errors import DriverError
+from runner.drivers.terminal_values import Inside
 
 OUTSIDE: Final = MappingProxyType({"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"})
 """The environment of what makes a sandbox."""
@@ -120,6 +121,9 @@ class SandboxRequest:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The agent's whole environment, with its secrets."""
 
+    mcp: bool = False
+    """Whether the pod's MCP server listens inside, where it has a network of its own."""
+
     settings: Path | None = None
     """A directory of the runner's for copies of the machine's settings, the same for all pods;
     None: one within ``private``."""
@@ -150,6 +154,9 @@ class Prepared:
 
     note: str = ""
     """One sentence on what is weaker than asked for; empty when nothing is."""
+
+    inside: Inside | None = None
+    """How that socket is made; None: it is not made inside."""
 
     wrapper: str = ""
     """Name of the process that stays around the agent, ``bwrap``; empty when there is none."""
