@@ -7,9 +7,13 @@ from controller.kernel.store import Collection, Store
 from controller.placement.desired import ended
 from schemas.agentclass import AgentClass
 from schemas.agentpod import AgentPod
+from schemas.channel import Channel
+from schemas.names import ANNOTATION_CREATED_BY_UID
 from schemas.organization import Organization
+from schemas.podbinding import PodBinding
 from schemas.repository import Repository
 from schemas.runner import Runner, RunnerEnrollment
+from schemas.ticket import Ticket
 
 BY_NAMESPACE: Final = "namespace"
 BY_RUNNER: Final = "runner"
@@ -21,6 +25,22 @@ ACTIVE_IN: Final = "active-in"
 UNPLACED_OF_CLASS: Final = "unplaced-of-class"
 UNPLACED_OF_REPOSITORY: Final = "unplaced-of-repository"
 """AgentPods not placed yet, by (namespace, repository)."""
+CREATED_BY: Final = "created-by"
+"""AgentPods that a pod made, by that pod's uid."""
+OF_TICKET: Final = "of-ticket"
+"""AgentPods by (namespace, ticket that they work on)."""
+IN_CHANNEL: Final = "in-channel"
+"""AgentPods by each (namespace, channel) that their spec.channelRefs name."""
+OF_PAIR: Final = "of-pair"
+"""PodBindings by (namespace, initiator's name, target's name)."""
+OF_POD: Final = "of-pod"
+"""PodBindings by (namespace, name of initiator or target)."""
+OF_PARENT: Final = "of-parent"
+"""Tickets by (namespace, parent)."""
+DEPENDS_ON: Final = "depends-on"
+"""Tickets by each (namespace, ticket that must be done first)."""
+BY_TITLE: Final = "by-title"
+"""Channels by (namespace, their name for people in folded case)."""
 
 _Indexer = Callable[[Any], Iterable[Hashable]]
 
@@ -54,6 +74,44 @@ def _of_repository(pod: AgentPod) -> Iterable[tuple[str, str]]:
         yield pod.metadata.namespace, pod.spec.repository_ref.name
 
 
+def _created_by(pod: AgentPod) -> Iterable[str]:
+    if creator := pod.metadata.annotations.get(ANNOTATION_CREATED_BY_UID):
+        yield creator
+
+
+def _of_ticket(pod: AgentPod) -> Iterable[tuple[str, str]]:
+    if pod.spec.ticket_ref is not None:
+        yield pod.metadata.namespace, pod.spec.ticket_ref.name
+
+
+def _in_channel(pod: AgentPod) -> Iterable[tuple[str, str]]:
+    for reference in pod.spec.channel_refs:
+        yield pod.metadata.namespace, reference.name
+
+
+def _pair(binding: PodBinding) -> Iterable[tuple[str, str, str]]:
+    yield binding.metadata.namespace, binding.spec.initiator, binding.spec.target
+
+
+def _ends(binding: PodBinding) -> Iterable[tuple[str, str]]:
+    yield binding.metadata.namespace, binding.spec.initiator
+    yield binding.metadata.namespace, binding.spec.target
+
+
+def _parent(ticket: Ticket) -> Iterable[tuple[str, str]]:
+    if ticket.spec.parent is not None:
+        yield ticket.metadata.namespace, ticket.spec.parent
+
+
+def _depends_on(ticket: Ticket) -> Iterable[tuple[str, str]]:
+    for name in ticket.spec.depends_on:
+        yield ticket.metadata.namespace, name
+
+
+def _title(channel: Channel) -> Iterable[tuple[str, str]]:
+    yield channel.metadata.namespace, channel.title.casefold()
+
+
 def _home(organization: Organization) -> Iterable[str]:
     yield organization.namespace
 
@@ -65,18 +123,26 @@ _OF_PODS: Final[Mapping[str, _Indexer]] = {
     ACTIVE_IN: _active_in,
     UNPLACED_OF_CLASS: _of_class,
     UNPLACED_OF_REPOSITORY: _of_repository,
+    CREATED_BY: _created_by,
+    OF_TICKET: _of_ticket,
+    IN_CHANNEL: _in_channel,
 }
 
 
 def new_store() -> Store:
-    """Return an empty store of the six kinds."""
+    """Return an empty store of all kinds."""
     return Store(
         (
             Collection(Organization, {BY_NAMESPACE: _home}),
             Collection(AgentClass),
-            Collection(Repository),
+            Collection(Repository, {BY_NAMESPACE: _namespace}),
             Collection(Runner, {BY_NAMESPACE: _namespace}),
             Collection(RunnerEnrollment),
             Collection(AgentPod, _OF_PODS),
+            Collection(PodBinding, {BY_NAMESPACE: _namespace, OF_PAIR: _pair, OF_POD: _ends}),
+            Collection(Channel, {BY_NAMESPACE: _namespace, BY_TITLE: _title}),
+            Collection(
+                Ticket, {BY_NAMESPACE: _namespace, OF_PARENT: _parent, DEPENDS_ON: _depends_on}
+            ),
         )
     )
