@@ -3,7 +3,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: help setup demo test check bench test-cluster test-faults crds proto format lock
+.PHONY: help setup demo test check bench test-cluster test-faults test-agents crds proto format lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,10 @@ test-cluster: setup ## only the tests against a real API server (KUBEBUILDER_ASS
 
 test-faults: setup ## the long runs that kill processes at random
 	@scripts/test faults
+
+test-agents: setup ## the agents' own command lines (npm packages) against a model on loopback
+	@scripts/agents
+	@scripts/test agents
 
 crds: setup ## write crds/ and docs/kinds/ from schemas/
 	@$(PY) -m schemas.crdgen
