@@ -1,17 +1,30 @@
 """The screen of a terminal, rebuilt from the bytes that the program wrote.
 
-The one place that knows pyghostty. People who attach get ``redraw`` first and then live bytes,
-never the raw history: that may hold queries, which their terminal would answer into the pod.
+People who attach get ``redraw`` first and then live bytes, never the raw history: that may hold
+queries, which their terminal would answer into the pod.
+
+A line is a row as it is on the screen: one that was too long and wrapped is several. Full-screen
+programs have a screen of their own without history; while it is on, its rows are all there is.
 """
 
-import contextlib
 import re
-import weakref
+import zlib
+from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
-from pyghostty import GhosttyError, Terminal, ffi, lib
-from pyghostty.core import check, init_sized
+from pyghostty import ffi, lib
+from pyghostty.core import check
+
+from runner.drivers.ghostty import (
+    GhosttyError,
+    Terminal,
+    copied,
+    formatted,
+    limit,
+    restored,
+    snapshot,
+)
 
 _ALTERNATE: Final = (1049, 1047, 47)
 """Modes that switch to the alternate screen; it must be on before the screen is drawn."""
@@ -19,12 +32,10 @@ _ALTERNATE: Final = (1049, 1047, 47)
 _BEFORE: Final = frozenset({"modes"})
 """What the library writes ahead of the cells. Not the palette: that is the viewer's own."""
 
-_SCREEN: Final = frozenset(
+_BEHIND: Final = frozenset(
     {"cursor", "style", "hyperlink", "protection", "kitty_keyboard", "charsets"}
+    | {"scrolling_region", "keyboard"}
 )
-"""What the library writes behind the cells and each of the two screens has for itself."""
-
-_BEHIND: Final = _SCREEN | {"scrolling_region", "keyboard"}
 """All that the library writes behind the cells."""
 
 _BENEATH: Final = frozenset({"cursor", "style", "kitty_keyboard"})
@@ -53,17 +64,69 @@ Not a full reset, which would take the viewer's scrollback.
 """
 
 
+_FRESH: Final = (
+    _NEUTRAL
+    + b"\x1b[?6l\x1b[?25h\x1b[?69l\x1b[<99u\x1b[?1004l\x1b[?5l\x1b[4l\x1b[20l\x0f\x1b(B\x1b)B"
+)
+"""What a program may have left on, undone, as in a terminal that was just made."""
+
+_CANCEL: Final = b"\x18"
+"""Ends any sequence without carrying it out."""
+
+_CELL_BYTES: Final = 8
+_SELF_BYTES: Final = 64 * 1024
 _LOOK_EVERY: Final = 8
 """A row without text is looked at this coarsely for colour: looking costs 10 us a cell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A screen with its history, packed: a fiftieth of its size."""
+
+    packed: bytes = field(repr=False)
+    held: bytes = field(repr=False)
+    history: int
 
 
 class Screen:
     """A terminal without glass. Not for several threads at once; close it when done."""
 
-    def __init__(self, cols: int, rows: int) -> None:
-        self._terminal = Terminal(cols, rows, scrollback=0)
-        self._held = b""
+    def __init__(
+        self,
+        cols: int,
+        rows: int,
+        history: int = 0,
+        *,
+        terminal: Terminal | None = None,
+        held: bytes = b"",
+    ) -> None:
+        self._terminal = terminal or Terminal(cols, rows, scrollback=0)
+        self._history = history
+        """So many lines above the screen count; more may be there."""
+        self._held = held
         """The beginning of a sequence whose end has not come."""
+        limit(self._terminal, history)
+
+    @classmethod
+    def thaw(cls, frozen: Frozen) -> "Screen":
+        """Return the screen that was frozen."""
+        terminal = restored(zlib.decompress(frozen.packed))
+        return cls(1, 1, frozen.history, terminal=terminal, held=frozen.held)
+
+    def freeze(self) -> Frozen | None:
+        """Return the screen packed, which it stays; None in the middle of a long sequence."""
+        try:
+            packed = zlib.compress(snapshot(self._terminal), 1)
+        except GhosttyError:
+            return None
+        return Frozen(packed, self._held, self._history)
+
+    @property
+    def size_bytes(self) -> int:
+        """About so much memory it takes."""
+        cols, rows = self._terminal.size
+        lines = rows + self._terminal.get("scrollback_rows", "size_t")
+        return int(_SELF_BYTES + lines * cols * _CELL_BYTES)
 
     def feed(self, data: bytes) -> None:
         """Take what the program wrote; sequences may be cut anywhere."""
@@ -73,9 +136,62 @@ class Screen:
         self._held = data[whole:]
         self._terminal.feed(data[:whole])
 
+    def skip(self) -> None:
+        """Take that some of what the program wrote is missing here."""
+        self._held = b""
+        self._terminal.feed(_CANCEL)
+
+    def begin(self) -> None:
+        """Be as new for another program: what is on the screen goes into the history."""
+        self.skip()
+        self._terminal.feed(_FRESH)
+        _, rows = self._terminal.size
+        written = self._written_rows()
+        self._terminal.feed(b"\x1b[%d;1H%b\x1b[H" % (rows, b"\n" * written))
+
     def resize(self, cols: int, rows: int) -> None:
         """Change the size, as the program's terminal did."""
-        self._terminal.resize(cols, rows)
+        if (cols, rows) != self._terminal.size:
+            limit(self._terminal, self._history, cols)  # or it forgets more on the way
+            self._terminal.resize(cols, rows)
+            limit(self._terminal, self._history)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and rows."""
+        cols, rows = self._terminal.size
+        return cols, rows
+
+    @property
+    def total_lines(self) -> int:
+        """Lines there are: the history, and the screen down to the last row that holds text.
+
+        Rows below that are no lines, even if the cursor is there; blank ones above it are.
+        """
+        return self._history_lines() + self._written_rows()
+
+    def lines(self, count: int, *, raw: bool = False) -> list[str]:
+        """Return the last *count* lines, or all there are, without the blanks at their ends.
+
+        With *raw*, colours and other looks are in them as terminal sequences (SGR, in xterm's
+        way to write them), each line for itself: any of them can be shown alone. Colours of
+        blanks at the end of a line are kept, those of lines without any text are not.
+        """
+        history, written = self._history_lines(), self._written_rows()
+        count = min(count, history + written)
+        if not count:
+            return []
+        last = self._terminal.get("scrollback_rows", "size_t") + written - 1
+        text = formatted(self._terminal, last - count + 1, last, plain=not raw, tag="screen")
+        found = text.decode(errors="replace").split("\r\n" if raw else "\n")
+        return found + [""] * (count - len(found))  # those without text are left out at the end
+
+    def _history_lines(self) -> int:
+        return int(min(self._history, self._terminal.get("scrollback_rows", "size_t")))
+
+    def _written_rows(self) -> int:
+        text = self.text().rstrip("\n")  # rows of nothing but spaces are in it
+        return text.count("\n") + 1 if text else 0
 
     def text(self) -> str:
         """Return what one sees, rows joined by newlines, trailing blanks cut."""
@@ -112,36 +228,17 @@ class Screen:
 
     def _primary(self) -> bytes:
         """Return the bytes that draw the screen beneath the alternate one."""
-        copy = Screen(1, 1)
         try:
-            with contextlib.suppress(GhosttyError):  # then that one alone is not brought back
-                copy._become(self._terminal)
-                for mode in reversed(_ALTERNATE):
-                    if self._terminal.mode(mode):
-                        copy.feed(b"\x1b[?%dl%b" % (mode, _RESTORE))
-                return copy._rows() + copy._behind(_BENEATH) + _SAVE
-            return b""
+            copy = Screen(1, 1, terminal=copied(self._terminal))
+        except GhosttyError:
+            return b""  # then that one alone is not brought back
+        try:
+            for mode in reversed(_ALTERNATE):
+                if self._terminal.mode(mode):
+                    copy.feed(b"\x1b[?%dl%b" % (mode, _RESTORE))
+            return copy._rows() + copy._behind(_BENEATH) + _SAVE
         finally:
             copy.close()
-
-    def _become(self, other: Terminal) -> None:
-        """Be a copy of another terminal, with both of its screens."""
-        size, decoder = ffi.new("size_t*"), ffi.new("GhosttySnapshotDecoder*")
-        handle = other._t[0]  # noqa: SLF001  the binding has no public way to the raw one
-        lib.ghostty_snapshot_encode_buf(handle, ffi.NULL, 0, size)
-        buffer = ffi.new("uint8_t[]", max(1, size[0]))
-        check(lib.ghostty_snapshot_encode_buf(handle, buffer, len(buffer), size), "encode")
-        check(lib.ghostty_snapshot_decoder_new_buf(ffi.NULL, decoder, buffer, size[0]), "decoder")
-        try:
-            copy = ffi.new("GhosttyTerminal*")
-            check(lib.ghostty_snapshot_decoder_decode(decoder[0], copy), "decode")
-        finally:
-            lib.ghostty_snapshot_decoder_free(decoder[0])
-        self._terminal.close()
-        self._terminal._t = copy  # noqa: SLF001  nor one to wrap a raw one
-        self._terminal._free = weakref.finalize(  # noqa: SLF001  likewise
-            self._terminal, lib.ghostty_terminal_free, copy[0]
-        )
 
     def _rows(self) -> bytes:
         """Return the bytes that clear a screen and draw the rows of this one."""
@@ -193,27 +290,4 @@ class Screen:
 
     def _format(self, first: int, last: int, extras: frozenset[str] = frozenset()) -> bytes:
         """Return rows as terminal bytes, and what is asked for around them."""
-        cols, _ = self._terminal.size
-        selection = init_sized("GhosttySelection")
-        selection.start = self._terminal.ref(0, first)[0]
-        selection.end = self._terminal.ref(cols - 1, last)[0]
-        options = init_sized("GhosttyFormatterTerminalOptions")
-        options.emit = lib.GHOSTTY_FORMATTER_FORMAT_VT
-        options.selection = selection
-        for name in extras:
-            setattr(options.extra.screen if name in _SCREEN else options.extra, name, True)
-        formatter = ffi.new("GhosttyFormatter*")
-        handle = self._terminal._t[0]  # noqa: SLF001  the binding has no public way to the raw one
-        check(lib.ghostty_formatter_terminal_new(ffi.NULL, formatter, handle, options[0]), "new")
-        try:
-            return _formatted(formatter[0])
-        finally:
-            lib.ghostty_formatter_free(formatter[0])
-
-
-def _formatted(formatter: Any) -> bytes:
-    needed = ffi.new("size_t*")
-    lib.ghostty_formatter_format_buf(formatter, ffi.NULL, 0, needed)
-    buffer = ffi.new("uint8_t[]", max(1, needed[0]))
-    check(lib.ghostty_formatter_format_buf(formatter, buffer, len(buffer), needed), "format")
-    return bytes(ffi.buffer(buffer, needed[0]))
+        return formatted(self._terminal, first, last, extras=extras)

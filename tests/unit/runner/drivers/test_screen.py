@@ -1,3 +1,6 @@
+import base64
+from pathlib import Path
+
 import pyte
 import pytest
 from hypothesis import given, settings
@@ -129,3 +132,161 @@ def test_no_bytes_whatever_break_it(pieces: list[bytes]) -> None:
         made.feed(piece)
     assert isinstance(made.text(), str)
     assert Screen(20, 5).feed(made.redraw()) is None
+
+
+def history(data: bytes, cols: int = 40, rows: int = 8, keep: int = 10_000) -> Screen:
+    made = Screen(cols, rows, keep)
+    made.feed(data)
+    return made
+
+
+def numbered(count: int) -> bytes:
+    return b"\r\n".join(b"line %d" % number for number in range(count))
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        pytest.param(b"", [], id="nothing was written"),
+        pytest.param(b"\r\n\r\n", [], id="only newlines"),
+        pytest.param(b"  \t \r\n ", [], id="only blanks"),
+        pytest.param(b"a", ["a"], id="one letter"),
+        pytest.param(b"a\r\n", ["a"], id="the row of the cursor is no line without text"),
+        pytest.param(b"\r\n\r\na\r\n\r\nb\r\n\r\n", ["", "", "a", "", "b"], id="blanks between"),
+        pytest.param(b"a  \r\n", ["a"], id="blanks at the end of a row"),
+        pytest.param(b"x" * 90, ["x" * 40, "x" * 40, "x" * 10], id="a long line is several"),
+        pytest.param(b"x" * 40 + b"\r\ny", ["x" * 40, "y"], id="a full row is one"),
+        pytest.param(b"\x1b[4;3Hz", ["", "", "", "  z"], id="written in the middle"),
+        pytest.param(b"\x1b[44m\x1b[2J\x1b[2;1Hz", ["", "z"], id="coloured rows without text"),
+        pytest.param("你好".encode() + b"\r\n", ["你好"], id="wide letters"),
+    ],
+)
+def test_lines_end_with_the_last_row_that_holds_text(data: bytes, lines: list[str]) -> None:
+    made = history(data)
+    assert made.lines(10_000) == lines
+    assert made.total_lines == len(lines)
+    assert [plain(line) for line in made.lines(10_000, raw=True)] == lines
+
+
+def plain(line: str) -> str:
+    shown = Screen(200, 3)
+    shown.feed(line.encode())
+    return shown.text()
+
+
+@pytest.mark.parametrize("asked", [1, 7, 8, 9, 50, 99, 100, 101, 10_000])
+@pytest.mark.parametrize("raw", [False, True])
+def test_exactly_the_lines_that_were_asked_for(asked: int, *, raw: bool) -> None:
+    made = history(numbered(100))
+    expected = [f"line {number}" for number in range(100)][-asked:]
+    assert made.lines(asked, raw=raw) == expected
+    assert made.total_lines == 100
+
+
+def test_raw_lines_can_be_shown_alone_with_their_colours() -> None:
+    made = history(b"\x1b[1;31mred\r\nstill\x1b[0m\r\nnot")
+    first, second, third = made.lines(3, raw=True)
+    assert "\x1b[38;5;1m" in first
+    assert "\x1b[38;5;1m" in second
+    assert second.endswith("\x1b[0m")
+    assert third == "not"
+
+
+@pytest.mark.parametrize("cols", [1, 2, 5, 10, 33, 80, 120, 200, 500, 1000])
+def test_ten_thousand_lines_of_history_whatever_the_width(cols: int) -> None:
+    made = Screen(cols, 40, 10_000)
+    rows = b"".join(b"%d\r\n" % (number % 10) for number in range(1000))
+    counted = set()
+    for _ in range(24):
+        made.feed(rows)
+        counted.add(made.total_lines)
+    assert max(counted) == 10_000 + 39  # the cursor's row is blank
+    assert sorted(counted) == [*range(1000, 10_001, 1000), 10_039]
+    assert made.lines(10_000) == [str(number % 10) for number in range(10_000)]
+
+
+def test_history_stays_over_resizes() -> None:
+    made = Screen(500, 40, 10_000)
+    made.feed(b"a\r\n" * 12_000)
+    made.resize(20, 10)
+    made.feed(b"b\r\n" * 1000)
+    assert made.total_lines == 10_000 + 9
+    assert made.size == (20, 10)
+
+
+def test_a_full_screen_program_has_no_history() -> None:
+    made = history(numbered(100) + b"\x1b[?1049h\x1b[2J\x1b[Hfull\r\nscreen")
+    assert made.lines(10_000) == ["full", "screen"]
+    made.feed(b"\x1b[?1049l")
+    assert made.total_lines == 100
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            *(b"text", b"\r\n", b"\r\n\r\n", b"x" * 77, b"\x1b[31m", b"\x1b[0m", b"\x1b[2J"),
+            *(b"\x1b[H", b"\x1b[?1049h", b"\x1b[?1049l", b"\x1b[3;1H", b"\x1b[K", b"\x1b[4"),
+            *("你".encode(), b"\xe4\xbd", b"\x1b]0;title\x07", b"\x1b[5S", b"\x1b[2M", b"\t"),
+        ]
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(pieces=PIECES, cut=st.integers(0, 40), asked=st.integers(1, 60))
+def test_a_screen_that_was_frozen_goes_on_as_if_not(
+    *, pieces: list[bytes], cut: int, asked: int
+) -> None:
+    straight, before = history(b"".join(pieces)), history(b"".join(pieces[:cut]))
+    frozen = before.freeze()
+    assert frozen is not None
+    after = Screen.thaw(frozen)
+    after.feed(b"".join(pieces[cut:]))
+    assert after.lines(asked) == straight.lines(asked)
+    assert after.lines(asked, raw=True) == straight.lines(asked, raw=True)
+    assert (after.total_lines, after.cursor) == (straight.total_lines, straight.cursor)
+    assert straight.lines(asked) == straight.lines(10_000)[-asked:]
+    assert len(straight.lines(10_000, raw=True)) == straight.total_lines
+
+
+def test_history_that_was_frozen_grows_on_and_is_small() -> None:
+    made = history(numbered(9_000), 120, 40)
+    frozen = made.freeze()
+    assert frozen is not None
+    assert len(frozen.packed) < made.size_bytes / 30
+    thawed = Screen.thaw(frozen)
+    thawed.feed(b"\r\n" + numbered(9_000))
+    assert thawed.total_lines == 10_000 + 40
+
+
+def test_another_program_begins_on_an_empty_screen_below_the_history() -> None:
+    made = history(
+        numbered(20) + b"\x1b[?1049h\x1b[?1h\x1b[2;5r\x1b[31m\x1b[?2004h\x1b[5;5Hold\x1b["
+    )
+    made.begin()
+    assert (made.text(), made.cursor) == ("", (0, 0))
+    assert not any(made.mode(mode) for mode in (1, 2004, 1049))
+    made.feed(b"new\r\n")
+    assert made.lines(10_000, raw=True) == [f"line {number}" for number in range(20)] + ["new"]
+
+
+def test_output_that_is_missing_breaks_off_a_sequence() -> None:
+    made = history(b"one\x1b]0;a title that")
+    made.skip()
+    made.feed(b" two")
+    assert made.lines(1) == ["one two"]
+
+
+def test_no_image_is_read_from_a_file_of_this_machine(tmp_path: Path) -> None:
+    image = tmp_path / "tty-graphics-protocol-image.rgb"
+    image.write_bytes(b"\x01\x02\x03" * 100)
+    name = base64.b64encode(str(image).encode()).decode()
+    replies: list[bytes] = []
+    for medium in "ft":
+        made = Screen(40, 8)
+        made._terminal.on_reply(replies.append)  # noqa: SLF001  the only witness there is
+        made.feed(f"\x1b_Gi=31,s=10,v=10,a=T,f=24,t={medium};{name}\x1b\\".encode())
+        assert made.text() == ""
+    assert not any(b"OK" in reply for reply in replies)
+    assert image.exists()
