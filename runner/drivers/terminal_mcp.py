@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import socket
+import struct
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from runner.shim.frames import Decoder, FrameError, Kind, encode
 
 _PROTOCOL: Final = 2
 _ANSWER_BYTES: Final = 4096
+_FD: Final = struct.Struct("i")
 
 
 async def mcp_socket(run_dir: Path) -> McpSocket:
@@ -52,8 +54,10 @@ def _received(sock: socket.socket) -> McpSocket:
     decoder, held = Decoder(_ANSWER_BYTES), list[int]()
     try:
         while (frame := decoder.next()) is None:
-            data, fds, _, _ = socket.recv_fds(sock, _ANSWER_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
-            held += fds
+            # not recv_fds: it drops the flag, and a program started now would have it, too
+            room = socket.CMSG_SPACE(_FD.size)
+            data, beside, _, _ = sock.recvmsg(_ANSWER_BYTES, room, socket.MSG_CMSG_CLOEXEC)
+            held += [_FD.unpack(content[: _FD.size])[0] for _, _, content in beside]
             if not data:
                 raise NotRunning("the shim has ended")
             decoder.feed(data)

@@ -185,8 +185,9 @@ def _received(end: socket.socket) -> socket.socket | None:
         OSError: The other side could not make it, or does not answer.
     """
     end.settimeout(_PATIENCE_SECONDS)
-    data, fds, _, _ = socket.recv_fds(end, 1, 1, socket.MSG_CMSG_CLOEXEC)
+    data, fds, _, _ = socket.recv_fds(end, 1, 1)
     if fds:
+        os.set_inheritable(fds[0], False)
         return socket.socket(fileno=fds[0])
     if data:
         raise OSError(data[0], os.strerror(data[0]))
