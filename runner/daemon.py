@@ -23,11 +23,11 @@ from meshwire.v1 import link_pb2
 
 from runner import logs
 from runner.clock import wall_ms
+from runner.converge.deliveries import Deliveries
 from runner.converge.journal import Journal, JournalError
 from runner.converge.loop import Converger
 from runner.converge.perform import Performer
 from runner.converge.places import Places
-from runner.converge.prompt import Prompter
 from runner.converge.reports import Reports
 from runner.converge.secrets import LinkSecrets
 from runner.converge.workshop import Ground, Workshop
@@ -162,9 +162,9 @@ def _join(
     )
     workshop = Workshop(places, worktrees, trash, ground)
     performer = Performer(places, journal, reports, terminals, workshop, secrets, _boot_id())
-    prompter = Prompter(terminals, Screen)
+    deliveries = Deliveries(places, journal, terminals, Screen)
     converger = Converger(
-        places, journal, reports, performer, terminals, prompter, settings.max_pods
+        places, journal, reports, performer, terminals, deliveries, settings.max_pods
     )
     info = _info(settings, capabilities)
     keeper = Keeper(IdentityStore(places.identity), _door(settings), settings.controller, info)

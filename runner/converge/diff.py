@@ -22,8 +22,6 @@ class Verb(StrEnum):
     """Prepare and start the first run of an epoch."""
     RESTART = "restart"
     """Start again after a failure, as the restart policy wants."""
-    TYPE = "type"
-    """Type the first prompt, once."""
     STOP = "stop"
     """End the run; keep everything."""
     CANCEL = "cancel"
@@ -55,8 +53,6 @@ class Facts:
     """Pods whose run may have ended: the operating system has to be asked."""
     overdue: frozenset[str] = field(default_factory=frozenset)
     """Pods whose deadline passed."""
-    promptable: frozenset[str] = field(default_factory=frozenset)
-    """Pods whose agent shows that it takes its typed prompt."""
     strays: frozenset[str] = field(default_factory=frozenset)
     """Pods that have a directory here and no row."""
 
@@ -130,8 +126,6 @@ def _to_run_on(uid: str, pod: link_pb2.PodDesired, row: Row, facts: Facts) -> Ac
             return Action(Verb.STOP, uid, "a stop was begun", row.ending or "Stopped")
         case State.RUNNING if uid in facts.overdue:
             return Action(Verb.STOP, uid, "its deadline passed", "DeadlineExceeded")
-        case State.RUNNING if uid in facts.promptable and not row.prompt_sent:
-            return Action(Verb.TYPE, uid, "the agent takes its prompt")
         case State.FAILED if may_restart(pod, row) and uid not in facts.overdue:
             return Action(Verb.RESTART, uid, f"restart {row.restart + 1} after {row.reason}")
         case _:

@@ -1,4 +1,4 @@
-"""What the runner remembers of its pods, durably: SQLite, one thread, every commit on the disk.
+"""What the runner remembers of pods and their prompts, durably: SQLite, one thread, all fsynced.
 
 Reading is from memory. Writes that come at the same time share one commit.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from runner.converge.delivery_states import Delivery, Outcome, Stage
 from runner.converge.states import Row, State
 
 _FIELDS: Final = tuple(each.name for each in dataclasses.fields(Row))
@@ -20,14 +21,30 @@ _BOOLEANS: Final = frozenset(
     each.name for each in dataclasses.fields(Row) if each.type in (bool, "bool")
 )
 _COLUMNS: Final = tuple(f'"{name}"' for name in _FIELDS)
+_DELIVERY_FIELDS: Final = tuple(each.name for each in dataclasses.fields(Delivery))
+_DELIVERY: Final = tuple(f'"{name}"' for name in _DELIVERY_FIELDS)
 _SCHEMA: Final = f"""
 CREATE TABLE IF NOT EXISTS pods ({_COLUMNS[0]} TEXT PRIMARY KEY, {", ".join(_COLUMNS[1:])});
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS listed (uid TEXT PRIMARY KEY, epoch, restart, ms);
+CREATE TABLE IF NOT EXISTS deliveries (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, {_DELIVERY[0]} TEXT UNIQUE NOT NULL,
+    {", ".join(_DELIVERY[1:])}
+);
 """
 _PUT: Final = (
     f"INSERT OR REPLACE INTO pods ({', '.join(_COLUMNS)}) "  # noqa: S608  our own field names
     f"VALUES ({', '.join('?' * len(_FIELDS))})"
 )
+_PUT_DELIVERY: Final = (  # its number, and with it its place, stays
+    f"INSERT INTO deliveries ({', '.join(_DELIVERY)}) "  # noqa: S608  our own field names
+    f"VALUES ({', '.join('?' * len(_DELIVERY))}) ON CONFLICT (id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _DELIVERY[1:])
+)
+_PROMPT_SENT: Final = "UPDATE pods SET prompt_sent = 1 WHERE uid = ? AND epoch = ? AND restart = ?"
+
+_Run = tuple[int, int]
+"""epoch, restart."""
 
 _Change = tuple[str, tuple[Any, ...], Callable[[], None], "asyncio.Future[None]"]
 
@@ -45,6 +62,8 @@ class Journal:
         self._connection: sqlite3.Connection | None = None
         self._rows: dict[str, Row] = {}
         self._meta: dict[str, str] = {}
+        self._listed: dict[str, tuple[_Run, int]] = {}
+        self._deliveries: dict[str, Delivery] = {}
         self._pending: collections.deque[_Change] = collections.deque()
         self._flushing = False
 
@@ -56,7 +75,7 @@ class Journal:
         """
         loop = asyncio.get_running_loop()
         try:
-            self._rows, self._meta = await loop.run_in_executor(self._thread, self._open)
+            await loop.run_in_executor(self._thread, self._open)
         except (sqlite3.Error, ValueError, OSError) as exc:
             raise JournalError(f"The journal {self._path} cannot be opened: {exc}.") from exc
 
@@ -102,8 +121,63 @@ class Journal:
 
         def apply() -> None:
             self._rows.pop(uid, None)
+            self._listed.pop(uid, None)
 
         await self._write("DELETE FROM pods WHERE uid = ?", (uid,), apply)
+        await self._write("DELETE FROM listed WHERE uid = ?", (uid,), lambda: None)
+
+    # --- beside the rows, which have another writer ----------------------------------------------
+
+    @property
+    def deliveries(self) -> Mapping[str, Delivery]:
+        """Every delivery by id, as committed; in the order in which they came."""
+        return MappingProxyType(self._deliveries)
+
+    async def put_delivery(self, delivery: Delivery) -> None:
+        """Write the delivery; returns when it is on the disk.
+
+        Raises:
+            JournalError: It could not be written, and counts as not written.
+        """
+        values = tuple(getattr(delivery, name) for name in _DELIVERY_FIELDS)
+
+        def apply() -> None:
+            self._deliveries[delivery.id] = delivery
+
+        await self._write(_PUT_DELIVERY, values, apply)
+
+    async def forget_delivery(self, delivery_id: str) -> None:
+        """Remove the delivery, durably."""
+
+        def apply() -> None:
+            self._deliveries.pop(delivery_id, None)
+
+        await self._write("DELETE FROM deliveries WHERE id = ?", (delivery_id,), apply)
+
+    async def prompt_sent(self, uid: str, epoch: int, restart: int) -> None:
+        """Remember that the first prompt of a run is typed; what else its row says stays."""
+
+        def apply() -> None:
+            row = self._rows.get(uid)
+            if row is not None and (row.epoch, row.restart) == (epoch, restart):
+                self._rows[uid] = dataclasses.replace(row, prompt_sent=True)
+
+        await self._write(_PROMPT_SENT, (uid, epoch, restart), apply)
+
+    def listed_ms(self, row: Row) -> int:
+        """Return when the agent of the row's run first listed its tools; 0 when it has not."""
+        run, at = self._listed.get(row.uid, ((0, 0), 0))
+        return at if run == (row.epoch, row.restart) else 0
+
+    async def tools_listed(self, row: Row, at_ms: int) -> None:
+        """Remember that the agent of the row's run listed its tools."""
+        run = (row.epoch, row.restart)
+
+        def apply() -> None:
+            self._listed[row.uid] = (run, at_ms)
+
+        values = (row.uid, *run, at_ms)
+        await self._write("INSERT OR REPLACE INTO listed VALUES (?, ?, ?, ?)", values, apply)
 
     async def set_meta(self, key: str, value: str) -> None:
         """Remember a value, durably."""
@@ -145,27 +219,42 @@ class Journal:
 
     # --- in the journal's thread -------------------------------------------------------------
 
-    def _open(self) -> tuple[dict[str, Row], dict[str, str]]:
+    def _open(self) -> None:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.executescript(_SCHEMA)
         self._path.chmod(0o600)
-        self._add_missing_columns(connection)
-        found = connection.execute(
-            f"SELECT {', '.join(_COLUMNS)} FROM pods"  # noqa: S608  our own field names
-        ).fetchall()
-        rows = [_row(dict(zip(_FIELDS, values, strict=True))) for values in found]
-        meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+        self._add_missing_columns(connection, "pods", _FIELDS)
+        self._add_missing_columns(connection, "deliveries", _DELIVERY_FIELDS)
+        self._read(connection)
         self._connection = connection
-        return {row.uid: row for row in rows}, meta
+
+    def _read(self, connection: sqlite3.Connection) -> None:
+        for values in connection.execute(
+            f"SELECT {', '.join(_COLUMNS)} FROM pods"  # noqa: S608  our own field names
+        ):
+            row = _row(dict(zip(_FIELDS, values, strict=True)))
+            self._rows[row.uid] = row
+        for values in connection.execute(
+            f"SELECT {', '.join(_DELIVERY)} FROM deliveries ORDER BY number"  # noqa: S608  likewise
+        ):
+            delivery = _delivery(dict(zip(_DELIVERY_FIELDS, values, strict=True)))
+            self._deliveries[delivery.id] = delivery
+        self._meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+        for uid, epoch, restart, at in connection.execute(
+            "SELECT uid, epoch, restart, ms FROM listed"
+        ):
+            self._listed[uid] = ((epoch, restart), at)
 
     @staticmethod
-    def _add_missing_columns(connection: sqlite3.Connection) -> None:
-        have = {info[1] for info in connection.execute("PRAGMA table_info(pods)")}
-        for name in _FIELDS:
+    def _add_missing_columns(
+        connection: sqlite3.Connection, table: str, fields: tuple[str, ...]
+    ) -> None:
+        have = {info[1] for info in connection.execute(f"PRAGMA table_info({table})")}
+        for name in fields:
             if name not in have:
-                connection.execute(f'ALTER TABLE pods ADD COLUMN "{name}"')
+                connection.execute(f'ALTER TABLE {table} ADD COLUMN "{name}"')
 
     def _commit(self, changes: list[tuple[str, tuple[Any, ...]]]) -> None:
         connection = self._connection
@@ -189,3 +278,10 @@ def _row(values: dict[str, Any]) -> Row:
     known["state"] = State(known["state"])
     known.update({name: bool(known[name]) for name in _BOOLEANS if name in known})
     return Row(**known)
+
+
+def _delivery(values: dict[str, Any]) -> Delivery:
+    """Return the delivery, as ``_row`` does."""
+    known = {name: value for name, value in values.items() if value is not None}
+    known["state"], known["stage"] = Outcome(known["state"]), Stage(known["stage"])
+    return Delivery(**known)

@@ -52,7 +52,7 @@ class Converger:
         reports: Reports,
         performer: Performer,
         terminals: Terminals,
-        prompter: Prompts,
+        prompts: Prompts,
         max_pods: int,
     ) -> None:
         self._places = places
@@ -66,7 +66,7 @@ class Converger:
         self._deadlines = Deadlines()
         self._wake = asyncio.Event()
         self._closing = False
-        self._watch = Watch(places, journal, reports, terminals, prompter, self._wake.set)
+        self._watch = Watch(places, journal, reports, terminals, prompts, self._wake.set)
 
     # --- the link's side -------------------------------------------------------------------------
 
@@ -122,6 +122,10 @@ class Converger:
         """Return a feed of changes from now on."""
         return self._reports.subscribe(wake)
 
+    async def tools_listed(self, uid: str) -> None:
+        """Note that a pod's agent has listed its tools: it is ready for its first prompt."""
+        await self._watch.tools_listed(uid)
+
     def running(self) -> int:
         """Return how many pods run."""
         return sum(row.state is State.RUNNING for row in self._journal.rows.values())
@@ -173,7 +177,6 @@ class Converger:
         facts = Facts(
             unsettled=frozenset(self._watch.unsettled),
             overdue=self._deadlines.overdue(),
-            promptable=self._watch.promptable(),
             strays=self._watch.strays(),
         )
         begun = [
@@ -248,9 +251,6 @@ class Converger:
         match work.action.verb:
             case Verb.SETTLE:
                 await performer.settle(uid, pod)
-            case Verb.TYPE:
-                await performer.type(uid, self._watch.prompt(self._journal.rows[uid]))
-                return
             case Verb.STOP:
                 await performer.stop(uid, work.action.ending, self._grace_seconds(uid, pod))
             case Verb.REMOVE:

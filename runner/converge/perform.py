@@ -31,7 +31,6 @@ from runner.drivers.terminal_values import (
     Exited,
     Launch,
     LaunchError,
-    NotRunning,
 )
 from runner.drivers.worktree_values import WorktreeState
 
@@ -190,17 +189,6 @@ class Performer:
             return False
         await self.save(running(row, alive))
         return True
-
-    async def type(self, uid: str, data: bytes) -> None:
-        """Type the first prompt. Journalled before: rather never than twice."""
-        row = self._journal.rows[uid]
-        if row.state is not State.RUNNING or row.prompt_sent:
-            return
-        row = await self.save(dataclasses.replace(row, prompt_sent=True))
-        try:
-            await self._terminals.write(self._places.run(uid, row.epoch, row.restart), data)
-        except NotRunning:
-            logger.info("the agent ended before its prompt was typed", extra={"pod": uid})
 
     async def _adopt(self, pod: link_pb2.PodDesired) -> bool:
         """Take over a run that the journal does not know. Its directory is the claim.
@@ -390,7 +378,7 @@ class Performer:
         if (tree := self._trees.get(row.uid)) is not None:
             row = _with(row, tree)
         size = self._terminals.size(self._places.transcript(row.uid)) if row.started_ms else 0
-        return observed(row, size, self.activity(row.uid))
+        return observed(row, size, self.activity(row.uid), self._journal.listed_ms(row))
 
 
 def _with(row: Row, tree: WorktreeState) -> Row:

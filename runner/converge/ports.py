@@ -1,5 +1,6 @@
 """What converging needs of its surroundings."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -29,10 +30,6 @@ class Terminals(Protocol):
 
     async def watch_exit(self, run_dir: Path) -> Exited | Absent:
         """Wait for its end."""
-        ...
-
-    async def write(self, run_dir: Path, data: bytes) -> None:
-        """Type into the terminal."""
         ...
 
     def size(self, transcript_dir: Path) -> int:
@@ -73,17 +70,17 @@ class Secrets(Protocol):
 
 
 class Prompts(Protocol):
-    """What is needed of ``runner.converge.prompt.Prompter``."""
+    """What is needed of ``runner.converge.deliveries.Deliveries``."""
 
-    async def wait(
-        self,
-        pod: link_pb2.PodDesired,
-        transcript_dir: Path,
-        run_dir: Path,
-        offset: int,
-        late: Callable[[str], None],
-    ) -> bytes | None:
-        """Return what to type once the agent is ready, None when it ended before."""
+    wake: Callable[[], None]
+    note: Callable[[str, str], None]
+
+    def running(self, tasks: asyncio.TaskGroup) -> None:
+        """Begin to work for every pod that has something to be delivered."""
+        ...
+
+    def tools_listed(self, uid: str) -> None:
+        """Look again: the pod's agent has listed its tools."""
         ...
 
 

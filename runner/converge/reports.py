@@ -19,7 +19,9 @@ _STATES: Final[Mapping[State, link_pb2.PodState]] = {
 _MESSAGE_CHARACTERS: Final = 1024
 
 
-def observed(row: Row, terminal_bytes: int = 0, activity: str = "") -> link_pb2.PodObserved:
+def observed(
+    row: Row, terminal_bytes: int = 0, activity: str = "", tools_listed_ms: int = 0
+) -> link_pb2.PodObserved:
     """Return the row as the wire says it."""
     return link_pb2.PodObserved(
         ref=link_pb2.PodRef(pod_uid=row.uid, epoch=row.epoch),
@@ -48,6 +50,7 @@ def observed(row: Row, terminal_bytes: int = 0, activity: str = "") -> link_pb2.
         pid=row.child_pid if row.state in {State.RUNNING, State.STOPPING} else 0,
         activity=activity if row.state is State.RUNNING else "",
         initialized=row.initialized,
+        tools_listed_unix_ms=tools_listed_ms,
     )
 
 

@@ -1,20 +1,20 @@
-"""Keeps an eye on runs: which ended, which ask for their prompt, which nobody knows."""
+"""Keeps an eye on runs: which ended, which are at work, which nobody knows."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from meshwire.v1 import link_pb2
 
+from runner.clock import wall_ms
 from runner.converge.activity import Activity
 from runner.converge.freshness import Freshness
 from runner.converge.journal import Journal
 from runner.converge.places import Places
 from runner.converge.ports import Prompts, Terminals
-from runner.converge.prompt import is_typed
 from runner.converge.reports import Reports
-from runner.converge.states import ALIVE, Row, State
+from runner.converge.states import ALIVE, State
 from runner.drivers.terminal_values import Alive
 
 logger = logging.getLogger(__name__)
@@ -42,10 +42,10 @@ class Watch:
         self._journal = journal
         self._reports = reports
         self._terminals = terminals
-        self._prompter = prompts
+        self._prompts = prompts
+        self._prompts.wake, self._prompts.note = wake, self.note
         self._wake = wake
         self._watched: set[_Run] = set()
-        self._prompts: dict[_Run, bytes] = {}
         self._strays: set[str] = set()
         self.activity = Activity()
         self._freshness = Freshness()
@@ -66,25 +66,24 @@ class Watch:
         self._strays.difference_update(self._journal.rows)
         return frozenset(self._strays)
 
-    def promptable(self) -> frozenset[str]:
-        """Return the pods whose agent takes its prompt now."""
-        return frozenset(self._current_prompts())
-
-    def prompt(self, row: Row) -> bytes:
-        """Hand out what is to be typed into the row's run; only once."""
-        return self._prompts.pop((row.uid, row.epoch, row.restart), b"")
+    async def tools_listed(self, uid: str) -> None:
+        """Note, durably, that the pod's agent has listed its tools with its token."""
+        row = self._journal.rows.get(uid)
+        if row is None or row.state not in ALIVE or self._journal.listed_ms(row):
+            return
+        await self._journal.tools_listed(row, wall_ms())
+        self._amend(uid, tools_listed_unix_ms=self._journal.listed_ms(row))
+        self._prompts.tools_listed(uid)
 
     def running(self, tasks: asyncio.TaskGroup) -> None:
-        """Begin to watch every run that is not watched yet."""
+        """Begin to watch every run that is not watched yet, and to bring prompts."""
         for row in self._journal.rows.values():
             run = (row.uid, row.epoch, row.restart)
             if row.state is not State.RUNNING or row.uid in self.unsettled or run in self._watched:
                 continue
             self._watched.add(run)
             tasks.create_task(self._await_end(run), name=f"watch {row.uid}")
-            pod = row.pod()
-            if is_typed(pod) and not row.prompt_sent:
-                tasks.create_task(self._await_prompt(run, row, pod), name=f"prompt {row.uid}")
+        self._prompts.running(tasks)
 
     async def look_at_output(self) -> None:
         """Tell now and then which agents are at work; costs a look at a file's length each."""
@@ -127,16 +126,6 @@ class Watch:
                 setattr(report, name, value)
             self._reports.put(report)
 
-    def _current_prompts(self) -> Iterator[str]:
-        """Drop prompts of runs that are gone; give the pods of the others."""
-        rows = self._journal.rows
-        for uid, epoch, restart in list(self._prompts):
-            row = rows.get(uid)
-            if row is not None and (row.epoch, row.restart) == (epoch, restart):
-                yield uid
-            else:
-                del self._prompts[uid, epoch, restart]
-
     async def _report_stray(self, uid: str) -> None:
         runs = self._places.runs(uid)
         alive = False
@@ -150,23 +139,6 @@ class Watch:
             link_pb2.PodObserved(ref=ref, state=state, orphan=True, reason="Orphan", message=text)
         )
         logger.warning("found a pod that the journal does not know", extra={"pod": uid})
-
-    async def _await_prompt(self, run: _Run, row: Row, pod: link_pb2.PodDesired) -> None:
-        try:
-            keys = await self._prompter.wait(
-                pod,
-                self._places.transcript(row.uid),
-                self._places.run(*run),
-                row.output_begin,
-                lambda text: self.note(row.uid, text),
-            )
-        except Exception:
-            logger.exception("waiting to type a prompt failed", extra={"pod": row.uid})
-            self.note(row.uid, "The prompt could not be typed.")
-            return
-        if keys is not None:
-            self._prompts[run] = keys
-            self._wake()
 
     async def _await_end(self, run: _Run) -> None:
         run_dir = self._places.run(*run)

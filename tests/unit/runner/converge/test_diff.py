@@ -63,20 +63,6 @@ STOP, REMOVE = link_pb2.STOP, link_pb2.REMOVE
             Verb.CANCEL,
             id="a pod past its deadline is not begun",
         ),
-        pytest.param(
-            wanted(),
-            row(State.RUNNING),
-            Facts(promptable=frozenset({UID})),
-            Verb.TYPE,
-            id="a prompt is typed when the agent takes it",
-        ),
-        pytest.param(
-            wanted(),
-            row(State.RUNNING, prompt_sent=True),
-            Facts(promptable=frozenset({UID})),
-            None,
-            id="a prompt is not typed twice",
-        ),
         pytest.param(wanted(), row(State.SUCCEEDED), Facts(), None, id="success is not repeated"),
         pytest.param(
             wanted(),
@@ -184,7 +170,7 @@ def test_every_pod_gets_at_most_one_action() -> None:
     found: list[Action] = diff(
         {UID: wanted(REMOVE)},
         {UID: row(State.RUNNING)},
-        Facts(frozenset({UID}), frozenset({UID}), frozenset({UID}), frozenset({UID})),
+        Facts(frozenset({UID}), frozenset({UID}), frozenset({UID})),
     )
     assert len(found) == 1
 

@@ -88,9 +88,6 @@ class FakeTerminals:
                 await self.world.ended.wait()
         return found
 
-    async def write(self, run_dir: Path, data: bytes) -> None:  # noqa: ARG002  the Protocol's
-        raise AssertionError("nothing is typed here")
-
     def size(self, transcript_dir: Path) -> int:  # noqa: ARG002  the Protocol's
         return 0
 
@@ -139,8 +136,11 @@ class NoSecrets:
 
 
 class NoPrompts:
-    async def wait(self, *_: object) -> None:
-        raise AssertionError("nothing is typed here")
+    def running(self, tasks: asyncio.TaskGroup) -> None:
+        pass
+
+    def tools_listed(self, uid: str) -> None:
+        pass
 
 
 @dataclass
@@ -360,6 +360,26 @@ async def test_a_start_that_was_only_journalled_is_made_again_where_that_is_prov
         assert [report.state for report in machine.converger.observed()] == [state]
     assert sum(world.starts.values()) == starts
     assert world.wrong == []
+
+
+@pytest.mark.anyio
+async def test_that_an_agent_listed_its_tools_is_told_of_its_run_and_outlives_the_runner(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    async with Machine(tmp_path, world) as machine:
+        machine.converger.want(wanted([pod("pod-1")]))
+        await machine.settle()
+        await machine.converger.tools_listed("pod-1")
+        await machine.converger.tools_listed("nobody")
+        first = machine.reports.get("pod-1").tools_listed_unix_ms
+        assert first > 0
+        await machine.converger.tools_listed("pod-1")  # only the first time counts
+    async with Machine(tmp_path, world) as machine:
+        assert machine.reports.get("pod-1").tools_listed_unix_ms == first
+        machine.converger.want(wanted([pod("pod-1", epoch=2)]))
+        await machine.settle()
+        assert machine.reports.get("pod-1").tools_listed_unix_ms == 0
 
 
 @pytest.mark.anyio

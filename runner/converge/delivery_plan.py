@@ -1,0 +1,255 @@
+"""Says what to do next about a prompt that is to be typed: pure.
+
+Wait until the agent takes input; type the text; wait until it is seen; type the submit key,
+apart; look whether the input let go of the text; if it did not, the key again, a few times. A
+key is repeated only while the text is seen in the input: what was taken is not submitted twice.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Final
+
+from runner.converge.delivery_screen import Look, Mark, Verdict, is_echoed, mark, verdict
+from runner.converge.delivery_states import Delivery, Stage
+
+NEVER: Final = float("inf")
+QUIET_SECONDS: Final = 2.0
+"""Without a sign to look for, an agent that was quiet for so long is taken to be ready."""
+
+SIGN_SECONDS: Final = 0.15
+"""A sign has to stand for so long: a screen is drawn in pieces."""
+
+LISTED_SECONDS: Final = 0.3
+PERSON_SECONDS: Final = 2.0
+PAUSE_SECONDS: Final = 0.3
+"""Between the text, seen and quiet, and its submit key: measured with agents' programs."""
+
+UNSEEN_SECONDS: Final = 3.0
+"""After a text that nothing of the screen answers, the key is typed all the same."""
+
+OTHERWISE_SECONDS: Final = 1.5
+"""After a text that the screen answers with something else, so long quiet, likewise."""
+
+RESTLESS_SECONDS: Final = 10.0
+TAKEN_SECONDS: Final = 0.3
+WINDOWS: Final = (2.0, 3.0, 5.0, 8.0)
+"""How long each submit key may take to show effect; their number is that of the attempts."""
+
+LINE_BYTES: Final = 4095
+"""What a terminal in line mode takes as one line; the rest it drops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How one knows that the agent takes input."""
+
+    sign: re.Pattern[str] | None = None
+    timeout_seconds: float = 60.0
+    is_first: bool = False
+    """The first prompt is typed in the end, whatever is missing; others are given up."""
+    lists_tools: bool = False
+    """Whether the agent is expected to list its tools before its first prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is known besides the delivery and the screen; in memory only."""
+
+    rule: Rule
+    since: float
+    """When waiting for the agent began."""
+    give_up_at: float = NEVER
+    listed_at: float | None = None
+    """When the agent listed its tools."""
+    stuck: Mark | None = None
+    """A text of an earlier delivery that was never submitted."""
+    typed_at: float | None = None
+    """When the bytes of the present stage were typed; None when that is not known."""
+    before: Look | None = None
+    """The screen before the text."""
+    held: Mark | None = None
+    """The text in the input, before the last submit key."""
+    taken_at: float | None = None
+    """Since when the text is seen to have been taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Look again when the screen has changed, or at *until*."""
+
+    until: float
+    taken_at: float | None = None
+    """To be remembered in the scene."""
+    note: str = ""
+    """To be told about the pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """Write down the stage (PASTED, or PRESSED with a number), then type what belongs to it."""
+
+    stage: Stage
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The agent has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It cannot be brought to the agent."""
+
+    reason: str
+    message: str
+    is_held: bool = False
+    """Whether the text is in the input still."""
+
+
+Step = Wait | Type | Submitted | Failed
+
+
+def next_step(delivery: Delivery, scene: Scene, look: Look) -> Step:
+    """Return what to do about an open delivery, given its run's screen."""
+    match delivery.stage:
+        case Stage.WAITING:
+            return _waiting(scene, look)
+        case Stage.PASTED:
+            return _pasted(delivery, scene, look)
+        case Stage.PRESSED:
+            return _pressed(delivery, scene, look)
+
+
+def with_mark(delivery: Delivery, scene: Scene, look: Look) -> Scene:
+    """Return the scene with the text as it stands in the input now."""
+    return replace(scene, held=mark(delivery.text, scene.before, look), taken_at=None)
+
+
+# --- until the agent takes input ------------------------------------------------------------------
+
+
+def _waiting(scene: Scene, look: Look) -> Step:
+    ready_at, lacking = _ready_at(scene, look)
+    if ready_at <= look.at:
+        return Type(Stage.PASTED)
+    if scene.give_up_at <= look.at:
+        return Failed("NotReady", f"The agent took no prompt in time: {lacking}.")
+    late_at = scene.since + scene.rule.timeout_seconds
+    note = ""
+    if scene.rule.is_first and late_at <= look.at:
+        note = f"The prompt is not typed yet: {lacking}. Attach to see what the agent waits for."
+    return Wait(min(ready_at, scene.give_up_at, late_at if late_at > look.at else NEVER), note=note)
+
+
+def _ready_at(scene: Scene, look: Look) -> tuple[float, str]:
+    """Return when the agent is taken to be ready if nothing changes, and what is lacking."""
+    if scene.stuck is not None and verdict(scene.stuck, look) is not Verdict.TAKEN:
+        return NEVER, "an earlier prompt, which was not submitted, is in its input still"
+    person_at = look.person_at + PERSON_SECONDS
+    tools_at, lacking = _tools_at(scene, look)
+    if tools_at > look.at:
+        return max(tools_at, person_at), lacking
+    sign_at, lacking = _sign_at(scene, look)
+    if person_at > look.at:
+        lacking = "a person types into its terminal"
+    return max(sign_at, person_at), lacking
+
+
+def _tools_at(scene: Scene, look: Look) -> tuple[float, str]:
+    if not scene.rule.lists_tools:
+        return look.at, ""
+    late_at = scene.since + scene.rule.timeout_seconds
+    listed_at = late_at if scene.listed_at is None else scene.listed_at + LISTED_SECONDS
+    return min(listed_at, late_at), "the agent has not listed its MCP tools"
+
+
+def _sign_at(scene: Scene, look: Look) -> tuple[float, str]:
+    rule = scene.rule
+    if rule.sign is not None:
+        at = NEVER if look.sign_at is None else look.sign_at + SIGN_SECONDS
+        return at, f"its terminal did not show readiness.regex ({rule.sign.pattern})"
+    if rule.lists_tools and scene.listed_at is not None:
+        return look.at, ""
+    late_at = scene.since + rule.timeout_seconds
+    quiet_at = max(look.changed_at, scene.since) + QUIET_SECONDS
+    if look.is_blank:  # it has not begun
+        return late_at, "its terminal showed nothing"
+    if rule.is_first:  # one that never rests gets its prompt all the same
+        quiet_at = min(quiet_at, late_at)
+    return quiet_at, f"its terminal was not quiet for {QUIET_SECONDS:.0f} s"
+
+
+# --- until the text is in the input ---------------------------------------------------------------
+
+
+def _pasted(delivery: Delivery, scene: Scene, look: Look) -> Step:
+    if scene.typed_at is None:
+        return _resumed_paste(delivery, scene, look)
+    seen_at = _seen_at(delivery, scene, look)
+    person_at = look.person_at + PERSON_SECONDS
+    if max(seen_at, person_at) > look.at:
+        return Wait(max(seen_at, person_at))
+    if _is_cut(delivery, scene, look):
+        text = (
+            "The terminal took only a part of the prompt, so it was not submitted: it is too long"
+        )
+        return Failed("NotSubmitted", f"{text} for a program that reads lines.", is_held=True)
+    return Type(Stage.PRESSED, 1)
+
+
+def _resumed_paste(delivery: Delivery, scene: Scene, look: Look) -> Step:
+    """Decide after a restart of the runner: typing again is safe, but not into a menu."""
+    changed = look.offset > delivery.pasted_at
+    if changed and is_echoed(delivery.text, scene.before, look):
+        return Type(Stage.PASTED)
+    ready_at, lacking = _ready_at(scene, look)
+    if ready_at <= look.at:
+        return Type(Stage.PASTED)
+    if scene.give_up_at <= look.at:
+        text = "The runner was restarted while it typed, and then the agent took no prompt in time"
+        return Failed("NotSubmitted", f"{text}: {lacking}. It may have been typed.")
+    return Wait(min(ready_at, scene.give_up_at))
+
+
+def _seen_at(delivery: Delivery, scene: Scene, look: Look) -> float:
+    """Return when the text counts as being in the input if nothing changes."""
+    typed_at = scene.typed_at or 0.0
+    if look.offset <= delivery.pasted_at:
+        return typed_at + UNSEEN_SECONDS
+    echoed = is_echoed(delivery.text, scene.before, look)
+    quiet_at = look.changed_at + (PAUSE_SECONDS if echoed else OTHERWISE_SECONDS)
+    return max(min(quiet_at, typed_at + RESTLESS_SECONDS), typed_at + PAUSE_SECONDS)
+
+
+def _is_cut(delivery: Delivery, scene: Scene, look: Look) -> bool:
+    """Whether a text that is longer than a line of the terminal was seen, but not to its end."""
+    if scene.before is None or scene.before.bracketed or look.offset <= delivery.pasted_at:
+        return False
+    is_long = len(delivery.text.encode()) > LINE_BYTES
+    return is_long and not is_echoed(delivery.text, scene.before, look)
+
+
+# --- until it is taken ----------------------------------------------------------------------------
+
+
+def _pressed(delivery: Delivery, scene: Scene, look: Look) -> Step:
+    held = scene.held
+    found = Verdict.UNKNOWN if held is None else verdict(held, look)
+    if found is Verdict.TAKEN and (scene.typed_at is not None or (held and held.needle)):
+        taken_at = scene.taken_at if scene.taken_at is not None else look.at
+        if look.at >= taken_at + TAKEN_SECONDS:
+            return Submitted()
+        return Wait(taken_at + TAKEN_SECONDS, taken_at)
+    if scene.typed_at is None:
+        return Type(Stage.PRESSED, delivery.attempts)
+    over_at = scene.typed_at + WINDOWS[min(delivery.attempts, len(WINDOWS)) - 1]
+    if look.at < over_at:
+        return Wait(over_at)
+    if found is Verdict.UNKNOWN:
+        text = "The prompt was typed and its submit key pressed, but the terminal shows no effect"
+        return Failed("NotSubmitted", f"{text}: it may have been taken.")
+    if delivery.attempts < len(WINDOWS):
+        return Type(Stage.PRESSED, delivery.attempts + 1)
+    text = f"The prompt is in the agent's input still, after {len(WINDOWS)} times its submit key"
+    return Failed("NotSubmitted", f"{text}.", is_held=True)

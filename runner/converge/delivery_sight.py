@@ -1,0 +1,161 @@
+"""The screen of a run, as long as a prompt for it is under way: fed by its output, looked at."""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
+from typing import Final, Protocol
+
+from runner.converge.delivery_screen import Look
+from runner.drivers.terminal_values import Chunk, Ended, Gap
+
+_LOOK_SECONDS: Final = 0.05
+"""Between looks at a screen that changes: looking costs a tenth of a millisecond."""
+
+_PASTE_MODE: Final = 2004
+
+
+class Screen(Protocol):
+    """What is needed of ``runner.drivers.screen.Screen``."""
+
+    @property
+    def cursor(self) -> tuple[int, int]:
+        """Column and row of the cursor."""
+        ...
+
+    def feed(self, data: bytes) -> None:
+        """Take output."""
+        ...
+
+    def resize(self, cols: int, rows: int) -> None:
+        """Change the size."""
+        ...
+
+    def text(self) -> str:
+        """Return what one sees."""
+        ...
+
+    def mode(self, number: int) -> bool:
+        """Whether a mode is on."""
+        ...
+
+    def close(self) -> None:
+        """Free its memory."""
+        ...
+
+
+class Sight:
+    """A screen and what is told by time: since when it is calm, since when it shows a sign."""
+
+    def __init__(
+        self,
+        screen: Screen,
+        size: tuple[int, int],
+        span: tuple[int, int],
+        sign: re.Pattern[str] | None,
+        person_at: Callable[[], float],
+        keep: Iterable[int],
+    ) -> None:
+        """Look at the output from the first to the second offset of *span*, then at what comes.
+
+        The screen as it was at each of the offsets to *keep* is remembered.
+        """
+        self._screen = screen
+        self._size = size
+        self.begin, self._history_end = span
+        self._offset = self.begin
+        self._sign = sign
+        self._sign_at: float | None = None
+        self._person_at = person_at
+        self._changed_at = time.monotonic()
+        self._changed = asyncio.Event()
+        self._keep = sorted(offset for offset in set(keep) if offset >= self.begin)
+        self._kept: dict[int, Look] = {}
+        self.ended = False
+        """Whether the run is over."""
+
+    async def read(self, stream: AsyncIterator[Chunk | Gap | Ended]) -> None:
+        """Feed the screen until the run ends."""
+        try:
+            async for item in stream:
+                if isinstance(item, Chunk):
+                    self._feed(item)
+                self._changed.set()
+        finally:
+            self.ended = True
+            self._changed.set()
+
+    async def caught_up(self) -> None:
+        """Wait until the screen shows what there was at the beginning."""
+        while self._offset < self._history_end and not self.ended:
+            self._changed.clear()
+            await self._changed.wait()
+        while self._keep and self._keep[0] <= self._offset:
+            self._kept[self._keep.pop(0)] = self.look()
+
+    async def changed(self, until: float) -> None:
+        """Wait for output, though not for long, or for the moment."""
+        left = until - time.monotonic()
+        if self.ended or left <= 0:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if left == float("inf") else left):
+                await self._changed.wait()
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    def wake(self) -> None:
+        """End a wait: something else than the screen has changed."""
+        self._changed.set()
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """Follow the terminal's size."""
+        if size != self._size:
+            self._size = size
+            self._screen.resize(*size)
+
+    def look(self) -> Look:
+        """Return the screen as it is."""
+        self._changed.clear()
+        text, now = self._screen.text(), time.monotonic()
+        if self._sign is None or self._sign.search(text) is None:
+            self._sign_at = None
+        elif self._sign_at is None:
+            self._sign_at = now
+        column, row = self._screen.cursor
+        return Look(
+            text,
+            column,
+            row,
+            self._size,
+            self._screen.mode(_PASTE_MODE),
+            self._offset,
+            is_blank=self._offset == self.begin,
+            at=now,
+            changed_at=self._changed_at,
+            sign_at=self._sign_at,
+            person_at=self._person_at(),
+        )
+
+    def at(self, offset: int) -> Look | None:
+        """Return the screen as it was when the output had that length, if it is remembered."""
+        return self._kept.get(offset)
+
+    def _feed(self, chunk: Chunk) -> None:
+        data, self._offset = chunk.data, chunk.offset
+        while self._keep and self._keep[0] <= chunk.end:
+            cut = max(0, self._keep[0] - self._offset)
+            self._write(data[:cut])
+            data = data[cut:]
+            self._kept[self._keep.pop(0)] = self.look()
+        self._write(data)
+        self._changed_at = time.monotonic()
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            self._screen.feed(data)
+            self._offset += len(data)
+
+    def close(self) -> None:
+        """Free the screen."""
+        self._screen.close()
