@@ -1,0 +1,62 @@
+"""A mesh whose runner finds the agents' own command lines, and the model they speak to."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.agents.classes import AGENTS, agent_class
+from tests.agents.fakemodel import FakeModel
+from tests.e2e.harness import Mesh, repository, run
+
+_INSTALLED = Path(__file__).resolve().parents[2] / ".agents" / "node_modules" / ".bin"
+
+
+@pytest.fixture(scope="session")
+def model() -> Iterator[FakeModel]:
+    """Run the model."""
+    with FakeModel() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def mesh(model: FakeModel) -> Iterator[Mesh]:
+    """Start a mesh with the agents' classes and a repository that has MCP settings of its own."""
+    missing = [name for name in AGENTS if not (_INSTALLED / name).exists()]
+    assert not missing, f"{missing} are not installed: run scripts/agents"
+    with tempfile.TemporaryDirectory(prefix="mesh-agents-", ignore_cleanup_errors=True) as text:
+        folder = Path(text)
+        made = Mesh(folder, folder / "data")
+        origin = _origin(folder / "git")
+        path = os.environ["PATH"]
+        os.environ["PATH"] = f"{_INSTALLED}{os.pathsep}{path}"
+        try:
+            made.up()
+        finally:
+            os.environ["PATH"] = path
+        try:
+            made.apply(
+                repository("origin", f"file://{origin}"),
+                *(agent_class(agent, model.url) for agent in AGENTS),
+            )
+            yield made
+            made.kubectl("delete", "agentpods", "--all", "-n", "default", "--timeout=60s")
+        finally:
+            made.down()
+
+
+def _origin(folder: Path) -> Path:
+    """Make a bare repository that brings settings for each agent."""
+    work, bare = folder / "seed", folder / "origin.git"
+    (work / ".gemini").mkdir(parents=True)
+    (work / ".mcp.json").write_text('{"mcpServers": {"theirs": {"command": "/bin/false"}}}\n')
+    (work / ".gemini" / "settings.json").write_text('{"ui": {"hideTips": true}}\n')
+    (work / "opencode.json").write_text('{"instructions": []}\n')
+    git = ("git", "-c", "user.name=Test", "-c", "user.email=test@example.invalid")
+    run(*git, "init", "-q", "-b", "main", ".", cwd=work)
+    run(*git, "add", ".", cwd=work)
+    run(*git, "commit", "-qm", "Begin", cwd=work)
+    run("git", "clone", "-q", "--bare", str(work), str(bare))
+    return bare
