@@ -24,6 +24,8 @@ FINALIZER_TEARDOWN: Final = f"{GROUP}/teardown"
 """On AgentPod and Runner: something on a runner must be released first."""
 FINALIZER_ORGANIZATION: Final = f"{GROUP}/organization"
 """On Organization: its pods are torn down before its namespace goes."""
+FINALIZER_MESSAGES: Final = f"{GROUP}/messages"
+"""On Channel: its messages are deleted from the message store first."""
 
 LABEL_ORGANIZATION: Final = f"{GROUP}/organization"
 LABEL_RUNNER: Final = f"{GROUP}/runner"
