@@ -75,11 +75,11 @@ class BindingDecision(Model):
     state: DecisionState
     """accepted or rejected by the target; ended by either side."""
     scopes: Scopes = ()
-    """What was accepted."""
+    """What is accepted. Stays when a request for more is rejected."""
     reason: Annotated[str, Field(max_length=500)] | None = None
     """Why it was rejected."""
     by: Annotated[str, Field(max_length=63)]
-    """The pod that decided."""
+    """The pod that decided; the initiator where both pods have the same creator."""
     initiator_uid: Annotated[str, Field(max_length=64)] = Field(alias="initiatorUID")
     """The pods it was decided for: it says nothing about later ones of their names."""
     target_uid: Annotated[str, Field(max_length=64)] = Field(alias="targetUID")
@@ -104,6 +104,8 @@ class PodBindingStatus(Status):
     """The AgentPod whose terminal it is."""
     requested_at: Timestamp | None = None
     """When it was last asked for: an unanswered request expires 24 hours later."""
+    requested_scopes: Scopes = ()
+    """What was asked for then, beside what is granted."""
     decision: BindingDecision | None = None
     """What a pod decided."""
 

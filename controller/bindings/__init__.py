@@ -1,0 +1,1 @@
+"""What a PodBinding is worth: pure rules that reconciler, service and authoriser share."""

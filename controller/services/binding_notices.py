@@ -1,0 +1,158 @@
+"""Tells pods of requests to bind them, and of the answers to their own.
+
+Level-triggered: whatever is pending in the store is told, after a restart again; the key of each
+notice keeps it from being told twice. So nothing is lost between the API's answer and the notice.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from controller.bindings.rules import Standing, standing
+from controller.kernel.clock import seconds, wall
+from controller.kernel.store import Change, Store
+from controller.store.errors import StoreError
+from schemas.agentpod import AgentPod
+from schemas.podbinding import BindingDecision, DecisionState, PodBinding
+
+logger = logging.getLogger(__name__)
+
+_AGAIN_SECONDS: Final = 2.0
+_NEWS_SECONDS: Final = 3600.0
+"""Answers older than this were told, or are of no interest any more."""
+
+
+class Notices(Protocol):
+    """Types prompts into pods' terminals. The delivery service is one."""
+
+    async def tell(self, namespace: str, pod_uid: str, text: str, *, key: str) -> None:
+        """Have *text* typed and submitted at the pod, once; return when that is durable.
+
+        A second call with the same *key* changes nothing, for 48 hours at least. A pod that has
+        ended or is gone is not told, which is no error.
+
+        Raises:
+            StoreError: It could not be stored; call again.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One prompt for one pod."""
+
+    pod_uid: str
+    text: str
+    key: str
+
+
+class BindingNotices:
+    """Watches the store for what is to be told."""
+
+    def __init__(self, store: Store, notices: Notices, clock: Callable[[], float] = wall) -> None:
+        self._pods = store.of(AgentPod)
+        self._bindings = store.of(PodBinding)
+        self._notices = notices
+        self._clock = clock
+        self._waiting: dict[str, None] = {}
+        self._news = asyncio.Event()
+        self._told: dict[str, set[str]] = {}
+        """Keys told since our start, by the binding's uid: spares the message store."""
+        store.listen(PodBinding, self._changed)
+        for binding in self._bindings:
+            self._waiting[binding.metadata.uid] = None
+
+    async def run(self) -> None:
+        """Tell what there is to tell, until cancelled. The store holds everything by then."""
+        while True:
+            while self._waiting:
+                uid = next(iter(self._waiting))
+                del self._waiting[uid]  # before it is looked at: what changes meanwhile counts
+                try:
+                    await self._tell(uid)
+                except StoreError as exc:
+                    self._waiting[uid] = None
+                    logger.warning("notice not stored", extra={"reason": str(exc)})
+                    await asyncio.sleep(_AGAIN_SECONDS)
+            self._news.clear()
+            await self._news.wait()
+
+    def _changed(self, change: Change[PodBinding]) -> None:
+        uid = change.subject.metadata.uid
+        if change.new is None:
+            self._waiting.pop(uid, None)
+            self._told.pop(uid, None)
+            return
+        self._waiting[uid] = None
+        self._news.set()
+
+    async def _tell(self, uid: str) -> None:
+        binding = self._bindings.by_uid(uid)
+        if binding is None:
+            return
+        spec, where = binding.spec, binding.metadata.namespace
+        one, other = self._pods.get(where, spec.initiator), self._pods.get(where, spec.target)
+        now = self._clock()
+        told = self._told.get(uid, set())
+        for notice in notices(binding, standing(binding, one, other, now), now):
+            if notice.key not in told:
+                await self._notices.tell(where, notice.pod_uid, notice.text, key=notice.key)
+                self._told[uid] = told = told | {notice.key}
+
+
+def notices(binding: PodBinding, now_stands: Standing, now: float) -> Iterator[Notice]:
+    """Give what the pods of *binding* are to be told, whether or not they have been. Pure."""
+    requested, decision = binding.status.requested_at, binding.status.decision
+    if now_stands.pending and requested is not None and now_stands.target_uid is not None:
+        yield _request(binding, now_stands, now_stands.target_uid, requested)
+    if decision is not None and _is_news(binding, decision, now_stands, now):
+        yield _answer(binding, decision)
+
+
+def _request(binding: PodBinding, standing: Standing, target_uid: str, asked_at: str) -> Notice:
+    metadata, scopes = binding.metadata, ", ".join(standing.pending)
+    text = (
+        f"[agentsmesh] Pod {binding.spec.initiator} asks for {scopes} on your terminal (binding "
+        f"{metadata.name}). Answer with accept_binding or reject_binding and binding_id "
+        f"{metadata.name}; without an answer the request expires after 24 hours."
+    )
+    return Notice(target_uid, text, _key(binding, "asked", asked_at, scopes))
+
+
+def _is_news(
+    binding: PodBinding, decision: BindingDecision, standing: Standing, now: float
+) -> bool:
+    """Whether the target has just answered the initiator that still is there."""
+    at = seconds(decision.at)
+    return (
+        decision.state in {DecisionState.ACCEPTED, DecisionState.REJECTED}
+        and decision.by == binding.spec.target
+        and decision.initiator_uid == standing.initiator_uid
+        and at is not None
+        and now - at < _NEWS_SECONDS
+    )
+
+
+def _answer(binding: PodBinding, decision: BindingDecision) -> Notice:
+    name, target = binding.metadata.name, binding.spec.target
+    if decision.state is DecisionState.ACCEPTED:
+        scopes = ", ".join(decision.scopes)
+        text = f"[agentsmesh] Pod {target} has accepted binding {name}: you have {scopes} on it."
+    else:
+        why = f" Its reason: {_line(decision.reason)}" if decision.reason else ""
+        text = f"[agentsmesh] Pod {target} has rejected binding {name}.{why}"
+    key = _key(binding, decision.state, decision.at, ",".join(decision.scopes))
+    return Notice(decision.initiator_uid, text, key)
+
+
+def _key(binding: PodBinding, *parts: str) -> str:
+    text = "/".join((binding.metadata.uid, *parts))
+    return f"binding-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def _line(text: str) -> str:
+    """Return *text* on one line, without control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
