@@ -5,20 +5,45 @@ once. An end is recorded before the runner is told that it may forget. A mention
 in its channel and as an Event on the sender's pod.
 """
 
+import asyncio
+import logging
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from meshwire.v1 import link_pb2
 
 from controller.kernel.clock import wall
-from controller.kernel.store import Store
+from controller.kernel.redact import redact
+from controller.kernel.store import Change, Store
 from controller.rpc.ports import Changes, Recorder, RunnerKey
+from controller.rpc.signals import Signals
+from controller.services.deadlines import End, Failure, end, over, promptable
+from controller.services.failures import Failures
+from controller.services.prompts import MAX_PROMPT_BYTES, cut, numbered, typeable
+from controller.store.errors import NotFoundError, StoreError
+from controller.store.messages import Changes as StoreChanges
 from controller.store.messages import MessageStore
-from controller.store.records import DeliveryKind
+from controller.store.records import Delivery, DeliveryKind, DeliveryState, NewDelivery
+from schemas.agentpod import AgentPod, Placement
+
+logger = logging.getLogger(__name__)
 
 GIVE_UP_SECONDS: Final = 600.0
 """A prompt that no agent has begun to take by then has failed."""
+_KEPT: Final = timedelta(days=7)
+"""Settled deliveries are kept so long."""
+_PURGE_SECONDS: Final = 3600.0
+_RETRY_SECONDS: Final = 1.0
+_REMEMBERED: Final = 10_000
+
+_REPORTED: Final = {
+    link_pb2.DELIVERY_ACCEPTED: DeliveryState.ACCEPTED,
+    link_pb2.DELIVERY_SUBMITTED: DeliveryState.SUBMITTED,
+    link_pb2.DELIVERY_FAILED: DeliveryState.FAILED,
+}
 
 
 class Deliveries:
@@ -33,15 +58,28 @@ class Deliveries:
         clock: Callable[[], float] = wall,
         give_up_seconds: float = GIVE_UP_SECONDS,
     ) -> None:
-        self._store = store
+        self._pods = store.of(AgentPod)
         self._messages = messages
-        self._recorder = recorder
+        self._failures = Failures(store, messages, recorder)
         self._clock = clock
-        self._give_up_seconds = give_up_seconds
+        self._give_up = timedelta(seconds=give_up_seconds)
+        self._open: dict[str, Delivery] = {}  # oldest first
+        self._downs: dict[str, tuple[int, link_pb2.AskDown]] = {}  # with the epoch
+        self._by_runner: dict[str, tuple[link_pb2.AskDown, ...]] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._gone: set[str] = set()
+        self._signals: Signals[str] = Signals()
+        self._settling = asyncio.Lock()  # a failure is told, then recorded: nothing comes between
+        self._wake = asyncio.Event()
+        store.listen(AgentPod, self._pod_changed)
 
     async def run(self) -> None:
         """Follow what is stored, fail what nobody takes, forget pods that are gone."""
-        raise NotImplementedError
+        with self._messages.delivery_changes() as changes:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow(changes))
+                tasks.create_task(self._purge())
+                await self._work()
 
     async def tell(
         self,
@@ -49,25 +87,48 @@ class Deliveries:
         pod_uid: str,
         text: str,
         *,
+        key: str,
         kind: DeliveryKind = DeliveryKind.BINDING,
-        delivery_id: str = "",
     ) -> None:
-        """Have the text typed to the pod as a prompt, once. A pod that has ended is told nothing.
+        """Have the text typed and submitted at the pod, once; return when that is durable.
 
-        With a *delivery_id* that was used before nothing happens.
+        A *key* that was used within seven days changes nothing. A pod that has ended is told
+        nothing.
 
         Raises:
-            UnavailableError: It could not be stored.
+            UnavailableError: It could not be stored: call again.
         """
-        raise NotImplementedError
+        pod = self._pods.by_uid(pod_uid)
+        if pod is None or pod.metadata.namespace != namespace or not promptable(pod):
+            return
+        prompt = self.prompt(pod, cut(typeable(text), MAX_PROMPT_BYTES), kind, key)
+        await self._messages.add_delivery(namespace, prompt)
+
+    def prompt(
+        self,
+        pod: AgentPod,
+        text: str,
+        kind: DeliveryKind = DeliveryKind.MENTION,
+        delivery_id: str = "",
+    ) -> NewDelivery:
+        """Return a prompt to the pod that begins to count now."""
+        return NewDelivery(
+            pod_uid=pod.metadata.uid,
+            pod_name=pod.metadata.name,
+            text=text,
+            give_up_at=self._now() + self._give_up,
+            kind=kind,
+            delivery_id=delivery_id,
+        )
 
     def open(self, runner: RunnerKey) -> Sequence[link_pb2.AskDown]:
         """Return what the runner is to deliver to its pods, oldest first: whole states."""
-        raise NotImplementedError
+        downs = self._by_runner.get(runner.uid, ())
+        return tuple(down for down in downs if down.deliver.id not in self._ended)
 
     def changes(self, runner: RunnerKey) -> AbstractContextManager[Changes]:
         """Listen for changes of ``open(runner)``."""
-        raise NotImplementedError
+        return self._signals.subscribe(runner.uid)
 
     async def reported(self, runner: RunnerKey, report: link_pb2.DeliveryReport) -> bool:
         """Record what the runner says; return whether it may forget the delivery now.
@@ -75,4 +136,170 @@ class Deliveries:
         Raises:
             UnavailableError: It could not be stored: the runner will say it again.
         """
-        raise NotImplementedError
+        state = _REPORTED.get(report.state)
+        if state is None:
+            return False
+        async with self._settling:
+            delivery = await self._messages.delivery(report.id)
+            if delivery is None or delivery.settled:
+                return True
+            if not self._is_theirs(runner, delivery, report.ref):
+                logger.warning(
+                    "a delivery was reported by a runner that has not its pod",
+                    extra={"runner": f"{runner.namespace}/{runner.name}"},
+                )
+                return state is not DeliveryState.ACCEPTED
+            if state is DeliveryState.FAILED:
+                why = Failure(_reason(report.reason), redact(report.message, 500))
+                await self._failed(delivery, why)
+                return True
+            await self._mark(delivery, state)
+            return state is DeliveryState.SUBMITTED
+
+    async def look(self) -> float | None:
+        """Read what is open, fail what is due, tell the runners; return when to look again."""
+        for uid in tuple(self._gone):
+            await self._forget(uid)
+        listed = await self._messages.open_deliveries()
+        left: dict[str, Delivery] = {}
+        for delivery in listed:
+            end = self._end(delivery)
+            if end.at <= self._now():
+                async with self._settling:
+                    await self._failed(delivery, end.failure)
+            else:
+                left[delivery.delivery_id] = delivery
+        self._open = left
+        await self._write_downs()
+        if not left:
+            return None
+        soonest = min(self._end(delivery).at for delivery in left.values())
+        return max((soonest - self._now()).total_seconds(), 0.0)
+
+    async def _work(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                pause = await self.look()
+            except StoreError as exc:
+                logger.warning("prompts cannot be looked at", extra={"reason": str(exc)})
+                pause = _RETRY_SECONDS
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _follow(self, changes: StoreChanges) -> None:
+        while True:
+            await changes.wait()
+            self._wake.set()
+
+    async def _purge(self) -> None:
+        while True:
+            try:
+                await self._messages.purge_deliveries(self._now() - _KEPT)
+            except StoreError as exc:
+                logger.warning("old prompts are not purged", extra={"reason": str(exc)})
+            await asyncio.sleep(_PURGE_SECONDS)
+
+    def _pod_changed(self, change: Change[AgentPod]) -> None:
+        uid = change.subject.metadata.uid
+        if change.new is None:
+            self._gone.add(uid)
+            self._wake.set()
+        elif any(delivery.pod_uid == uid for delivery in self._open.values()):
+            self._wake.set()
+
+    async def _forget(self, uid: str) -> None:
+        """Fail what is open for a pod that is gone, and end its memberships."""
+        for delivery in await self._messages.open_deliveries(pod_uid=uid):
+            async with self._settling:
+                await self._failed(delivery, over(delivery))
+        await self._messages.forget_pod(uid)
+        self._gone.discard(uid)
+
+    def _end(self, delivery: Delivery) -> End:
+        return end(delivery, self._pods.by_uid(delivery.pod_uid), self._now())
+
+    async def _write_downs(self) -> None:
+        """Write what each runner is to be told, and wake those for whom that has changed."""
+        downs: dict[str, tuple[int, link_pb2.AskDown]] = {}
+        by_runner: dict[str, list[link_pb2.AskDown]] = {}
+        for delivery in self._open.values():
+            placement = _placed(self._pods.by_uid(delivery.pod_uid), delivery)
+            if placement is None:
+                continue
+            known = self._downs.get(delivery.delivery_id)
+            if known is None or known[0] != placement.epoch:
+                known = (placement.epoch, await self._down(delivery, placement.epoch))
+            downs[delivery.delivery_id] = known
+            by_runner.setdefault(placement.runner_uid, []).append(known[1])
+        before = self._by_runner
+        self._downs = downs
+        self._by_runner = {uid: tuple(found) for uid, found in by_runner.items()}
+        for uid in before.keys() | self._by_runner.keys():
+            if before.get(uid) != self._by_runner.get(uid):
+                self._signals.notify(uid)
+
+    async def _down(self, delivery: Delivery, epoch: int) -> link_pb2.AskDown:
+        text = delivery.text
+        if delivery.kind is DeliveryKind.MENTION and delivery.message_id:
+            message = await self._messages.by_id(delivery.channel_uid, delivery.message_id)
+            text = numbered(text, message) if message is not None else text
+        return link_pb2.AskDown(
+            ref=link_pb2.PodRef(pod_uid=delivery.pod_uid, epoch=epoch),
+            deliver=link_pb2.Deliver(
+                id=delivery.delivery_id,
+                text=text,
+                give_up_unix_ms=int(delivery.give_up_at.timestamp() * 1000),
+            ),
+        )
+
+    def _is_theirs(self, runner: RunnerKey, delivery: Delivery, ref: link_pb2.PodRef) -> bool:
+        placement = _placed(self._pods.by_uid(delivery.pod_uid), delivery)
+        return (
+            placement is not None
+            and ref.pod_uid == delivery.pod_uid
+            and delivery.namespace == runner.namespace
+            and (placement.runner_uid, placement.epoch) == (runner.uid, ref.epoch)
+        )
+
+    async def _failed(self, delivery: Delivery, why: Failure) -> None:
+        """Tell the sender, then record it: a crash in between tells it neither never nor twice."""
+        told = await self._failures.note(delivery, why.message)
+        if await self._mark(delivery, DeliveryState.FAILED, why):
+            self._failures.event(told)
+            logger.info(
+                "prompt failed",
+                extra={"key": f"{delivery.namespace}/{delivery.pod_name}", "reason": why.reason},
+            )
+
+    async def _mark(
+        self, delivery: Delivery, state: DeliveryState, why: Failure | None = None
+    ) -> bool:
+        """Record the state; return whether that was news."""
+        reason, message = why or ("", "")
+        try:
+            marked = await self._messages.mark(delivery.delivery_id, state, reason, message)
+        except NotFoundError:
+            return False  # it went with its message
+        if marked.delivery.settled:
+            self._ended[delivery.delivery_id] = None
+            while len(self._ended) > _REMEMBERED:
+                self._ended.popitem(last=False)
+        return marked.moved
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)
+
+
+def _placed(pod: AgentPod | None, delivery: Delivery) -> Placement | None:
+    if pod is None or pod.metadata.namespace != delivery.namespace:
+        return None
+    return pod.status.placement
+
+
+def _reason(word: str) -> str:
+    """Return a runner's word for a failure, if it is one."""
+    return word if word.isascii() and word.isalnum() and len(word) <= 64 else "Failed"
