@@ -1,0 +1,214 @@
+"""The ASGI application around the SDK's: lets in a pod's own agent, and nothing else.
+
+Whatever is refused here is refused with one sentence and without reading further. It is never a
+401: that makes agents begin an OAuth registration.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import anyio
+from mcp_types import INVALID_PARAMS, INVALID_REQUEST
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from runner.mcpserver.door import Door
+from runner.mcpserver.ports import Limits
+
+PATH: Final = "/mcp"
+
+_LOOPBACK: Final = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
+_ORIGIN: Final = re.compile(r"https?://" + _LOOPBACK.pattern, re.IGNORECASE)
+_DISCARDED_BYTES: Final = 16 * 1024 * 1024
+"""So much of a body that is too large is read all the same: its sender then hears why."""
+
+
+class Refusal(NamedTuple):
+    """Why a request is not let in."""
+
+    status: int
+    message: str
+    allow: str = ""
+
+
+class RefusedError(Exception):
+    """A request turned out to be one that is not let in."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class Gone(Exception):  # noqa: N818  a state of the world, named like one
+    """The agent has closed the connection."""
+
+
+class Gate:
+    """Passes requests of a pod's own agent on to *inner*, whole and bounded.
+
+    Closing the connection cancels the request: without sessions there is no other way to tell.
+    """
+
+    def __init__(self, inner: ASGIApp, limits: Limits) -> None:
+        self._inner = inner
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        door: Door = scope["state"]["door"]
+        await door.pace()
+        refusal = refused(scope, door)
+        try:
+            if refusal is not None:
+                raise RefusedError(refusal)
+            body = await self._body(scope, receive)
+        except RefusedError as exc:
+            await _answer(exc.refusal, send)
+        except Gone:
+            return
+        else:
+            await self._pass_on(scope, receive, send, body)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        declared = _one(scope, b"content-length")
+        limit = self._limits.body_bytes
+        if declared is not None and int(declared) > limit and _one(scope, b"expect") is not None:
+            raise RefusedError(_too_large(limit))  # it asked before it sent
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                return await _read(receive, limit)
+        except TimeoutError:
+            raise RefusedError(Refusal(408, "The request did not come whole in time.")) from None
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
+        answer = _Answer(send)
+        gone = asyncio.Event()
+        unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replay() -> Message:
+            if unread:
+                return unread.pop()
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async with asyncio.TaskGroup() as tasks:
+            with anyio.CancelScope() as serving:
+
+                async def watch() -> None:
+                    while (await receive())["type"] != "http.disconnect":
+                        pass
+                    gone.set()
+                    if not answer.complete:
+                        serving.cancel()
+
+                watching = tasks.create_task(watch())
+                await self._inner(scope, replay, answer)
+            watching.cancel()
+
+
+def refused(scope: Scope, door: Door) -> Refusal | None:
+    """Return why the request is not let in; None: it is. Its body is not looked at."""
+    if scope["path"] != PATH:
+        return Refusal(404, f"There is nothing here: the MCP server is at {PATH}.")
+    if _LOOPBACK.fullmatch(_one(scope, b"host") or "") is None:
+        return Refusal(421, "Host must be the loopback address that this server is reached at.")
+    origin = _one(scope, b"origin")
+    if origin is not None and _ORIGIN.fullmatch(origin) is None:
+        return Refusal(403, "Origin must be on loopback: no page from elsewhere may call tools.")
+    kind, _, token = (_one(scope, b"authorization") or "").partition(" ")
+    if kind.lower() != "bearer" or not door.knows(token.strip()):
+        return Refusal(403, "This pod's token is wanted: send it as Authorization: Bearer <token>.")
+    if not door.alive:
+        return Refusal(403, "The pod has ended: its token opens nothing any more.")
+    if scope["method"] != "POST":
+        return Refusal(405, "Only POST: there are no sessions, and no stream to listen to.", "POST")
+    return None
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    body, size = bytearray(), 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        piece: bytes = message.get("body", b"")
+        size += len(piece)
+        if size <= limit:
+            body += piece
+        else:
+            body.clear()
+        more = message.get("more_body", False)
+        if size > _DISCARDED_BYTES or (not more and size > limit):
+            raise RefusedError(_too_large(limit))
+        if not more:
+            return bytes(body)
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(413, f"The request is larger than {limit} bytes: send less at once.")
+
+
+def _values(scope: Scope, name: bytes) -> Iterator[str]:
+    return (value.decode("latin-1") for key, value in scope["headers"] if key == name)
+
+
+def _one(scope: Scope, name: bytes) -> str | None:
+    """Return the header if it is there once; twice is as good as a wrong one."""
+    found = list(_values(scope, name))
+    return found[0] if len(found) == 1 else None if not found else ""
+
+
+async def _answer(refusal: Refusal, send: Send) -> None:
+    body = json.dumps({"error": refusal.message}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if refusal.allow:
+        headers.append((b"allow", refusal.allow.encode()))
+    if refusal.status in (408, 413):
+        headers.append((b"connection", b"close"))  # the rest of its body may still be coming
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+class _Answer:
+    """Passes an answer on, and knows when it is complete.
+
+    The SDK calls an envelope that is no JSON-RPC request -32602, and says what it found there;
+    JSON-RPC 2.0 calls it -32600 (section 5.1).
+    """
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._held: Message | None = None
+        self.complete = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            if message["status"] == 400:
+                self._held = message
+                return
+        elif not message.get("more_body", False):
+            self.complete = True
+        if self._held is not None:
+            body = _corrected(message.get("body", b""))
+            size = (b"content-length", str(len(body)).encode())
+            kept = [each for each in self._held["headers"] if each[0] != b"content-length"]
+            held, self._held = self._held, None
+            await self._send({**held, "headers": [*kept, size]})
+            message = {**message, "body": body}
+        await self._send(message)
+
+
+def _corrected(body: bytes) -> bytes:
+    try:
+        said: dict[str, Any] = json.loads(body)
+        error = said["error"]
+        if said.get("id") is not None or error["code"] != INVALID_PARAMS:
+            return body
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return body
+    error["code"] = INVALID_REQUEST
+    error["message"] = "Invalid request: the body must be one JSON-RPC request or notification"
+    error.pop("data", None)
+    return json.dumps({**said, "id": None}, separators=(",", ":")).encode()
