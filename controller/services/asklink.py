@@ -28,7 +28,6 @@ MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
 """Of asks that are not sent yet."""
 RESEND_SECONDS: Final = 15.0
 """A delivery that is still open is sent again after this time, in case a report was lost."""
-_RETRY_SECONDS: Final = 1.0
 _MAX_REPORTS: Final = 1024
 _ROOM: Final = 16
 """Deliveries that wait to be sent; the others wait in the store."""
@@ -40,13 +39,11 @@ _DELIVERIES: Final = "deliveries"
 class DeliverySource(Protocol):
     """What is to be delivered. Deliveries are states: told as often as asked, done once."""
 
-    async def open(self, runner: RunnerKey) -> Sequence[link_pb2.AskDown]:
+    def open(self, runner: RunnerKey) -> Sequence[link_pb2.AskDown]:
         """Return what the runner shall deliver now, each with ``ref`` and ``deliver``.
 
-        Those to one pod in their order. Pods must be placed on the runner, at the epoch of ``ref``.
-
-        Raises:
-            StoreError: It cannot be read at the moment.
+        From memory. Those to one pod in their order. The pods are placed on the runner, at the
+        epoch of ``ref``.
         """
         ...
 
@@ -243,16 +240,12 @@ class AskLink:
         """Send what is open, now and whenever it changes."""
         with self._source.changes(self.runner) as changes:
             while True:
-                pause = RESEND_SECONDS
                 try:
-                    await self._tell(await self._source.open(self.runner))
-                except StoreError as exc:
-                    logger.warning("deliveries not read", extra={"reason": str(exc)})
-                    pause = _RETRY_SECONDS
+                    await self._tell(self._source.open(self.runner))
                 except Exception:
-                    logger.exception("deliveries not read")  # asks go on all the same
+                    logger.exception("deliveries not sent")  # asks go on all the same
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
+                    async with asyncio.timeout(RESEND_SECONDS):
                         await changes.wait()
 
     async def _tell(self, deliveries: Sequence[link_pb2.AskDown]) -> None:
