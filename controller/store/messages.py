@@ -73,7 +73,7 @@ class Messages(Protocol):
         """Delete what came before the first message of *since* or later; return how many those are.
 
         What goes is always the beginning of the channel: no gap arises where a clock was wrong.
-        Idempotency keys and settled deliveries go with their message. The last sequence stays.
+        Idempotency keys go with their message. The last sequence stays known.
         """
         ...
 
