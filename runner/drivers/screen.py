@@ -114,7 +114,7 @@ class Screen:
         return cls(1, 1, frozen.history, terminal=terminal, held=frozen.held)
 
     def freeze(self) -> Frozen | None:
-        """Return the screen packed, which it stays; None in the middle of a long sequence."""
+        """Return the screen packed, which it stays; None in the middle of some sequences."""
         try:
             packed = zlib.compress(snapshot(self._terminal), 1)
         except GhosttyError:

