@@ -30,8 +30,6 @@ ESCAPE_PAUSE_SECONDS: Final = 0.12
 APPLICATION_CURSOR: Final = 1
 """The private mode in which cursor keys are sent in another way."""
 
-_NO_POD: Final = {State.REMOVED}
-
 
 class Terminals(Protocol):
     """What is needed of ``runner.drivers.terminal.Terminals``."""
@@ -66,9 +64,11 @@ class TerminalAsks:
 
     async def answer(self, ask: link_pb2.AskDown) -> link_pb2.AskUp:
         """Return the answer, without the ask's number; refusals are answers."""
-        row = self._rows().get(ask.ref.pod_uid)
-        if row is None or row.epoch != ask.ref.epoch or row.state in _NO_POD:
-            self._emulators.retain(self._rows().keys())
+        rows = self._rows()
+        if ask.ref.pod_uid not in self._emulators:
+            self._emulators.retain({uid for uid, row in rows.items() if row.state in ALIVE})
+        row = rows.get(ask.ref.pod_uid)
+        if row is None or row.epoch != ask.ref.epoch or row.state is State.REMOVED:
             return _failed("NoSuchPod", "The runner does not have this pod any more.")
         if row.state not in ALIVE:
             return _failed("NotRunning", "The pod's agent is not running.")

@@ -75,6 +75,9 @@ class Emulators:
             place.emulator.drop()
         self._places.clear()
 
+    def __contains__(self, uid: str) -> bool:
+        return uid in self._places
+
     def retain(self, uids: Collection[str]) -> None:
         """Forget the terminals of all other pods."""
         for uid, place in list(self._places.items()):
