@@ -186,18 +186,18 @@ def _asked(
     if expired:
         pending, deadline = (), None
     changes_at = min((t for t in (deadline, until) if t is not None), default=None)
-    words = f" {decision.reason}" if decision and decision.reason else ""
+    words = f": {decision.reason}" if decision and decision.reason else ""
     if granted:
-        message = "the target has accepted"
+        reason, message = "Accepted", "the target has accepted"
         if pending:
             message += f"; it has not answered yet about {', '.join(pending)}"
         elif rejected:
-            message += f"; it has rejected further scopes.{words}"
+            reason, message = "PartlyRejected", f"the target has rejected further scopes{words}"
         return ends.stand(
-            BindingState.ACTIVE, "Accepted", message, granted, pending, changes_at=changes_at
+            BindingState.ACTIVE, reason, message, granted, pending, changes_at=changes_at
         )
     if rejected:
-        return ends.stand(BindingState.REJECTED, "Rejected", f"the target has rejected it.{words}")
+        return ends.stand(BindingState.REJECTED, "Rejected", f"the target has rejected it{words}")
     if expired:
         message = "the target has not answered within 24 hours"
         return ends.stand(BindingState.EXPIRED, "NotAnswered", message)
