@@ -12,6 +12,7 @@
     - SaveFailedError          SaveFailed: work could not be kept; nothing was removed
   + SandboxRefusedError        SandboxRefused  (runner.drivers.sandbox.values)
   + ExecutableNotFoundError    ExecutableNotFound  (runner.drivers.agents)
+  + NoPortError                StartFailed  (runner.drivers.mcp_port)
   + InvalidAgentError          InvalidEnvironment, InvalidArgument, InvalidHomeFile
 
 Messages are for people: one sentence, with the field and what to do, without secrets.
