@@ -153,12 +153,8 @@ def _repository(repository: Repository) -> KnownRepository:
 
 def _ready(agent: AgentClass) -> bool:
     ready = find(agent.status.conditions, READY)
-    return (
-        not agent.metadata.deleting
-        and ready is not None
-        and ready.status is ConditionStatus.TRUE
-        and ready.observed_generation == agent.metadata.generation
-    )
+    is_ready = ready is not None and ready.status is ConditionStatus.TRUE
+    return is_ready and not agent.metadata.deleting
 
 
 def _of_ours(label: str) -> bool:
