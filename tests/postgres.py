@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -110,7 +111,7 @@ class Postgres:
             self.process = None
 
 
-def _account() -> dict[str, object]:
+def _account() -> dict[str, Any]:
     """Return how to start a program as somebody whom PostgreSQL accepts."""
     if os.geteuid() != 0:
         return {}

@@ -42,8 +42,24 @@ def postgresql_database(url: str, retry_seconds: float = 10.0) -> Database:
     Raises:
         OpenError: The URL is none of PostgreSQL. The sentence does not quote it.
     """
-    engine = create_engine(
-        _checked(url),
+    try:
+        engine = _engine(make_url(url))
+    except (ArgumentError, ValueError):
+        engine = None
+    if engine is None:
+        raise OpenError(
+            "the URL of the message store is none of PostgreSQL: write it as"
+            " postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+        )
+    event.listen(engine, "connect", _set_up)
+    return Database(engine, engine, READERS, WRITERS, retry_seconds)
+
+
+def _engine(url: URL) -> Engine | None:
+    if url.drivername not in {"postgresql", "postgres", _DRIVER}:
+        return None
+    return create_engine(
+        url.set(drivername=_DRIVER),
         connect_args=_CONNECT,
         pool_size=WRITERS + READERS,
         max_overflow=0,
@@ -52,21 +68,6 @@ def postgresql_database(url: str, retry_seconds: float = 10.0) -> Database:
         isolation_level="READ COMMITTED",  # each statement sees what a lock has waited for
         hide_parameters=True,
     )
-    event.listen(engine, "connect", _set_up)
-    return Database(engine, engine, READERS, WRITERS, retry_seconds)
-
-
-def _checked(given: str) -> URL:
-    try:
-        url = make_url(given)
-    except (ArgumentError, ValueError):
-        url = None
-    if url is None or url.drivername not in {"postgresql", "postgres", _DRIVER}:
-        raise OpenError(
-            "the URL of the message store is none of PostgreSQL: write it as"
-            " postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
-        )
-    return url.set(drivername=_DRIVER)
 
 
 def _set_up(connection: Any, _record: Any) -> None:
