@@ -41,6 +41,8 @@ class Standing:
     """Why, as a sentence."""
     changes_at: float | None = None
     """When it changes by itself, in seconds since 1970; None: never."""
+    unrecorded: bool = False
+    """It is pending, and since when is not on record: it counts from now on."""
 
 
 def alive(pod: AgentPod | None) -> bool:
@@ -169,7 +171,8 @@ class _Ends:
         changes_at: float | None = None,
     ) -> Standing:
         uids = (self.initiator_uid, self.target_uid)
-        return Standing(state, granted, pending, *uids, reason, message, changes_at)
+        unrecorded = bool(pending) and self.requested()[0] is None
+        return Standing(state, granted, pending, *uids, reason, message, changes_at, unrecorded)
 
 
 def _asked(

@@ -18,13 +18,24 @@ from controller.reconcilers.enrollment.observe import EnrollmentObserver
 from controller.reconcilers.organization import plan as organization_plan
 from controller.reconcilers.organization import status as organization_status
 from controller.reconcilers.organization.observe import OrganizationObserver
+from controller.reconcilers.podbinding import plan as binding_plan
+from controller.reconcilers.podbinding import status as binding_status
+from controller.reconcilers.podbinding.observe import BindingObserver
 from controller.reconcilers.repository import plan as repository_plan
 from controller.reconcilers.repository import status as repository_status
 from controller.reconcilers.repository.observe import RepositoryObserver
 from controller.reconcilers.runner import plan as runner_plan
 from controller.reconcilers.runner import status as runner_status
 from controller.reconcilers.runner.observe import RunnerObserver
-from schemas.names import AGENT_CLASS, ORGANIZATION, REPOSITORY, RUNNER, RUNNER_ENROLLMENT, Resource
+from schemas.names import (
+    AGENT_CLASS,
+    ORGANIZATION,
+    POD_BINDING,
+    REPOSITORY,
+    RUNNER,
+    RUNNER_ENROLLMENT,
+    Resource,
+)
 
 
 class Reader(Protocol):
@@ -80,4 +91,10 @@ def reconcilers(  # noqa: PLR0913 - what they share, by name
             enrollment_status.report,
         ),
         PodObserver(store, fleet, scheduler, kube, clock=clock).reconciler(),
+        Reconciler(
+            POD_BINDING.kind,
+            BindingObserver(store).observe,
+            binding_plan.plan,
+            binding_status.report,
+        ),
     ]

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from controller.bindings.rules import alive
 from controller.kernel.key import Key
 from controller.kernel.queue import WorkQueue
 from controller.kernel.reconciler import Plan, ReconcileError, Reconciler, Report
@@ -10,6 +11,7 @@ from controller.placement.desired import ended
 from controller.placement.indexes import (
     BY_NAMESPACE,
     BY_RUNNER,
+    OF_POD,
     UNPLACED_OF_CLASS,
     UNPLACED_OF_REPOSITORY,
 )
@@ -19,11 +21,23 @@ from schemas.agentpod import AgentPod
 from schemas.base import Object, Status
 from schemas.names import ORGANIZATION, RUNNER
 from schemas.organization import Organization
+from schemas.podbinding import PodBinding
 from schemas.repository import Repository
 from schemas.runner import Runner, RunnerEnrollment
 
 _COUNTS_SECONDS: Final = 3.0
 """Counts of pods in the status of runners and organizations may lag behind this much."""
+
+_KINDS: Final[tuple[type[Object], ...]] = (
+    Organization,
+    AgentClass,
+    Repository,
+    Runner,
+    RunnerEnrollment,
+    AgentPod,
+    PodBinding,
+)
+"""Those whose objects are looked at whenever they change."""
 
 
 class Routing:
@@ -33,9 +47,10 @@ class Routing:
         self._store = store
         self._queue = queue
         self._scheduler = scheduler
-        for model in (Organization, AgentClass, Repository, Runner, RunnerEnrollment, AgentPod):
+        for model in _KINDS:
             store.listen(model, self._itself)
         store.listen(AgentPod, self._pod)
+        store.listen(AgentPod, self._ends_of_bindings)
         store.listen(Runner, self._runner)
         store.listen(Organization, self._organization)
         store.listen(AgentClass, self._class)
@@ -68,6 +83,15 @@ class Routing:
                 self._queue.add_after(key, _COUNTS_SECONDS)
         if change.new is None:
             self._wake_deleting_runner(change.subject)
+
+    def _ends_of_bindings(self, change: Change[AgentPod]) -> None:
+        """Have the bindings looked at whose initiator or target came, ended or went."""
+        if alive(change.old) == alive(change.new):
+            return
+        metadata = change.subject.metadata
+        where = (metadata.namespace, metadata.name)
+        for binding in self._store.of(PodBinding).indexed(OF_POD, where):
+            self._queue.add(_key(binding))
 
     def _wake_deleting_runner(self, pod: AgentPod) -> None:
         placement = pod.status.placement

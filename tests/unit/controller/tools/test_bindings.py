@@ -51,7 +51,9 @@ async def declare(world: World, initiator: str, target: str, **spec: Any) -> Pod
     return PodBinding.model_validate(made.manifest())
 
 
-async def test_a_request_is_pending_until_the_target_accepts(world, lead, fix) -> None:
+async def test_a_request_is_pending_until_the_target_accepts(
+    world: World, lead: AgentPod, fix: AgentPod
+) -> None:
     asked = await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
     assert asked["status"] == "pending"
     assert (asked["granted_scopes"], asked["pending_scopes"]) == ([], [READ])
@@ -65,7 +67,9 @@ async def test_a_request_is_pending_until_the_target_accepts(world, lead, fix) -
     assert not world.authoriser.scopes(fix, lead), "rights go one way"
 
 
-async def test_a_rejection_tells_the_initiator_why(world, lead, fix) -> None:
+async def test_a_rejection_tells_the_initiator_why(
+    world: World, lead: AgentPod, fix: AgentPod
+) -> None:
     asked = await world.call(lead, "bind_pod", target_pod="fix", scopes=BOTH)
     await world.call(
         fix, "reject_binding", binding_id=asked["binding_id"], reason="I am in the middle of it"
@@ -76,7 +80,7 @@ async def test_a_rejection_tells_the_initiator_why(world, lead, fix) -> None:
     assert not world.authoriser.scopes(lead, fix)
 
 
-async def test_pods_of_one_creator_are_bound_at_once(world, lead) -> None:
+async def test_pods_of_one_creator_are_bound_at_once(world: World, lead: AgentPod) -> None:
     await world.pod("one", creator=lead)
     two = await world.pod("two", creator=lead)
     bound = await world.call(two, "bind_pod", target_pod="one", scopes=BOTH)
@@ -89,13 +93,16 @@ async def test_pods_of_one_creator_are_bound_at_once(world, lead) -> None:
     ] == "active", "that pod made it"
 
 
-async def test_pods_that_people_made_have_no_creator_in_common(world, lead, fix) -> None:
+@pytest.mark.usefixtures("lead")
+async def test_pods_that_people_made_have_no_creator_in_common(world: World, fix: AgentPod) -> None:
     assert (await world.call(fix, "bind_pod", target_pod="lead", scopes=[READ]))[
         "status"
     ] == "pending"
 
 
-async def test_asking_again_for_more_keeps_what_is_granted(world, lead, fix) -> None:
+async def test_asking_again_for_more_keeps_what_is_granted(
+    world: World, lead: AgentPod, fix: AgentPod
+) -> None:
     first = await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
     await world.call(fix, "accept_binding", binding_id=first["binding_id"])
     world.now += 60
@@ -118,7 +125,9 @@ async def test_asking_again_for_more_keeps_what_is_granted(world, lead, fix) -> 
     assert (done["granted_scopes"], done["pending_scopes"]) == (BOTH, [])
 
 
-async def test_only_what_is_asked_for_is_granted(world, lead, fix) -> None:
+async def test_only_what_is_asked_for_is_granted(
+    world: World, lead: AgentPod, fix: AgentPod
+) -> None:
     first = await world.call(lead, "bind_pod", target_pod="fix", scopes=BOTH)
     await world.call(fix, "reject_binding", binding_id=first["binding_id"])
     again = await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
@@ -127,7 +136,8 @@ async def test_only_what_is_asked_for_is_granted(world, lead, fix) -> None:
     assert done["granted_scopes"] == [READ]
 
 
-async def test_a_repeat_changes_nothing_while_it_is_pending(world, lead, fix) -> None:
+@pytest.mark.usefixtures("fix")
+async def test_a_repeat_changes_nothing_while_it_is_pending(world: World, lead: AgentPod) -> None:
     first = await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
     before = world.manifest(POD_BINDING, first["binding_id"])
     world.now += 3600
@@ -135,7 +145,9 @@ async def test_a_repeat_changes_nothing_while_it_is_pending(world, lead, fix) ->
     assert world.manifest(POD_BINDING, first["binding_id"]) == before
 
 
-async def test_a_request_without_an_answer_expires_and_can_be_made_again(world, lead, fix) -> None:
+async def test_a_request_without_an_answer_expires_and_can_be_made_again(
+    world: World, lead: AgentPod, fix: AgentPod
+) -> None:
     first = await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
     world.now += DAY - 1
     assert (await world.call(fix, "get_bindings", status="pending"))["bindings"]
@@ -151,7 +163,9 @@ async def test_a_request_without_an_answer_expires_and_can_be_made_again(world, 
 
 
 @pytest.mark.parametrize("side", ["initiator", "target"])
-async def test_either_side_ends_it_for_the_very_next_call(world, lead, fix, side) -> None:
+async def test_either_side_ends_it_for_the_very_next_call(
+    world: World, lead: AgentPod, fix: AgentPod, side: str
+) -> None:
     asked = await world.call(lead, "bind_pod", target_pod="fix", scopes=BOTH)
     await world.call(fix, "accept_binding", binding_id=asked["binding_id"])
     world.watching = False  # what counts is the answer to our own write
@@ -166,7 +180,9 @@ async def test_either_side_ends_it_for_the_very_next_call(world, lead, fix, side
     assert (await world.call(caller, "unbind_pod", target_pod=other))["ended"] == 0
 
 
-async def test_after_unbinding_it_must_be_asked_for_again(world, lead, fix) -> None:
+async def test_after_unbinding_it_must_be_asked_for_again(
+    world: World, lead: AgentPod, fix: AgentPod
+) -> None:
     asked = await world.call(lead, "bind_pod", target_pod="fix", scopes=BOTH)
     await world.call(fix, "accept_binding", binding_id=asked["binding_id"])
     await world.call(fix, "unbind_pod", target_pod="lead")
@@ -176,7 +192,9 @@ async def test_after_unbinding_it_must_be_asked_for_again(world, lead, fix) -> N
     assert done["granted_scopes"] == [READ], "what it had before is not given back by this"
 
 
-async def test_unbinding_ends_both_directions_and_declared_ones(world, lead, fix) -> None:
+async def test_unbinding_ends_both_directions_and_declared_ones(
+    world: World, lead: AgentPod, fix: AgentPod
+) -> None:
     await declare(world, "lead", "fix")
     await declare(world, "fix", "lead")
     assert world.authoriser.scopes(lead, fix) == world.authoriser.scopes(fix, lead) == set(Scope)
@@ -185,7 +203,9 @@ async def test_unbinding_ends_both_directions_and_declared_ones(world, lead, fix
     assert not world.authoriser.scopes(fix, lead)
 
 
-async def test_a_pod_made_anew_is_bound_anew_where_a_person_declared_it(world, lead, fix) -> None:
+async def test_a_pod_made_anew_is_bound_anew_where_a_person_declared_it(
+    world: World, lead: AgentPod, fix: AgentPod
+) -> None:
     await declare(world, "lead", "fix")
     await world.call(fix, "unbind_pod", target_pod="lead")
     await world.delete(fix)
@@ -196,7 +216,7 @@ async def test_a_pod_made_anew_is_bound_anew_where_a_person_declared_it(world, l
 
 
 async def test_a_later_pod_of_the_name_inherits_nothing_that_was_asked_for(
-    world, lead, fix
+    world: World, lead: AgentPod, fix: AgentPod
 ) -> None:
     asked = await world.call(lead, "bind_pod", target_pod="fix", scopes=BOTH)
     await world.call(fix, "accept_binding", binding_id=asked["binding_id"])
@@ -212,7 +232,9 @@ async def test_a_later_pod_of_the_name_inherits_nothing_that_was_asked_for(
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 @pytest.mark.parametrize("who", ["initiator", "target"])
-async def test_a_binding_ends_with_either_pod(world, lead, fix, phase, who) -> None:
+async def test_a_binding_ends_with_either_pod(
+    world: World, lead: AgentPod, fix: AgentPod, phase: str, who: str
+) -> None:
     asked = await world.call(lead, "bind_pod", target_pod="fix", scopes=BOTH)
     await world.call(fix, "accept_binding", binding_id=asked["binding_id"])
     over, rest = (lead, fix) if who == "initiator" else (fix, lead)
@@ -223,7 +245,9 @@ async def test_a_binding_ends_with_either_pod(world, lead, fix, phase, who) -> N
     assert (await world.call(rest, "get_bound_pods"))["pods"] == []
 
 
-async def test_what_is_granted_already_is_not_asked_for(world, lead, fix) -> None:
+async def test_what_is_granted_already_is_not_asked_for(
+    world: World, lead: AgentPod, fix: AgentPod
+) -> None:
     await declare(world, "lead", "fix", scopes=[READ])
     had = await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
     assert (had["binding_id"], had["status"]) == ("lead-fix", "active")
@@ -232,7 +256,9 @@ async def test_what_is_granted_already_is_not_asked_for(world, lead, fix) -> Non
     assert world.authoriser.scopes(lead, fix) == {Scope.TERMINAL_READ}
 
 
-async def test_a_declared_binding_that_requires_approval_can_be_accepted(world, lead, fix) -> None:
+async def test_a_declared_binding_that_requires_approval_can_be_accepted(
+    world: World, lead: AgentPod, fix: AgentPod
+) -> None:
     await declare(world, "lead", "fix", approval="Required")
     assert not world.authoriser.scopes(lead, fix)
     done = await world.call(fix, "accept_binding", binding_id="lead-fix")
@@ -240,7 +266,8 @@ async def test_a_declared_binding_that_requires_approval_can_be_accepted(world, 
     assert world.authoriser.scopes(lead, fix) == set(Scope)
 
 
-async def test_only_the_target_answers(world, lead, fix) -> None:
+@pytest.mark.usefixtures("fix")
+async def test_only_the_target_answers(world: World, lead: AgentPod) -> None:
     other = await world.pod("other")
     asked = await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
     for tool in ("accept_binding", "reject_binding"):
@@ -255,7 +282,9 @@ async def test_only_the_target_answers(world, lead, fix) -> None:
     assert (await world.call(other, "get_bindings"))["bindings"] == []
 
 
-async def test_what_is_not_pending_is_not_answered(world, lead, fix) -> None:
+async def test_what_is_not_pending_is_not_answered(
+    world: World, lead: AgentPod, fix: AgentPod
+) -> None:
     asked = await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
     await world.call(fix, "accept_binding", binding_id=asked["binding_id"])
     for tool in ("accept_binding", "reject_binding"):
@@ -265,7 +294,7 @@ async def test_what_is_not_pending_is_not_answered(world, lead, fix) -> None:
     assert world.authoriser.scopes(lead, fix) == {Scope.TERMINAL_READ}
 
 
-async def test_another_organization_is_not_there(world, lead) -> None:
+async def test_another_organization_is_not_there(world: World, lead: AgentPod) -> None:
     foreign = await world.pod("hidden", org=ELSEWHERE)
     for tool, more in (("bind_pod", {"scopes": [READ]}), ("unbind_pod", {})):
         there = await refused(world, lead, tool, target_pod="hidden", **more)
@@ -278,7 +307,7 @@ async def test_another_organization_is_not_there(world, lead) -> None:
     assert not world.authoriser.scopes(twin, foreign), "it was declared in another namespace"
 
 
-async def test_oneself_needs_no_binding(world, lead) -> None:
+async def test_oneself_needs_no_binding(world: World, lead: AgentPod) -> None:
     for tool, more in (("bind_pod", {"scopes": [READ]}), ("unbind_pod", {})):
         assert (await refused(world, lead, tool, target_pod="lead", **more)).reason == (
             "InvalidArgument"
@@ -286,13 +315,15 @@ async def test_oneself_needs_no_binding(world, lead) -> None:
     assert world.authoriser.scopes(lead, lead) == set(Scope)
 
 
-async def test_an_ended_pod_is_not_bound(world, lead, fix) -> None:
+async def test_an_ended_pod_is_not_bound(world: World, lead: AgentPod, fix: AgentPod) -> None:
     await world.end(fix)
     said = await refused(world, lead, "bind_pod", target_pod="fix", scopes=[READ])
     assert said.reason == "NotRunning"
 
 
-async def test_bindings_are_listed_newest_first_and_by_status(world, lead, fix) -> None:
+async def test_bindings_are_listed_newest_first_and_by_status(
+    world: World, lead: AgentPod, fix: AgentPod
+) -> None:
     await world.pod("slow")
     one = await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
     world.now += 10
@@ -309,7 +340,7 @@ async def test_bindings_are_listed_newest_first_and_by_status(world, lead, fix) 
 
 
 async def test_bound_pods_are_listed_in_both_directions_with_the_union_of_scopes(
-    world, lead, fix
+    world: World, lead: AgentPod, fix: AgentPod
 ) -> None:
     await declare(world, "lead", "fix", scopes=[READ])
     asked = await world.call(lead, "bind_pod", target_pod="fix", scopes=[WRITE])
@@ -322,7 +353,9 @@ async def test_bound_pods_are_listed_in_both_directions_with_the_union_of_scopes
     ]
 
 
-async def test_a_request_survives_others_that_write_at_the_same_time(world, lead, fix) -> None:
+async def test_a_request_survives_others_that_write_at_the_same_time(
+    world: World, lead: AgentPod, fix: AgentPod
+) -> None:
     asked = await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
     lost = 0
 
@@ -340,7 +373,9 @@ async def test_a_request_survives_others_that_write_at_the_same_time(world, lead
     assert world.manifest(POD_BINDING, asked["binding_id"])["status"]["observedGeneration"] == 2
 
 
-async def test_an_answer_that_came_first_is_not_overwritten(world, lead, fix) -> None:
+async def test_an_answer_that_came_first_is_not_overwritten(
+    world: World, lead: AgentPod, fix: AgentPod
+) -> None:
     """The target rejects; the store has not heard of the acceptance of a moment ago yet."""
     asked = await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
     name = asked["binding_id"]
@@ -360,7 +395,9 @@ async def test_an_answer_that_came_first_is_not_overwritten(world, lead, fix) ->
     assert world.manifest(POD_BINDING, name)["status"]["decision"] == accepted
 
 
-async def test_a_binding_that_never_stops_changing_is_given_up(world, lead, fix) -> None:
+async def test_a_binding_that_never_stops_changing_is_given_up(
+    world: World, lead: AgentPod, fix: AgentPod
+) -> None:
     asked = await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
 
     def never(verb: str, resource: Resource, name: str) -> None:
@@ -372,7 +409,9 @@ async def test_a_binding_that_never_stops_changing_is_given_up(world, lead, fix)
     assert said.reason == "Unavailable"
 
 
-async def test_a_crash_after_the_request_was_made_leaves_nothing_granted(world, lead) -> None:
+async def test_a_crash_after_the_request_was_made_leaves_nothing_granted(
+    world: World, lead: AgentPod
+) -> None:
     one = await world.pod("one", creator=lead)
 
     def crash(verb: str, resource: Resource, _: str) -> None:
@@ -390,7 +429,7 @@ async def test_a_crash_after_the_request_was_made_leaves_nothing_granted(world, 
     assert (again["binding_id"], again["status"]) == (left["binding_id"], "active")
 
 
-async def test_bindings_go_with_both_pods(world, lead, fix) -> None:
+async def test_bindings_go_with_both_pods(world: World, lead: AgentPod, fix: AgentPod) -> None:
     asked = await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
     metadata = world.manifest(POD_BINDING, asked["binding_id"])["metadata"]
     owners = {(o["kind"], o["name"], o["uid"]) for o in metadata["ownerReferences"]}

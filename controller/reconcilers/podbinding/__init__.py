@@ -1,0 +1,1 @@
+"""How PodBinding resources are reconciled: what they are worth is written into their status."""
