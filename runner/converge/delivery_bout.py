@@ -51,7 +51,7 @@ _TYPING_SECONDS: Final = 60.0
 """A program that does not read for so long does not take the prompt."""
 
 _SIZE_SECONDS: Final = 0.5
-"""A terminal may be given another size at any time; it is asked for so often at most."""
+"""A terminal may get another size or mode at any time; it is asked for them so often at most."""
 
 _TIMEOUT_SECONDS: Final = 60.0
 _NO_MCP: Final = frozenset({"", "none"})
@@ -181,7 +181,7 @@ class Bout:
         scene = self._scene(sight)
         while self._delivery.is_open:
             self._check(sight)
-            await self._follow_size(sight)
+            await self._ask_terminal(sight)
             look = sight.look()
             scene = dataclasses.replace(scene, listed_at=self._listed_at(scene))
             match next_step(self._delivery, scene, look):
@@ -190,6 +190,7 @@ class Bout:
                     scene = dataclasses.replace(scene, taken_at=wait.taken_at)
                     await sight.changed(wait.until)
                 case Type() as step:
+                    self._note(step.note)
                     scene = await self._type(step, scene, look)
                 case Submitted():
                     await self._end(Outcome.SUBMITTED)
@@ -299,7 +300,7 @@ class Bout:
         if sight.ended:
             raise Over
 
-    async def _follow_size(self, sight: Sight) -> None:
+    async def _ask_terminal(self, sight: Sight) -> None:
         now = time.monotonic()
         if now < self._sized_at + _SIZE_SECONDS:
             return
@@ -308,7 +309,7 @@ class Bout:
             state = await self._ground.terminals.state(self._run_dir)
         except (TerminalError, TimeoutError) as exc:
             raise Over from exc
-        sight.resize((state.cols, state.rows))
+        sight.told((state.cols, state.rows), line_mode=state.line_mode)
 
 
 def ended(delivery: Delivery, state: Outcome, reason: str, message: str) -> Delivery:

@@ -11,6 +11,7 @@ from typing import Final
 
 from runner.converge.delivery_screen import Look, Mark, Verdict, is_echoed, mark, verdict
 from runner.converge.delivery_states import Delivery, Stage
+from runner.converge.prompt import typed_text
 
 NEVER: Final = float("inf")
 QUIET_SECONDS: Final = 2.0
@@ -36,7 +37,7 @@ WINDOWS: Final = (2.0, 3.0, 5.0, 8.0)
 """How long each submit key may take to show effect; their number is that of the attempts."""
 
 LINE_BYTES: Final = 4095
-"""What a terminal in line mode takes as one line; the rest it drops."""
+"""What a terminal in line mode takes as one line, with its end; the rest it drops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ class Type:
 
     stage: Stage
     attempt: int = 0
+    note: str = ""
+    """To be told about the pod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ def next_step(delivery: Delivery, scene: Scene, look: Look) -> Step:
     """Return what to do about an open delivery, given its run's screen."""
     match delivery.stage:
         case Stage.WAITING:
-            return _waiting(scene, look)
+            return _waiting(delivery, scene, look)
         case Stage.PASTED:
             return _pasted(delivery, scene, look)
         case Stage.PRESSED:
@@ -129,10 +132,10 @@ def with_mark(delivery: Delivery, scene: Scene, look: Look) -> Scene:
 # --- until the agent takes input ------------------------------------------------------------------
 
 
-def _waiting(scene: Scene, look: Look) -> Step:
+def _waiting(delivery: Delivery, scene: Scene, look: Look) -> Step:
     ready_at, lacking = _ready_at(scene, look)
     if ready_at <= look.at:
-        return Type(Stage.PASTED)
+        return _too_long(delivery, look) or Type(Stage.PASTED, note=_omitted(scene))
     if scene.give_up_at <= look.at:
         return Failed("NotReady", f"The agent took no prompt in time: {lacking}.")
     late_at = scene.since + scene.rule.timeout_seconds
@@ -140,6 +143,21 @@ def _waiting(scene: Scene, look: Look) -> Step:
     if scene.rule.is_first and late_at <= look.at:
         note = f"The prompt is not typed yet: {lacking}. Attach to see what the agent waits for."
     return Wait(min(ready_at, scene.give_up_at, late_at if late_at > look.at else NEVER), note=note)
+
+
+def _too_long(delivery: Delivery, look: Look) -> Failed | None:
+    """Refuse a text of which the terminal would drop a part."""
+    if not look.line_mode or len(typed_text(delivery.text, bracketed=False)) < LINE_BYTES:
+        return None
+    text = f"The agent's program reads lines, and its terminal takes at most {LINE_BYTES - 1} bytes"
+    return Failed("NotSubmitted", f"{text} of one: the prompt is longer. Nothing was typed.")
+
+
+def _omitted(scene: Scene) -> str:
+    if not scene.rule.lists_tools or scene.listed_at is not None:
+        return ""
+    limit = f"{scene.rule.timeout_seconds:.0f} s"
+    return f"The prompt was typed although the agent had not listed its MCP tools within {limit}."
 
 
 def _ready_at(scene: Scene, look: Look) -> tuple[float, str]:
@@ -190,11 +208,6 @@ def _pasted(delivery: Delivery, scene: Scene, look: Look) -> Step:
     person_at = look.person_at + PERSON_SECONDS
     if max(seen_at, person_at) > look.at:
         return Wait(max(seen_at, person_at))
-    if _is_cut(delivery, scene, look):
-        text = (
-            "The terminal took only a part of the prompt, so it was not submitted: it is too long"
-        )
-        return Failed("NotSubmitted", f"{text} for a program that reads lines.", is_held=True)
     return Type(Stage.PRESSED, 1)
 
 
@@ -220,14 +233,6 @@ def _seen_at(delivery: Delivery, scene: Scene, look: Look) -> float:
     echoed = is_echoed(delivery.text, scene.before, look)
     quiet_at = look.changed_at + (PAUSE_SECONDS if echoed else OTHERWISE_SECONDS)
     return max(min(quiet_at, typed_at + RESTLESS_SECONDS), typed_at + PAUSE_SECONDS)
-
-
-def _is_cut(delivery: Delivery, scene: Scene, look: Look) -> bool:
-    """Whether a text that is longer than a line of the terminal was seen, but not to its end."""
-    if scene.before is None or scene.before.bracketed or look.offset <= delivery.pasted_at:
-        return False
-    is_long = len(delivery.text.encode()) > LINE_BYTES
-    return is_long and not is_echoed(delivery.text, scene.before, look)
 
 
 # --- until it is taken ----------------------------------------------------------------------------

@@ -31,6 +31,8 @@ class Look:
     size: tuple[int, int] = (120, 40)
     bracketed: bool = False
     """Whether the program asked for pastes to be marked."""
+    line_mode: bool = False
+    """Whether the terminal collects whole lines for the program."""
     offset: int = 0
     """Length of the transcript that it shows."""
     is_blank: bool = False

@@ -65,6 +65,7 @@ class Sight:
         self._size = size
         self.begin, self._history_end = span
         self._offset = self.begin
+        self._line_mode = False
         self._sign = sign
         self._sign_at: float | None = None
         self._person_at = person_at
@@ -108,8 +109,9 @@ class Sight:
         """End a wait: something else than the screen has changed."""
         self._changed.set()
 
-    def resize(self, size: tuple[int, int]) -> None:
-        """Follow the terminal's size."""
+    def told(self, size: tuple[int, int], *, line_mode: bool) -> None:
+        """Follow the terminal's size and mode."""
+        self._line_mode = line_mode
         if size != self._size:
             self._size = size
             self._screen.resize(*size)
@@ -129,6 +131,7 @@ class Sight:
             row,
             self._size,
             self._screen.mode(_PASTE_MODE),
+            self._line_mode,
             self._offset,
             is_blank=self._offset == self.begin,
             at=now,

@@ -234,6 +234,11 @@ class State:
     rows: int
     stopping: bool
     """A stop was asked for, or the program ended and what it left behind is being ended."""
+    line_mode: bool = False
+    """Whether the terminal collects whole lines; it drops what is beyond 4095 bytes of one.
+
+    False also where the shim is of an older runner, which does not tell.
+    """
 
 
 @dataclass(frozen=True, slots=True)

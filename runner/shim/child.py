@@ -101,6 +101,13 @@ class Child:
         """Set the terminal's size; the kernel tells the foreground processes."""
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
 
+    def is_in_line_mode(self) -> bool:
+        """Whether the terminal collects whole lines for the program, of 4095 bytes at most."""
+        try:
+            return bool(termios.tcgetattr(self.fd)[3] & termios.ICANON)
+        except termios.error:
+            return False
+
     def groups(self) -> set[int]:
         """Return the program's process group and the one in the terminal's foreground."""
         try:

@@ -61,6 +61,7 @@ class Shim:
             "cols": self._cols,
             "rows": self._rows,
             "stopping": self._ending.began or self._status is not None,
+            "line_mode": self._child.is_in_line_mode(),
         }
 
     @property
