@@ -1,0 +1,1 @@
+"""How Channel resources are reconciled."""

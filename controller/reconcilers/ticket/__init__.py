@@ -1,0 +1,1 @@
+"""How Ticket resources are reconciled."""
