@@ -1,1 +1,1 @@
-"""The process that keeps one agent alive: it holds terminal and MCP socket, outliving the runner."""
+"""The process that keeps one agent alive: it holds terminal and MCP socket beyond the runner."""

@@ -19,6 +19,7 @@ class Mcp(NamedTuple):
     """Where the agent finds its MCP server, and the hash of the token that it shows there."""
 
     listener: socket.socket
+    """Closed as soon as no process of the run is left."""
     token_sha256: str
 
 
@@ -177,6 +178,8 @@ class Clients:
         if mcp is None:
             connection.answer(Kind.REFUSED, b"the run has no MCP server")
             return
+        if mcp.listener.fileno() < 0:
+            raise FrameError("the run has ended")
         said = json.dumps({"token_sha256": mcp.token_sha256}).encode("ascii")
         connection.hand_over(Kind.MCP_IS, said, mcp.listener.fileno())
 

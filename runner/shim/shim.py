@@ -94,6 +94,7 @@ class Shim:
         while not self._alone:
             self._guarded_turn(self._ending.wait_seconds())
         self._child.let_go()
+        self._close_mcp()
         self._drain()
         self._transcript.close()
         record = self._record()
@@ -172,6 +173,11 @@ class Shim:
                 self._transcript.append(pieces)
         except OSError:
             self._hung_up = True
+
+    def _close_mcp(self) -> None:
+        """Free the port before anybody can learn of the end and start the pod again."""
+        if self.mcp is not None:
+            self.mcp.listener.close()
 
     def _record(self) -> dict[str, Any]:
         code = os.waitstatus_to_exitcode(self._status or 0)

@@ -23,7 +23,7 @@ from runner.drivers.terminal import Exited, Launch, LaunchError, NotOffered, Not
 from runner.drivers.terminal_observe import mcp_port_of
 from runner.drivers.terminal_values import Inside, McpLaunch, McpSocket
 from runner.shim.listening import INSIDE_PORT
-from tests.process.runner.conftest import Pods, all_output, gone, output_until
+from tests.process.runner.conftest import Pods, all_output, gone, output_until, until
 
 pytestmark = pytest.mark.anyio
 
@@ -152,6 +152,33 @@ async def test_the_socket_ends_with_its_run(terminals: Terminals, pods: Pods) ->
     again = listen(0, listener.port)
     assert again.port == listener.port
     again.close()
+
+
+async def test_a_run_that_cannot_record_its_end_has_ended_for_agents(
+    terminals: Terminals, pods: Pods
+) -> None:
+    """A full disk keeps the shim; here it is a folder in the place of the record."""
+    listener = listen(0)
+    launch = pods.launch("sh", "-c", "read x", mcp=McpLaunch(HASH, listener))
+    await terminals.start(launch)
+    record = launch.run_dir / "exit.json"
+    (record / "full").mkdir(parents=True)
+    await terminals.write(launch.run_dir, b"\r")
+    await until(lambda: not _accepts(listener.port), "the port is closed")
+    assert (await terminals.state(launch.run_dir)).stopping
+    with pytest.raises(NotRunning):
+        await terminals.mcp(launch.run_dir)
+    (record / "full").rmdir()
+    record.rmdir()
+    assert isinstance(await terminals.watch_exit(launch.run_dir), Exited)
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 async def test_a_run_without_a_server_says_so(terminals: Terminals, pods: Pods) -> None:
