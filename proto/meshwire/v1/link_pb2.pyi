@@ -1,4 +1,4 @@
-# Generated from meshwire/v1/link.proto (sha256 638207e4e090) by proto/generate.py. Do not edit.
+# Generated from meshwire/v1/link.proto (sha256 e29c2fb7da1a) by proto/generate.py. Do not edit.
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -887,7 +887,7 @@ class ChannelRead(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., channel: _Optional[str] = ..., after_sequence: _Optional[int] = ..., limit: _Optional[int] = ..., follow: _Optional[bool] = ..., newest: _Optional[bool] = ...) -> None: ...
 
 class ChannelMessage(_message.Message):
-    __slots__ = ("message_id", "sequence", "sender_pod", "sender_user", "content", "message_type", "mentions", "reply_to", "created_at")
+    __slots__ = ("message_id", "sequence", "sender_pod", "sender_user", "content", "message_type", "mentions", "reply_to", "created_at", "undeliverable")
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     SENDER_POD_FIELD_NUMBER: _ClassVar[int]
@@ -897,6 +897,7 @@ class ChannelMessage(_message.Message):
     MENTIONS_FIELD_NUMBER: _ClassVar[int]
     REPLY_TO_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UNDELIVERABLE_FIELD_NUMBER: _ClassVar[int]
     message_id: str
     sequence: int
     sender_pod: str
@@ -906,4 +907,5 @@ class ChannelMessage(_message.Message):
     mentions: _containers.RepeatedScalarFieldContainer[str]
     reply_to: str
     created_at: str
-    def __init__(self, message_id: _Optional[str] = ..., sequence: _Optional[int] = ..., sender_pod: _Optional[str] = ..., sender_user: _Optional[str] = ..., content: _Optional[str] = ..., message_type: _Optional[str] = ..., mentions: _Optional[_Iterable[str]] = ..., reply_to: _Optional[str] = ..., created_at: _Optional[str] = ...) -> None: ...
+    undeliverable: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, message_id: _Optional[str] = ..., sequence: _Optional[int] = ..., sender_pod: _Optional[str] = ..., sender_user: _Optional[str] = ..., content: _Optional[str] = ..., message_type: _Optional[str] = ..., mentions: _Optional[_Iterable[str]] = ..., reply_to: _Optional[str] = ..., created_at: _Optional[str] = ..., undeliverable: _Optional[_Iterable[str]] = ...) -> None: ...
