@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Any, Final, Generic, TypeVar
 
 from controller.rpc.ports import Reviews, User
-from schemas.names import AGENT_POD, GROUP
+from schemas.names import AGENT_POD, CHANNEL, GROUP, Resource
 
 CACHE_SECONDS: Final = 10.0
 """A withdrawn permission works at most this much longer for new streams."""
@@ -52,13 +52,24 @@ class _Recent(Generic[K, V]):
             self._answers[key] = (now, value)
 
 
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What somebody wants to do with one object."""
+
+    verb: str
+    resource: Resource
+    subresource: str
+    namespace: str
+    name: str
+
+
 class Access:
-    """Recognises people by their token and asks what they may do with a pod's terminal."""
+    """Recognises people by their token and asks what they may do with terminals and channels."""
 
     def __init__(self, reviews: Reviews, *, ticks: Callable[[], float] = monotonic) -> None:
         self._reviews = reviews
         self._users: _Recent[bytes, Any] = _Recent(ticks)
-        self._verdicts: _Recent[tuple[bytes, str, str, bool], Verdict] = _Recent(ticks)
+        self._verdicts: _Recent[tuple[bytes, _Wish], Verdict] = _Recent(ticks)
 
     async def authenticate(self, token: str, *, fresh: bool = False) -> User | None:
         """Return who the token belongs to, or None. With *fresh* the API server is asked anew.
@@ -83,26 +94,43 @@ class Access:
         Raises:
             KubeError: The API server cannot be asked.
         """
-        key = (_digest(token), namespace, pod, read_only)
+        verb, subresource = ("get", "log") if read_only else ("create", "attach")
+        wish = _Wish(verb, AGENT_POD, subresource, namespace, pod)
+        return await self._may(token, user, wish, fresh=fresh)
+
+    async def may_talk(
+        self, token: str, user: Any, namespace: str, channel: str, *, read_only: bool, fresh: bool
+    ) -> Verdict:
+        """Return whether the user may send to the channel, or only read it.
+
+        Raises:
+            KubeError: The API server cannot be asked.
+        """
+        verb = "get" if read_only else "create"
+        wish = _Wish(verb, CHANNEL, "messages", namespace, channel)
+        return await self._may(token, user, wish, fresh=fresh)
+
+    async def _may(self, token: str, user: Any, wish: _Wish, *, fresh: bool) -> Verdict:
+        key = (_digest(token), wish)
         known = None if fresh else self._verdicts.get(key)
         if known is not None:
             return known
-        verb, subresource = ("get", "log") if read_only else ("create", "attach")
         allowed, _ = await self._reviews.may(
             user,
-            verb=verb,
+            verb=wish.verb,
             group=GROUP,
-            resource=AGENT_POD.plural,
-            subresource=subresource,
-            namespace=namespace,
-            name=pod,
+            resource=wish.resource.plural,
+            subresource=wish.subresource,
+            namespace=wish.namespace,
+            name=wish.name,
         )
+        what = f"{wish.verb} {wish.resource.plural}/{wish.subresource}"
         verdict = Verdict(
             allowed,
             ""
             if allowed
-            else f"user {user.name} may not {verb} {AGENT_POD.plural}/{subresource} "
-            f"in namespace {namespace}: ask an administrator of the organization",
+            else f"user {user.name} may not {what} in namespace {wish.namespace}: "
+            "ask an administrator of the organization",
         )
         self._verdicts.put(key, verdict)
         return verdict

@@ -1,0 +1,231 @@
+"""Channels, on the public port: people read what is said in a channel, and say something."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import grpc
+from meshwire.v1 import link_pb2
+
+from controller.kube.errors import KubeError
+from controller.rpc.caller import Caller, current_caller
+from controller.rpc.race import first_done
+from controller.rpc.refusal import refuse
+from controller.services.access import Access
+from controller.services.channel_values import Draft, Participant, rfc3339
+from controller.services.channels import Channels
+from controller.services.tokens import is_name
+from controller.store.errors import StoreError, TextError, UnavailableError
+from controller.store.records import Message, Query, Sender, SenderKind
+from controller.tools.call import ToolError
+from schemas.channel import Channel
+from schemas.tools.base import InvalidArgumentsError, parsed
+from schemas.tools.channel import SendChannelMessage
+
+logger = logging.getLogger(__name__)
+
+RECHECK_SECONDS: Final = 60.0
+"""How often the API server is asked again about a reader that follows."""
+BLIND_SECONDS: Final = 300.0
+"""How long a reader follows while the API server cannot be asked."""
+_LOOK_SECONDS: Final = 10.0
+"""A follower looks so often without news: whether the channel is still there."""
+_BATCH: Final = 200
+
+_CODES: Final = {
+    "NotFound": grpc.StatusCode.NOT_FOUND,
+    "InvalidArgument": grpc.StatusCode.INVALID_ARGUMENT,
+    "Unavailable": grpc.StatusCode.UNAVAILABLE,
+}
+"""Any other reason is a state that refuses: such as an archived channel."""
+
+
+class ChannelsDoor:
+    """Translates between the wire and the service, for callers that the API server recognised."""
+
+    def __init__(
+        self, channels: Channels, access: Access, *, recheck_seconds: float = RECHECK_SECONDS
+    ) -> None:
+        self._channels = channels
+        self._access = access
+        self._recheck_seconds = recheck_seconds
+
+    async def Send(  # noqa: N802 - the name of the RPC
+        self,
+        request: link_pb2.ChannelSend,
+        context: Any,  # noqa: ARG002 - gRPC's
+    ) -> link_pb2.ChannelMessage:
+        """Put a message into the channel, in the caller's name."""
+        caller = current_caller()
+        draft = _draft(request)
+        await self._authorise(caller, request.namespace, request.channel, read_only=False)
+        who = _person(caller, request.namespace)
+        with _refusing():
+            posted = await self._channels.send(who, request.channel, draft)
+        answer = _wire(posted.message)
+        answer.undeliverable.extend(posted.undeliverable)
+        return answer
+
+    async def Read(  # noqa: N802 - the name of the RPC
+        self, request: link_pb2.ChannelRead, context: Any
+    ) -> None:
+        """Write messages of the channel in their order and, with follow, those to come."""
+        caller = current_caller()
+        _check_names(request.namespace, request.channel)
+        await self._authorise(caller, request.namespace, request.channel, read_only=True)
+        who = _person(caller, request.namespace)
+        if request.follow:
+            await first_done(self._write(who, request, context), self._recheck(caller, request))
+        else:
+            await self._write(who, request, context)
+
+    async def _write(self, who: Participant, request: link_pb2.ChannelRead, context: Any) -> None:
+        with _refusing():
+            channel = await self._channels.find(who, request.channel)
+            with self._channels.changes(channel) as changes:
+                position, left = await self._beginning(who, request)
+                position = await self._pass_on(who, request, context, position, left)
+                while request.follow:
+                    try:
+                        async with asyncio.timeout(_LOOK_SECONDS):
+                            await changes.wait()
+                    except TimeoutError:
+                        pass  # nothing was said: the channel may be gone
+                    await self._same(who, channel)
+                    position = await self._pass_on(who, request, context, position, None)
+
+    async def _beginning(
+        self, who: Participant, request: link_pb2.ChannelRead
+    ) -> tuple[int, int | None]:
+        """Return behind which message to begin, and how many there are to be at most."""
+        position = request.after_sequence
+        if not request.limit:
+            return position, None
+        if request.newest:  # sequences have no gaps
+            last = await self._channels.last_sequence(who, request.channel)
+            position = max(position, last - request.limit)
+        return position, request.limit
+
+    async def _pass_on(
+        self,
+        who: Participant,
+        request: link_pb2.ChannelRead,
+        context: Any,
+        position: int,
+        left: int | None,
+    ) -> int:
+        """Write what is there behind *position*, at most *left*; return where that ended."""
+        while left is None or left > 0:
+            size = _BATCH if left is None else min(_BATCH, left)
+            query = Query(after_sequence=position, limit=size)
+            found = await self._channels.read(who, request.channel, query)
+            for message in found:
+                await context.write(_wire(message))
+                position = message.sequence
+            if len(found) < size:
+                break
+            left = None if left is None else left - len(found)
+        return position
+
+    async def _same(self, who: Participant, channel: Channel) -> None:
+        """Make sure that the name still means this channel."""
+        found = await self._channels.find(who, channel.metadata.name)
+        if found.metadata.uid != channel.metadata.uid:
+            raise ToolError("NotFound", f"channel {channel.metadata.name} was deleted")
+
+    async def _authorise(
+        self, caller: Caller, namespace: str, channel: str, *, read_only: bool, fresh: bool = False
+    ) -> None:
+        """Ask whether the caller may. Raises Refusal, KubeError."""
+        if fresh:
+            caller.user = await self._access.authenticate(caller.token, fresh=True)
+            if caller.user is None:
+                refuse(
+                    grpc.StatusCode.UNAUTHENTICATED,
+                    "the API server no longer accepts the bearer token",
+                )
+        verdict = await self._access.may_talk(
+            caller.token, caller.user, namespace, channel, read_only=read_only, fresh=fresh
+        )
+        if not verdict.allowed:
+            refuse(grpc.StatusCode.PERMISSION_DENIED, verdict.message)
+
+    async def _recheck(self, caller: Caller, request: link_pb2.ChannelRead) -> None:
+        """Ask again now and then; raise Refusal when the right is gone."""
+        loop = asyncio.get_running_loop()
+        sure_at = loop.time()
+        while True:
+            await asyncio.sleep(self._recheck_seconds)
+            try:
+                await self._authorise(
+                    caller, request.namespace, request.channel, read_only=True, fresh=True
+                )
+            except KubeError as exc:
+                if loop.time() - sure_at > BLIND_SECONDS:
+                    raise
+                logger.warning("reader cannot be checked again", extra={"reason": str(exc)})
+            else:
+                sure_at = loop.time()
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn what the service and the message store refuse into a status."""
+    try:
+        yield
+    except ToolError as exc:
+        refuse(_CODES.get(exc.reason, grpc.StatusCode.FAILED_PRECONDITION), exc.message)
+    except TextError as exc:
+        refuse(grpc.StatusCode.INVALID_ARGUMENT, str(exc))
+    except UnavailableError as exc:
+        refuse(grpc.StatusCode.UNAVAILABLE, str(exc))
+    except StoreError as exc:
+        refuse(grpc.StatusCode.FAILED_PRECONDITION, str(exc))
+
+
+def _person(caller: Caller, namespace: str) -> Participant:
+    return Participant(namespace, Sender(SenderKind.USER, caller.user.name))
+
+
+def _check_names(namespace: str, channel: str) -> None:
+    if not is_name(namespace) or not is_name(channel):
+        refuse(grpc.StatusCode.INVALID_ARGUMENT, "namespace and channel must be names of resources")
+
+
+def _draft(request: link_pb2.ChannelSend) -> Draft:
+    """Return the message in the request, within the bounds of the tool. Raises Refusal."""
+    _check_names(request.namespace, request.channel)
+    values = {
+        "channel_id": request.channel,
+        "content": request.content,
+        "mentions": list(request.mentions),
+        "reply_to": request.reply_to or None,
+        "idempotency_key": request.idempotency_key or None,
+    }
+    try:
+        parsed(SendChannelMessage, values)
+    except InvalidArgumentsError as exc:
+        refuse(grpc.StatusCode.INVALID_ARGUMENT, str(exc))
+    return Draft(
+        content=request.content,
+        mentions=tuple(request.mentions),
+        reply_to=request.reply_to,
+        idempotency_key=request.idempotency_key,
+    )
+
+
+def _wire(message: Message) -> link_pb2.ChannelMessage:
+    by_pod = message.sender.kind is SenderKind.POD
+    return link_pb2.ChannelMessage(
+        message_id=message.message_id,
+        sequence=message.sequence,
+        sender_pod=message.sender.name if by_pod else "",
+        sender_user="" if by_pod else message.sender.name,
+        content=message.content,
+        message_type=str(message.message_type),
+        mentions=[mention.pod_name for mention in message.mentions],
+        reply_to=message.reply_to,
+        created_at=rfc3339(message.created_at),
+    )
