@@ -626,12 +626,17 @@ async def test_everything_is_there_after_reopening(place: Place) -> None:
 async def test_two_stores_on_one_database_share_one_order(place: Place) -> None:
     """As when a controller takes over from one that is not quite gone."""
     stores = [await place.open() for _ in range(2)]
+
+    async def write(writer: int) -> None:
+        for number in range(15):
+            await stores[writer % 2].append(CHANNEL, said(f"{writer}/{number}"))
+
     async with asyncio.TaskGroup() as group:
-        for number in range(40):
-            group.create_task(stores[number % 2].append(CHANNEL, said(f"{number}")))
+        for writer in range(6):
+            group.create_task(write(writer))
     messages = await stores[0].read(CHANNEL.uid, Query(limit=100))
-    assert [message.sequence for message in messages] == list(range(1, 41))
-    assert len({message.content for message in messages}) == 40
+    assert [message.sequence for message in messages] == list(range(1, 91))
+    assert len({message.content for message in messages}) == 90
     for store in stores:
         await store.close()
 
