@@ -16,8 +16,8 @@ class Owner(Protocol):
         """Count it."""
         ...
 
-    def rested(self) -> None:
-        """One that was busy is not busy any more."""
+    def rested(self, connection: "Connection") -> None:
+        """Know that it has answered a request."""
         ...
 
     def closed(self, connection: "Connection") -> None:
@@ -40,10 +40,23 @@ class Connection(H11Protocol):
         self._deadline: asyncio.TimerHandle | None = None
 
     @property
-    def idle(self) -> bool:
-        """Whether no request is under way."""
-        cycle: RequestResponseCycle | None = self.cycle  # None before the first request
-        return cycle is None or cycle.response_complete
+    def rests(self) -> bool:
+        """Whether it has answered a request, and no other has begun."""
+        return self._request is not None and self._is_idle() and self._deadline is None
+
+    @property
+    def _request(self) -> RequestResponseCycle | None:
+        return self.cycle  # None before the first, whatever its type says
+
+    def _is_idle(self) -> bool:
+        return self._request is None or self._request.response_complete
+
+    def end(self) -> None:
+        """Close it while it is not used."""
+        if self.transport.get_write_buffer_size():
+            self.abort()  # it does not read its answer
+        else:
+            self.transport.close()
 
     def abort(self) -> None:
         """End it at once, whether or not its peer reads."""
@@ -58,7 +71,7 @@ class Connection(H11Protocol):
     @override
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if not self.idle:
+        if not self._is_idle():
             self._disarm()
         elif self._deadline is None:
             self._arm()
@@ -66,14 +79,11 @@ class Connection(H11Protocol):
     @override
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._owner.rested()
+        self._owner.rested(self)
 
     @override
     def timeout_keep_alive_handler(self) -> None:
-        if self.transport.get_write_buffer_size():
-            self.abort()  # it does not read its answer
-        else:
-            super().timeout_keep_alive_handler()
+        self.end()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:

@@ -51,7 +51,7 @@ class Door:
         self._share = share
         self._state = ServerState()
         self._connections: dict[Connection, None] = {}
-        self._opening = 0
+        self._opening: set[socket.socket] = set()
         self._listening = False
         self._closing = False
         self._next_request = 0.0
@@ -80,15 +80,21 @@ class Door:
             await asyncio.sleep(self._next_request - now)
 
     async def serve(self, config: Config) -> None:
-        """Take connections until cancelled; then end them, and with them the calls on them."""
+        """Take connections until cancelled; then end them, and with them the calls on them.
+
+        Closing the socket is the caller's, who fetched it.
+        """
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks, self._config = tasks, config
                 self._listen()
-                await asyncio.get_running_loop().create_future()
+                try:
+                    await asyncio.get_running_loop().create_future()
+                finally:
+                    self.stop()
         finally:
-            self.stop()
-            self._socket.close()
+            for taken in self._opening:
+                taken.close()
             for connection in list(self._connections):
                 connection.abort()
             await self._requests_end(_END_SECONDS)
@@ -114,8 +120,11 @@ class Door:
         if self._closing:
             connection.abort()
 
-    def rested(self) -> None:
-        """One of them can be closed now for another."""
+    def rested(self, connection: Connection) -> None:
+        """Note which has been unused for the longest: it is closed first, should another come."""
+        if connection in self._connections:
+            del self._connections[connection]
+            self._connections[connection] = None
         self._listen()
 
     def closed(self, connection: Connection) -> None:
@@ -135,7 +144,7 @@ class Door:
 
     def _accept(self) -> None:
         if (
-            len(self._connections) + self._opening >= self._share()
+            len(self._connections) + len(self._opening) >= self._share()
             and not self._close_an_idle_one()
         ):
             self._rest()  # until one ends or rests
@@ -151,7 +160,7 @@ class Door:
             self._rest()
             asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._listen)
             return
-        self._opening += 1
+        self._opening.add(taken)
         self._tasks.create_task(self._take(taken))
 
     async def _take(self, taken: socket.socket) -> None:
@@ -164,12 +173,13 @@ class Door:
                     taken,
                 )
         finally:
-            self._opening -= 1
+            self._opening.discard(taken)
+            self._listen()  # it was counted twice for a moment
 
     def _close_an_idle_one(self) -> bool:
         for connection in self._connections:
-            if connection.idle:
+            if connection.rests:
                 del self._connections[connection]
-                connection.abort()
+                connection.end()
                 return True
         return False

@@ -60,7 +60,9 @@ class McpServer:
         """Follow the journal for ever."""
         feed = self._changes.subscribe(self._wake.set)
         try:
-            async with asyncio.TaskGroup() as tasks:
+            # the application ends after the doors, through which it answers
+            async with asyncio.TaskGroup() as below, asyncio.TaskGroup() as tasks:
+                self._below = below
                 while True:
                     self._wake.clear()
                     feed.take()
@@ -88,7 +90,7 @@ class McpServer:
             run = Run(row.uid, row.epoch, row.restart)
             if row.state is State.RUNNING and run not in self._serving:
                 if self._loaded is None:
-                    self._loaded = tasks.create_task(self._load(tasks))
+                    self._loaded = self._below.create_task(self._load())
                 self._serving[run] = tasks.create_task(self._serve(run), name=f"mcp {row.uid}")
 
     def _is_open(self, run: Run) -> bool:
@@ -99,14 +101,14 @@ class McpServer:
             and row.state in _OPEN
         )
 
-    async def _load(self, tasks: asyncio.TaskGroup) -> "Application":
+    async def _load(self) -> "Application":
         def load() -> "Application":
             from runner.mcpserver.application import Application  # 30 MB, half a second
 
             return Application(self._calls, self._version, self._limits)
 
         application = await asyncio.to_thread(load)
-        tasks.create_task(application.run(), name="mcp application")
+        self._below.create_task(application.run(), name="mcp application")
         return application
 
     async def _serve(self, run: Run) -> None:
