@@ -22,6 +22,9 @@ URL: Final = "AGENTSMESH_MCP_URL"
 TOKEN: Final = "AGENTSMESH_MCP_TOKEN"  # noqa: S105  the name of a variable
 
 _CLAUDE_FILE: Final = ".agentsmesh/mcp.json"
+_CLAUDE_USER_FILE: Final = ".claude.json"
+"""What `claude mcp list` goes by: it does not look at the file that a session was started with."""
+_CLAUDE_HOME: Final = "CLAUDE_CONFIG_DIR"
 _GEMINI_FILE: Final = ".gemini/settings.json"
 _GEMINI_HOME: Final = "GEMINI_CLI_HOME"
 _OPENCODE: Final = "OPENCODE_CONFIG_CONTENT"
@@ -63,19 +66,19 @@ class Configured:
     """Written after those of the class, whose content they keep."""
 
 
-def settings_path(given: Given, wanted: Format) -> str:
-    """Return the file below the home that the format changes; empty when it changes none.
+def settings_paths(given: Given, wanted: Format) -> tuple[str, ...]:
+    """Return the files below the home that the format changes.
 
     Raises:
         InvalidAgentError: The class has the agent read a file elsewhere.
     """
     match wanted:
         case Format.CLAUDE:
-            return _CLAUDE_FILE
+            return _claude_files(given)
         case Format.GEMINI:
-            return _gemini_file(given)
+            return (_gemini_file(given),)
         case Format.NONE | Format.CODEX | Format.OPENCODE:
-            return ""
+            return ()
 
 
 def configure(wanted: Format, given: Given) -> Configured:
@@ -104,10 +107,19 @@ def _claude(given: Given) -> Configured:
         "headers": {"Authorization": f"Bearer ${{{TOKEN}}}"},
         "alwaysLoad": True,  # else its tools are hidden behind a search
     }
-    text = _added(_file(given, _CLAUDE_FILE), "mcpServers", server, f"homeFiles: {_CLAUDE_FILE}")
+    texts = {
+        path: _added(_file(given, path), "mcpServers", server, f"homeFiles: {path}")
+        for path in _claude_files(given)
+    }
     # The flag takes any number of values: another flag has to follow it, not the prompt.
     args = ("--mcp-config", str(given.home / _CLAUDE_FILE), "--strict-mcp-config")
-    return Configured(args=args, home_files={_CLAUDE_FILE: text})
+    return Configured(args=args, home_files=texts)
+
+
+def _claude_files(given: Given) -> tuple[str, ...]:
+    folder = _below_home(given, _CLAUDE_HOME)
+    user = () if folder is None else (str(folder / _CLAUDE_USER_FILE),)
+    return (_CLAUDE_FILE, *user)
 
 
 def _codex(given: Given) -> dict[str, str]:
@@ -128,14 +140,23 @@ def _gemini(given: Given) -> Configured:
 
 def _gemini_file(given: Given) -> str:
     """Return the user's settings below the home, where the agent's environment has it look."""
-    name = _GEMINI_HOME if given.environment.get(_GEMINI_HOME) else "HOME"
-    folder = Path(os.path.normpath(given.environment.get(name) or given.home))
-    if not folder.is_relative_to(given.home):
+    folder = _below_home(given, _GEMINI_HOME)
+    if folder is None:
+        name = _GEMINI_HOME if given.environment.get(_GEMINI_HOME) else "HOME"
         raise InvalidAgentError(
             f"environment: {name} lies outside of the pod's home, where its MCP server cannot be "
             "configured: put it below $(HOME)."
         )
-    return str(folder.relative_to(given.home) / _GEMINI_FILE)
+    return str(folder / _GEMINI_FILE)
+
+
+def _below_home(given: Given, name: str) -> PurePosixPath | None:
+    """Return where the variable, else HOME, points to, from the private home; None: elsewhere."""
+    found = given.environment.get(name) or given.environment.get("HOME") or given.home
+    folder = Path(os.path.normpath(found))
+    if not folder.is_relative_to(given.home):
+        return None
+    return PurePosixPath(folder.relative_to(given.home))
 
 
 def _opencode(given: Given) -> Configured:

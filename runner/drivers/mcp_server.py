@@ -15,7 +15,7 @@ from runner.drivers.mcp_formats import (
     Format,
     Given,
     configure,
-    settings_path,
+    settings_paths,
 )
 from runner.drivers.mcp_port import FIRST_PORT, listen
 from runner.drivers.terminal_values import Inside, Listener, McpLaunch
@@ -80,14 +80,15 @@ def equip(wanted: Format, given: Given) -> Configured:
 
 
 def _on_top_of_its_own(wanted: Format, given: Given) -> Configured | None:
-    path = settings_path(given, wanted)
-    if not path or _names(given.home_files, path):
-        return None
-    found = read_home(given.home, path)
-    if found is None:
+    found = {
+        path: text
+        for path in settings_paths(given, wanted)
+        if not _names(given.home_files, path) and (text := read_home(given.home, path)) is not None
+    }
+    if not found:
         return None
     try:
-        return configure(wanted, replace(given, home_files={**given.home_files, path: found}))
+        return configure(wanted, replace(given, home_files={**given.home_files, **found}))
     except InvalidAgentError:
         return None  # the agent spoiled it: it gets a new one
 

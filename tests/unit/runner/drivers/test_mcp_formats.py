@@ -39,8 +39,21 @@ def test_claude_reads_a_file_of_its_home_and_no_other() -> None:
         "alwaysLoad": True,
     }
     assert {path: json.loads(text) for path, text in files.items()} == {
-        ".agentsmesh/mcp.json": {"mcpServers": {"agentsmesh": server}}
+        name: {"mcpServers": {"agentsmesh": server}}
+        for name in (".agentsmesh/mcp.json", ".claude.json")
     }
+
+
+def test_claude_finds_the_server_also_where_it_lists_its_users_servers() -> None:
+    mine = {"hasCompletedOnboarding": True}
+    _, _, files = told(Format.CLAUDE, **{".claude.json": json.dumps(mine)})
+    found = json.loads(files[".claude.json"])
+    assert found["hasCompletedOnboarding"]
+    assert set(found["mcpServers"]) == {"agentsmesh"}
+    _, _, files = told(Format.CLAUDE, {"CLAUDE_CONFIG_DIR": str(HOME / "c")})
+    assert set(files) == {".agentsmesh/mcp.json", "c/.claude.json"}
+    _, _, files = told(Format.CLAUDE, {"CLAUDE_CONFIG_DIR": "/elsewhere"})
+    assert set(files) == {".agentsmesh/mcp.json"}, "nothing is written outside of the home"
 
 
 def test_codex_is_told_by_an_argument() -> None:
