@@ -28,10 +28,10 @@ _NEWS_SECONDS: Final = 3600.0
 class Notices(Protocol):
     """Types prompts into pods' terminals. The delivery service is one."""
 
-    async def tell(self, namespace: str, pod_uid: str, text: str, *, delivery_id: str) -> None:
+    async def tell(self, namespace: str, pod_uid: str, text: str, *, key: str) -> None:
         """Have *text* typed and submitted at the pod, once; return when that is durable.
 
-        A second call with the same *delivery_id* changes nothing, for 48 hours at least. A pod that has
+        A second call with the same *key* changes nothing, for 48 hours at least. A pod that has
         ended or is gone is not told, which is no error.
 
         Raises:
@@ -99,7 +99,7 @@ class BindingNotices:
         told = self._told.get(uid, set())
         for notice in notices(binding, standing(binding, one, other, now), now):
             if notice.key not in told:
-                await self._notices.tell(where, notice.pod_uid, notice.text, delivery_id=notice.key)
+                await self._notices.tell(where, notice.pod_uid, notice.text, key=notice.key)
                 self._told[uid] = told = told | {notice.key}
 
 

@@ -26,13 +26,13 @@ class Told:
         self.broken = False
         self._news = asyncio.Event()
 
-    async def tell(self, namespace: str, pod_uid: str, text: str, *, delivery_id: str) -> None:
+    async def tell(self, namespace: str, pod_uid: str, text: str, *, key: str) -> None:
         assert namespace == "acme"
         self.calls += 1
         self._news.set()
         if self.broken:
             raise UnavailableError("the database is in trouble")
-        self.texts.setdefault(delivery_id, (pod_uid, text))
+        self.texts.setdefault(key, (pod_uid, text))
 
     async def until(self, count: int) -> list[tuple[str, str]]:
         """Return what was told, once so much was tried."""
