@@ -27,6 +27,10 @@ from runner.converge.states import ENDED, Row, State
 logger = logging.getLogger(__name__)
 
 _TEXT_BYTES: Final = 128 * 1024
+_ID_BYTES: Final = 200
+_PATIENCE_MS: Final = 24 * 3600 * 1000
+"""A delivery that says nothing of giving up waits so long for its agent."""
+
 _RETRY_SECONDS: Final = 2.0
 _MEMORY_MS: Final = 7 * 24 * 3600 * 1000
 """An end that the controller never settles is remembered so long."""
@@ -99,16 +103,13 @@ class Deliveries:
         if known is not None:
             self._tell(known)
             return
-        if not deliver.id or deliver.id.startswith(FIRST):
+        if not 0 < len(deliver.id.encode()) <= _ID_BYTES or deliver.id.startswith(FIRST):
             logger.error("the controller wants a delivery with an impossible id")
             return
+        now = wall_ms()
+        give_up = deliver.give_up_unix_ms or now + _PATIENCE_MS
         delivery = Delivery(
-            deliver.id,
-            ref.pod_uid,
-            ref.epoch,
-            deliver.text,
-            give_up_ms=deliver.give_up_unix_ms,
-            created_ms=wall_ms(),
+            deliver.id, ref.pod_uid, ref.epoch, deliver.text, give_up_ms=give_up, created_ms=now
         )
         if (refusal := _refusal(deliver.text)) is not None:
             delivery = ended(delivery, Outcome.FAILED, "NotSubmitted", refusal)

@@ -50,6 +50,12 @@ _SCREEN_BYTES: Final = 1024 * 1024
 _TYPING_SECONDS: Final = 60.0
 """A program that does not read for so long does not take the prompt."""
 
+_SELDOM_SECONDS: Final = 0.25
+"""Between looks at a screen that changes, while an agent is at work: that may take hours."""
+
+_OFTEN_SECONDS: Final = 0.05
+"""The same, while something is typed."""
+
 _SIZE_SECONDS: Final = 0.5
 """A terminal may get another size or mode at any time; it is asked for them so often at most."""
 
@@ -186,11 +192,11 @@ class Bout:
             scene = dataclasses.replace(scene, listed_at=self._listed_at(scene))
             match next_step(self._delivery, scene, look):
                 case Wait() as wait:
-                    self._note(wait.note)
                     scene = dataclasses.replace(scene, taken_at=wait.taken_at)
-                    await sight.changed(wait.until)
+                    await self._wait(sight, wait)
                 case Type() as step:
-                    self._note(step.note)
+                    if step.stage is Stage.PASTED:
+                        self._note(step.note)
                     scene = await self._type(step, scene, look)
                 case Submitted():
                     await self._end(Outcome.SUBMITTED)
@@ -199,6 +205,13 @@ class Bout:
                         held = scene.held or with_mark(self._delivery, scene, look).held
                         self.stuck = Stuck(self._run, held) if held else None
                     await self._end(Outcome.FAILED, failed.reason, failed.message)
+
+    async def _wait(self, sight: Sight, wait: Wait) -> None:
+        if self._delivery.stage is Stage.WAITING:
+            self._note(wait.note)
+            await sight.changed(wait.until, _SELDOM_SECONDS)
+        else:
+            await sight.changed(wait.until, _OFTEN_SECONDS)
 
     def _scene(self, sight: Sight) -> Scene:
         delivery, readiness, now = self._delivery, self._pod.spec.readiness, time.monotonic()
@@ -278,7 +291,7 @@ class Bout:
         await self._ground.put(delivery)
         note = {"pod": delivery.uid, "delivery": delivery.id, "reason": reason}
         logger.info("a prompt was %s", state.value, extra=note)
-        if delivery.is_first:
+        if delivery.is_first and message:
             self._note(message)
 
     def _note(self, text: str) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from runner.converge.prompt import plain
+
 _NEEDLES: Final = (48, 24, 12)
 """Characters of the text's end that are sought: the longest that is found counts."""
 
@@ -146,7 +148,7 @@ def _is_longer(held: Mark, look: Look) -> bool:
 
 def _needle(text: str, before: Look | None, look: Look) -> str:
     """Return what of the text's end is seen in the input."""
-    flat = squeezed(text)
+    flat = squeezed(plain(text))
     for length in _NEEDLES:
         needle = flat[-length:]
         count = look.flat.count(needle) if needle else 0

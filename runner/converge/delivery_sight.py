@@ -10,9 +10,6 @@ from typing import Final, Protocol
 from runner.converge.delivery_screen import Look
 from runner.drivers.terminal_values import Chunk, Ended, Gap
 
-_LOOK_SECONDS: Final = 0.05
-"""Between looks at a screen that changes: looking costs a tenth of a millisecond."""
-
 _PASTE_MODE: Final = 2004
 
 
@@ -95,15 +92,15 @@ class Sight:
         while self._keep and self._keep[0] <= self._offset:
             self._kept[self._keep.pop(0)] = self.look()
 
-    async def changed(self, until: float) -> None:
-        """Wait for output, though not for long, or for the moment."""
+    async def changed(self, until: float, pause_seconds: float) -> None:
+        """Wait for output and a pause behind it, or for the moment *until*."""
         left = until - time.monotonic()
         if self.ended or left <= 0:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(None if left == float("inf") else left):
                 await self._changed.wait()
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(pause_seconds)
 
     def wake(self) -> None:
         """End a wait: something else than the screen has changed."""

@@ -49,7 +49,7 @@ class Delivery:
     reason: str = ""
     message: str = ""
     give_up_ms: int = 0
-    """Not begun by then (milliseconds since 1970), it has failed; 0 = as long as the pod lives."""
+    """Not begun by then (milliseconds since 1970), it has failed; 0 with first prompts: never."""
     created_ms: int = 0
 
     @property

@@ -325,7 +325,8 @@ def _planned(launch: Launch, sandboxed: Prepared, ready: Ready) -> Plan:
 def _request(pod: link_pb2.PodDesired, secrets: Credentials | None) -> WorktreeRequest:
     repository = pod.spec.repository
     create: bool | None = None  # a pod that was placed before may find its own branch upstream
-    if repository.branch and (pod.ref.epoch <= 1 or not repository.create_branch):
+    either = repository.create_branch and (pod.ref.epoch > 1 or repository.continue_branch)
+    if repository.branch and not either:
         create = repository.create_branch
     return WorktreeRequest(
         uid=pod.ref.pod_uid,

@@ -11,8 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from meshwire.v1 import link_pb2
-
 from runner.converge.deliveries import Deliveries
 from runner.converge.delivery_states import Delivery
 from runner.converge.journal import Journal
@@ -40,9 +38,12 @@ FATE = Fate(int(sys.argv[2]))
 class DoomedJournal(Journal):
     """A journal around whose entries the process may be killed."""
 
+    written = asyncio.Event()
+
     async def put_delivery(self, delivery: Delivery) -> None:
         FATE.reached()
         await super().put_delivery(delivery)
+        self.written.set()
         FATE.reached()
 
 
@@ -77,24 +78,21 @@ async def main() -> None:
     places = Places(Path(sys.argv[1]))
     journal = DoomedJournal(places.journal)
     await journal.open()
-    wake = asyncio.Event()
-    async with Terminals() if FATE.left <= 0 else DoomedTerminals() as terminals:
-        deliveries = Deliveries(places, journal, terminals, Screen)
-        deliveries.wake = wake.set
-        feed = deliveries.subscribe(wake.set)
-        async with asyncio.TaskGroup() as tasks:
-            while any(each.is_open for each in journal.deliveries.values()) or lacks_first(journal):
-                deliveries.running(tasks)
-                await wake.wait()
-                wake.clear()
-        assert all(each.state != link_pb2.DELIVERY_ACCEPTED for each in feed.take())
+    if not journal.deliveries or any(each.is_open for each in journal.deliveries.values()):
+        await carry(places, journal)
     await journal.close()
 
 
-def lacks_first(journal: Journal) -> bool:
-    """Whether a first prompt is still to be brought."""
-    typed = [row for row in journal.rows.values() if row.pod().spec.prompt]
-    return any(not d.is_open for d in journal.deliveries.values()) < len(typed)
+async def carry(places: Places, journal: DoomedJournal) -> None:
+    """Bring what there is, until all has ended."""
+    async with Terminals() if FATE.left <= 0 else DoomedTerminals() as terminals:
+        deliveries = Deliveries(places, journal, terminals, Screen)
+        async with asyncio.TaskGroup() as tasks:
+            deliveries.running(tasks)
+            await journal.written.wait()
+            while any(each.is_open for each in journal.deliveries.values()):
+                journal.written.clear()
+                await journal.written.wait()
 
 
 asyncio.run(main())

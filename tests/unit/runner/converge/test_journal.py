@@ -1,10 +1,12 @@
 import asyncio
+import dataclasses
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runner.converge.delivery_states import Delivery, Outcome, Stage
 from runner.converge.journal import Journal, JournalError
 from runner.converge.states import Row, State
 
@@ -86,3 +88,35 @@ async def test_a_journal_of_an_older_version_is_read(tmp_path: Path) -> None:
     journal = await opened(path)
     assert journal.rows["pod-a1"] == row(epoch=3)
     await journal.close()
+
+
+async def test_deliveries_come_back_in_the_order_of_their_coming(tmp_path: Path) -> None:
+    written = [Delivery(f"id-{number}", "pod-a1", 1, f"text {number}") for number in range(3)]
+    journal = await opened(tmp_path / "j.db")
+    for delivery in written:
+        await journal.put_delivery(delivery)
+    changed = dataclasses.replace(written[0], state=Outcome.FAILED, stage=Stage.PRESSED, restart=2)
+    await journal.put_delivery(changed)
+    await journal.forget_delivery("id-1")
+    await journal.close()
+    again = await opened(tmp_path / "j.db")
+    assert list(again.deliveries.values()) == [changed, written[2]]
+    await again.close()
+
+
+async def test_what_is_noted_beside_a_row_belongs_to_one_run_and_outlives_its_other_changes(
+    tmp_path: Path,
+) -> None:
+    journal = await opened(tmp_path / "j.db")
+    await journal.put(row())
+    await journal.tools_listed(row(), 77)
+    await journal.prompt_sent("pod-a1", 1, 0)
+    await journal.prompt_sent("pod-a1", 1, 9)  # of another run: nobody's
+    assert journal.rows["pod-a1"] == row(prompt_sent=True)
+    await journal.close()
+    again = await opened(tmp_path / "j.db")
+    assert again.rows["pod-a1"] == row(prompt_sent=True)
+    assert (again.listed_ms(row()), again.listed_ms(row(restart=1))) == (77, 0)
+    await again.forget("pod-a1")
+    assert again.listed_ms(row()) == 0
+    await again.close()
