@@ -1,5 +1,6 @@
 """Starts the controller: ``python -m controller --kubeconfig FILE --data-dir DIR …``."""
 
+import os
 import sys
 
 from controller.app import StartError, run
@@ -9,7 +10,7 @@ from controller.settings import parse
 def main() -> int:
     """Run until told to stop; return the exit status."""
     try:
-        run(parse(sys.argv[1:]))
+        run(parse(sys.argv[1:], os.environ))
     except StartError as exc:
         print(f"controller: {exc}", file=sys.stderr)
         return 1

@@ -1,7 +1,7 @@
 """The composition root: makes the parts, wires them, runs them in one TaskGroup.
 
-In order: API server, CRDs, CA, leadership, watches, a full store, ports, reconcilers. No runner is
-told anything and no object is judged before the store holds everything.
+In order: API server, CRDs, CA, leadership, the message store, watches, a full store, ports,
+reconcilers. No runner is told anything and no object is judged before the store holds everything.
 """
 
 import asyncio
@@ -36,14 +36,20 @@ from controller.placement.leases import RunnerLeases
 from controller.placement.scheduler import Scheduler
 from controller.placement.surroundings import Surroundings
 from controller.reconcilers.catalogue import reconcilers
+from controller.reconcilers.cooperation import Cooperation
 from controller.reconcilers.routing import Routing
 from controller.rpc.gateway import Gateway, GatewaySettings, Ports, PortTaken
 from controller.settings import Settings
+from controller.store.errors import OpenError
+from controller.store.messages import MessageStore
+from controller.store.open import StoreSettings, opened
+from controller.toolset import Toolset
 from schemas.names import CONTROLLER_NAMESPACE, OURS
 
 logger = logging.getLogger(__name__)
 
 PORTS_FILE: Final = "ports.json"
+MESSAGES_FILE: Final = "messages.db"
 _LEASE: Final = "agentsmesh-controller"
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LAST_PAUSE_SECONDS: Final = 10.0
@@ -107,6 +113,7 @@ class Controller:
         self._fleet = Fleet(self._store, self._queue, kube)
         self._scheduler = Scheduler(Surroundings(self._store, self._fleet.links))
         self._routing = Routing(self._store, self._queue, self._scheduler)
+        self._cooperation = Cooperation(self._store, self._queue)
         self._sweep = Sweep(
             kube,
             self._store,
@@ -131,14 +138,18 @@ class Controller:
         await patiently("the certificate authority", self._authority.refresh)
         self._fleet.lead(await self._leadership.acquire())
         try:
-            await self._lead()
+            messages = await opened(_messages(self._settings))
+            try:
+                await self._lead(messages)
+            finally:
+                await messages.close()
         finally:
             await self._leadership.release()
 
     async def _prepare(self) -> None:
         await prepare(self._kube)
 
-    async def _lead(self) -> None:
+    async def _lead(self, messages: MessageStore) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._leadership.hold())
             tasks.create_task(self._recorder.run())
@@ -148,9 +159,18 @@ class Controller:
             await patiently("a list of everything", self._sweep.once)
             self._fleet.synced()
             tasks.create_task(self._sweep.run())
-            await self._serve(tasks)
+            await self._serve(tasks, messages)
 
-    async def _serve(self, tasks: asyncio.TaskGroup) -> None:
+    async def _serve(self, tasks: asyncio.TaskGroup, messages: MessageStore) -> None:
+        toolset = Toolset(
+            kube=self._kube,
+            store=self._store,
+            fleet=self._fleet,
+            recorder=self._recorder,
+            messages=messages,
+            touched=self._cooperation.touched,
+        )
+        tasks.create_task(toolset.run())
         gateway = Gateway(
             GatewaySettings(
                 runner_listen=self._settings.runner_listen,
@@ -163,18 +183,19 @@ class Controller:
             registry=RunnerRegistry(self._fleet),
             placement=self._fleet,
             recorder=self._recorder,
+            tools=toolset.services,
         )
         ports = await gateway.start()
         try:
             await asyncio.to_thread(_announce, self._settings.data_dir, ports)
             leases = RunnerLeases(self._kube, self._store, self._fleet.links)
             tasks.create_task(leases.run(self._leadership.sure))
-            await self._kernel(gateway).run(self._settings.workers, self._leadership.sure)
+            await self._kernel(gateway, messages).run(self._settings.workers, self._leadership.sure)
         finally:
             await gateway.stop()
             await self._recorder.drain(timeout_seconds=2)
 
-    def _kernel(self, gateway: Gateway) -> Kernel:
+    def _kernel(self, gateway: Gateway, messages: MessageStore) -> Kernel:
         def bundle() -> dict[str, str]:
             return {
                 "ca.crt": self._authority.roots_pem.decode(),
@@ -195,7 +216,11 @@ class Controller:
             store=self._store,
             queue=self._queue,
             recorder=self._recorder,
-            reconcilers=[*kinds, self._routing.reviews()],
+            reconcilers=[
+                *kinds,
+                *self._cooperation.reconcilers(messages),
+                self._routing.reviews(),
+            ],
         )
 
 
@@ -216,10 +241,19 @@ def _told() -> Iterator[None]:
     """Turn what can end the controller into one sentence."""
     try:
         yield
-    except* (KubeError, PkiError, PortTaken, LeadershipLost) as group:
+    except* (KubeError, PkiError, PortTaken, LeadershipLost, OpenError) as group:
         raise StartError(redact(str(_first(group)))) from group
     except* OSError as group:
         raise StartError(f"the system refused: {_first(group)}") from group
+
+
+def _messages(settings: Settings) -> StoreSettings:
+    """Return where the messages are: in our data directory, if nothing else was said."""
+    if settings.message_store_url_file is not None:
+        return StoreSettings(url_file=settings.message_store_url_file)
+    if settings.message_store_url:
+        return StoreSettings(url=settings.message_store_url)
+    return StoreSettings(path=settings.data_dir / MESSAGES_FILE)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,9 +1,13 @@
 """What the controller is told on its command line."""
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+
+MESSAGE_STORE_URL: Final = "AGENTSMESH_MESSAGE_STORE_URL"
+"""Variable with the URL of a PostgreSQL database. It holds a password: never an argument."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +15,7 @@ class Settings:
     """The command line, checked."""
 
     data_dir: Path
-    """For ``ports.json``; nothing that must not be lost is kept in it."""
+    """For ``ports.json`` and, if no other store is named, ``messages.db``: keep it."""
     kubeconfig: Path | None = None
     """None: from inside a cluster."""
     runner_listen: str = "127.0.0.1:7443"
@@ -27,9 +31,13 @@ class Settings:
     """How often everything is listed, in case a watch has hidden something."""
     relist_seconds: float = 30.0
     """How soon after a sign of that."""
+    message_store_url_file: Path | None = None
+    """A file with the URL of a PostgreSQL database for messages. None: see the next."""
+    message_store_url: str = field(default="", repr=False)
+    """That URL itself, from the environment. Empty: an SQLite database in the data directory."""
 
 
-def parse(arguments: Sequence[str]) -> Settings:
+def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     """Return the settings; prints usage and exits on a wrong command line."""
     parser = _parser()
     given = parser.parse_args(arguments)
@@ -37,6 +45,8 @@ def parse(arguments: Sequence[str]) -> Settings:
         _, _, port = getattr(given, flag).rpartition(":")
         if not port.isdecimal() or int(port) > 65_535:
             parser.error(f"--{flag.replace('_', '-')} must be HOST:PORT, such as 127.0.0.1:7443")
+    if given.message_store_url_file is not None and environment.get(MESSAGE_STORE_URL):
+        parser.error(f"--message-store-url-file and {MESSAGE_STORE_URL}: give one of them")
     if given.leaf_lifetime_seconds < 10:
         parser.error("--leaf-lifetime-seconds must be at least 10")
     return Settings(
@@ -51,6 +61,8 @@ def parse(arguments: Sequence[str]) -> Settings:
         workers=given.workers,
         sweep_seconds=given.sweep_seconds,
         relist_seconds=given.relist_seconds,
+        message_store_url_file=given.message_store_url_file,
+        message_store_url=environment.get(MESSAGE_STORE_URL, ""),
     )
 
 
@@ -60,7 +72,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--kubeconfig", type=Path, help="the API server to work for; without it: in-cluster")
-    add("--data-dir", type=Path, required=True, help="where ports.json is written")
+    add("--data-dir", type=Path, required=True, help="for ports.json, and messages.db: keep it")
+    add(
+        "--message-store-url-file",
+        type=Path,
+        metavar="FILE",
+        help="file with the postgresql:// URL of a database for messages, readable by us alone; "
+        f"or set {MESSAGE_STORE_URL}; without either: messages.db in --data-dir",
+    )
     add("--runner-listen", default="127.0.0.1:7443", metavar="HOST:PORT", help="port of runners")
     add("--public-listen", default="127.0.0.1:7444", metavar="HOST:PORT", help="port of people")
     add("--advertise-host", default="127.0.0.1", help="host under which both are reached")

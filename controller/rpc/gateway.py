@@ -19,12 +19,15 @@ from controller.rpc.session import LinkSettings
 from controller.rpc.sessions import Sessions
 from controller.rpc.terminal import RunnerTerminal
 from controller.rpc.tls import PortCertificate
+from controller.rpc.tools import RunnerTools
 from controller.services.access import Access
+from controller.services.asks import Asks
 from controller.services.enrolment import Enrolment
 from controller.services.issuing import Issuer
 from controller.services.renewal import Renewal
 from controller.services.secrets import GitSecrets
 from controller.services.terminals import LINK_WAIT_SECONDS, Terminals
+from controller.tools.toolbox import Toolbox
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +41,8 @@ _COMMON: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_concurrent_streams", 1024),
 )
-_RUNNER_OPTIONS: Final = (*_COMMON, ("grpc.max_receive_message_length", _MIB))
+_RUNNER_OPTIONS: Final = (*_COMMON, ("grpc.max_receive_message_length", 4 * _MIB))
+"""A document of 1 MiB may be four times that as JSON; ten thousand lines of a terminal fit, too."""
 _PUBLIC_OPTIONS: Final = (*_COMMON, ("grpc.max_receive_message_length", _MIB // 4))
 
 _LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1")
@@ -74,6 +78,14 @@ class GatewaySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolServices:
+    """What stands behind the tools of agents."""
+
+    toolbox: Toolbox
+    asks: Asks
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
     """The ports that are really bound."""
 
@@ -84,7 +96,7 @@ class Ports:
 class Gateway:
     """Serves runners and people. ``authority.refresh`` must have succeeded before it is made."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the ports of the edge, by name
         self,
         settings: GatewaySettings,
         authority: Authority,
@@ -94,6 +106,7 @@ class Gateway:
         registry: Registry,
         placement: Placement,
         recorder: Recorder,
+        tools: ToolServices,
         clock: Clock = wall_clock,
     ) -> None:
         self._settings = settings
@@ -129,6 +142,9 @@ class Gateway:
         )
         link_pb2_grpc.add_RunnerTerminalServicer_to_server(  # type: ignore[no-untyped-call]  # generated
             RunnerTerminal(self._terminals, self._sessions), self._runner_server
+        )
+        link_pb2_grpc.add_RunnerToolsServicer_to_server(  # type: ignore[no-untyped-call]  # generated
+            RunnerTools(tools.toolbox, tools.asks, self._sessions), self._runner_server
         )
         link_pb2_grpc.add_EnrollmentServicer_to_server(  # type: ignore[no-untyped-call]  # generated
             Enrollment(

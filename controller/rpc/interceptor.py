@@ -60,7 +60,10 @@ class Gatekeeper(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is n
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
     ) -> Any:
-        """Wrap the handler of the RPC; unknown RPCs are left to gRPC, which knows none."""
+        """Wrap the handler of the RPC; unknown RPCs are left to gRPC, which knows none.
+
+        A stream's handler writes to its context; it is no generator.
+        """
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
@@ -70,6 +73,12 @@ class Gatekeeper(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is n
                 self._guarded(principal, handler.stream_stream, watched=True),
                 DESERIALIZERS.get(handler_call_details.method, handler.request_deserializer),
                 SERIALIZERS.get(handler_call_details.method, handler.response_serializer),
+            )
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(
+                self._guarded(principal, handler.unary_stream, watched=False),
+                handler.request_deserializer,
+                handler.response_serializer,
             )
         return grpc.unary_unary_rpc_method_handler(
             self._guarded(principal, handler.unary_unary, watched=False),

@@ -1,7 +1,7 @@
 """Opens the message store that the settings ask for."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from controller.kernel.clock import wall
@@ -16,12 +16,14 @@ from controller.store.sqlstore import SqlMessageStore
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """Where the messages are. Exactly one of both is given."""
+    """Where the messages are. Exactly one is given."""
 
     path: Path | None = None
     """The file of an SQLite database; made if it is not there, with its folder."""
     url_file: Path | None = None
     """A file that holds the URL of PostgreSQL: ``postgresql://user:password@host/name``."""
+    url: str = field(default="", repr=False)
+    """That URL itself."""
 
 
 async def opened(settings: StoreSettings, clock: Clock = wall) -> MessageStore:
@@ -36,15 +38,17 @@ async def opened(settings: StoreSettings, clock: Clock = wall) -> MessageStore:
 
 def _database(settings: StoreSettings) -> Database:
     """Return the database, reached and with its tables. Blocks."""
-    if (settings.path is None) == (settings.url_file is None):
-        raise OpenError("give the message store either a path or a file with its URL")
+    if [settings.path is None, settings.url_file is None, not settings.url].count(False) != 1:
+        raise OpenError("give the message store either a path, or a file with its URL, or its URL")
     if settings.path is not None:
         where = f"the message store {settings.path}"
         database = sqlite_database(settings.path)
-    else:
-        assert settings.url_file is not None  # noqa: S101 - exactly one is given
+    elif settings.url_file is not None:
         where = f"the message store of {settings.url_file}"
         database = postgresql_database(_url(settings.url_file))
+    else:
+        where = "the message store of the URL in the environment"
+        database = postgresql_database(settings.url)
     try:
         _prepare(database)
     except TROUBLES as exc:

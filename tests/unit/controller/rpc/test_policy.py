@@ -59,7 +59,15 @@ def test_every_rpc_has_exactly_one_policy_line() -> None:
 def test_every_rpc_has_a_shape_that_the_gatekeeper_wraps() -> None:
     for service in link_pb2.DESCRIPTOR.services_by_name.values():
         for method in service.methods:
-            assert method.client_streaming == method.server_streaming, method.full_name
+            assert method.server_streaming or not method.client_streaming, method.full_name
+
+
+def test_a_stream_of_a_runner_takes_messages_so_that_it_is_watched() -> None:
+    for service in link_pb2.DESCRIPTOR.services_by_name.values():
+        for method in service.methods:
+            rpc = f"/{service.full_name}/{method.name}"
+            if method.server_streaming and ALLOWED[rpc] is Principal.RUNNER:
+                assert method.client_streaming, rpc
 
 
 async def _issuer(mesh: World) -> Signer:
@@ -178,6 +186,11 @@ async def test_nobody_but_the_runner_of_a_certificate_in_force_gets_in(
 @pytest.mark.parametrize("rpc", RUNNER_RPCS)
 async def test_a_forged_certificate_without_any_flaw_would_get_in(mesh: World, rpc: str) -> None:
     holder = await _forge(mesh, _forged, recorded=True)
+    if rpc.endswith("/Call"):
+        method = (await mesh.runner_port(holder)).unary_unary(rpc)
+        result = link_pb2.ToolResult.FromString(await method(b"", timeout=5))
+        assert result.failure.reason == "Forbidden"
+        return
     code, text = await _call(mesh, rpc, holder)
     let_in = {
         "Renew": (Code.FAILED_PRECONDITION, "clocks differ"),

@@ -18,13 +18,21 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from meshwire.v1 import link_pb2, link_pb2_grpc
 
+from controller.kernel.store import Store
 from controller.pki.authority import Authority, AuthoritySettings
-from controller.rpc.gateway import Gateway, GatewaySettings, Ports
+from controller.placement.indexes import new_store
+from controller.rpc.gateway import Gateway, GatewaySettings, Ports, ToolServices
 from controller.rpc.ports import PodPlace, RunnerKey, Subject
 from controller.rpc.signals import Signals, Subscription
+from controller.services.asks import Asks
+from controller.tools.call import Caller, Handler
+from controller.tools.toolbox import Toolbox
 from schemas.names import RUNNER, RUNNER_ENROLLMENT, Resource
 from schemas.runner import Runner
+from schemas.tools.base import Result
+from schemas.tools.catalogue import CATALOGUE
 from tests.unit.controller.kube_memory import MemoryKube
+from tests.unit.controller.services.runner_end import MemoryDeliveries
 
 ORG = "acme"
 
@@ -137,6 +145,27 @@ class MemoryRecorder:
         return [reason for _, _, reason, _ in self.events]
 
 
+@dataclass
+class Tools:
+    """What is behind RunnerTools: a store, deliveries, and one handler for every tool."""
+
+    handler: Handler
+    store: Store = field(default_factory=new_store)
+    deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
+
+    def __post_init__(self) -> None:
+        handlers: dict[str, Handler] = dict.fromkeys(CATALOGUE, self._handled)
+        self.toolbox = Toolbox(self.store, lambda _: None, handlers)
+        self.asks = Asks(self.deliveries, link_wait_seconds=0.3)
+
+    async def _handled(self, caller: Caller, arguments: Any) -> Result:
+        return await self.handler(caller, arguments)
+
+
+async def nothing(caller: Caller, arguments: Any) -> Result:  # noqa: ARG001 - a handler's
+    raise NotImplementedError
+
+
 NOBODY = RunnerKey("", "", "")
 
 
@@ -163,6 +192,7 @@ class World:
     recorder: MemoryRecorder
     ports: Ports
     stack: contextlib.AsyncExitStack
+    tools: "Tools"
 
     async def public(self) -> grpc.aio.Channel:
         """Open a channel to the public port."""
@@ -336,6 +366,7 @@ async def world(
     await authority.refresh()
     registry, placement, recorder = MemoryRegistry(kube), MemoryPlacement(), MemoryRecorder()
     placement.synced.set()
+    tools = Tools(nothing)
     gateway = Gateway(
         GatewaySettings(runner_listen="127.0.0.1:0", public_listen="127.0.0.1:0", **settings),
         authority,
@@ -344,8 +375,9 @@ async def world(
         registry=registry,
         placement=placement,
         recorder=recorder,
+        tools=ToolServices(tools.toolbox, tools.asks),
     )
     ports = await gateway.start()
     async with contextlib.AsyncExitStack() as stack:
-        yield World(kube, authority, gateway, registry, placement, recorder, ports, stack)
+        yield World(kube, authority, gateway, registry, placement, recorder, ports, stack, tools)
     await gateway.stop(0.5)
