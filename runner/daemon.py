@@ -13,7 +13,7 @@ import platform
 import signal
 import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from runner.converge.perform import Performer
 from runner.converge.places import Places
 from runner.converge.reports import Reports
 from runner.converge.secrets import LinkSecrets
+from runner.converge.states import Row
 from runner.converge.workshop import Ground, Workshop
 from runner.drivers.sandbox.probe import probe
 from runner.drivers.sandbox.values import Capabilities
@@ -42,8 +43,12 @@ from runner.link.identity import Identity, IdentityStore
 from runner.link.keeper import Keeper
 from runner.link.link import Link
 from runner.link.session import PROTOCOL
+from runner.link.tools import ToolsLink
+from runner.mcpserver.server import McpServer
 from runner.settings import Settings
+from runner.terminals.asks import TerminalAsks
 from runner.terminals.draw import draw
+from runner.terminals.emulators import Emulators
 from runner.terminals.serve import TerminalServer
 
 logger = logging.getLogger(__name__)
@@ -87,6 +92,8 @@ class Parts:
     keeper: Keeper
     link: Link
     views: TerminalServer
+    tools: ToolsLink
+    mcp: McpServer
     trash: Trash
     journal: Journal
     terminals: Terminals
@@ -109,10 +116,19 @@ async def serve(parts: Parts, stop: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as tasks:
         running = [
             tasks.create_task(each.run(), name=type(each).__name__)
-            for each in (parts.trash, parts.converger, parts.keeper, parts.link, parts.views)
+            for each in (
+                parts.trash,
+                parts.converger,
+                parts.keeper,
+                parts.link,
+                parts.views,
+                parts.tools,
+                parts.mcp,
+            )
         ]
         await stop.wait()
         await parts.converger.close()
+        await parts.mcp.close()
         await parts.link.close("Stopping")
         for task in running:
             task.cancel()
@@ -131,11 +147,12 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
         await journal.open()
     except JournalError as exc:
         raise StartError(str(exc)) from exc
-    terminals = Terminals()
+    terminals, emulators = Terminals(), Emulators()
     try:
         capabilities = await asyncio.to_thread(probe)
-        yield _join(settings, places, journal, terminals, capabilities)
+        yield _join(settings, places, journal, terminals, emulators, capabilities)
     finally:
+        emulators.close()
         await terminals.close()
         await journal.close()
 
@@ -145,6 +162,7 @@ def _join(
     places: Places,
     journal: Journal,
     terminals: Terminals,
+    emulators: Emulators,
     capabilities: Capabilities,
 ) -> Parts:
     reports, secrets, trash = Reports(), LinkSecrets(), Trash(places.trash)
@@ -184,16 +202,15 @@ def _join(
 
     link = Link(settings.controller, keeper, converger, hello)
     secrets.source = link
-    views = TerminalServer(
-        settings.controller,
-        keeper,
-        instance_id,
-        lambda: journal.rows,
-        places,
-        terminals,
-        draw,
-    )
-    return Parts(converger, keeper, link, views, trash, journal, terminals)
+
+    def rows() -> Mapping[str, Row]:
+        return journal.rows
+
+    views = TerminalServer(settings.controller, keeper, instance_id, rows, places, terminals, draw)
+    asks = TerminalAsks(rows, places, terminals, emulators)
+    tools = ToolsLink(settings.controller, keeper, instance_id, asks, deliveries)
+    mcp = McpServer(rows, converger, places, terminals, tools, converger, _version())
+    return Parts(converger, keeper, link, views, tools, mcp, trash, journal, terminals)
 
 
 def _door(settings: Settings) -> Door:
