@@ -94,6 +94,9 @@ class WorktreeRequest(Model):
     """Branch of the worktree; agentsmesh/<pod>-<uid> if not given."""
     create_branch: bool = True
     """Make the branch from ref. False: it must exist in the repository already."""
+    continue_branch: bool = False
+    """With createBranch: a branch that exists in the repository already is continued, not refused;
+    ref is not used then."""
 
 
 class RepositoryUse(Model):

@@ -39,6 +39,9 @@ ANNOTATION_RECONCILE: Final = f"{GROUP}/reconcile"
 ANNOTATION_FORCE_TEARDOWN: Final = f"{GROUP}/force-teardown"
 """The pod's uid: a person states that its runner will not come back."""
 
+LABEL_CREATED_BY: Final = f"{GROUP}/created-by"
+"""On an AgentPod that a pod made: that pod's name, to select by."""
+
 ANNOTATION_CREATED_BY: Final = f"{GROUP}/created-by"
 """On what a pod made through its tools: the pod's name."""
 ANNOTATION_CREATED_BY_UID: Final = f"{GROUP}/created-by-uid"

@@ -14,8 +14,9 @@ from typing import Final
 
 from meshwire.v1 import link_pb2
 
+from controller.placement import options
 from controller.placement.quantity import byte_count, millis
-from schemas.agentclass import AgentClass, AgentClassSpec, PromptPosition
+from schemas.agentclass import AgentClass, AgentClassSpec, McpFormat, PromptPosition
 from schemas.agentpod import AgentPod, AgentPodSpec, RestartPolicy
 from schemas.repository import Repository
 
@@ -55,7 +56,10 @@ def resolve(pod: AgentPod, agent: AgentClass, repository: Repository | None) -> 
     prompt = agent.spec.prompt
     spec = link_pb2.RunSpec(
         executable=agent.spec.executable,
-        args=[expand(arg, every) for arg in _arguments(pod.spec, agent.spec)],
+        args=[
+            *(expand(arg, every) for arg in _arguments(pod.spec, agent.spec)),
+            *(literal(arg) for arg in options.arguments(agent.spec, pod.spec.config)),
+        ],
         environment=[
             link_pb2.EnvironmentVariable(name=name, value=value)
             for name, value in variables.items()
@@ -82,6 +86,8 @@ def resolve(pod: AgentPod, agent: AgentClass, repository: Repository | None) -> 
             timeout_seconds=agent.spec.readiness.timeout_seconds,
         ),
     )
+    if agent.spec.mcp.format is not McpFormat.NONE:
+        spec.mcp.format = agent.spec.mcp.format
     if repository is not None:
         spec.repository.CopyFrom(_repository(pod.spec, repository))
     digest = hashlib.sha256(spec.SerializeToString(deterministic=True)).hexdigest()
@@ -124,7 +130,10 @@ def mentions(agent: AgentClassSpec, name: str) -> bool:
 
 
 def _arguments(pod: AgentPodSpec, agent: AgentClassSpec) -> Iterable[str]:
-    """Return the class's arguments, those of the permission mode, then the model's flag."""
+    """Return the class's arguments, those of the permission mode, then the model's flag.
+
+    Options follow, in the class's order.
+    """
     yield from agent.args
     if pod.permission_mode and (mode := permission_arguments(agent, pod.permission_mode)):
         yield from mode
@@ -156,7 +165,8 @@ def _variables(
         variables[item.name] = expand(item.value, {**names, **variables})
     if pod.model and agent.model and agent.model.env:
         variables[agent.model.env] = literal(pod.model)
-    return variables
+    chosen = options.variables(agent, pod.config)
+    return variables | {name: literal(text) for name, text in chosen.items()}
 
 
 def _limits(pod: AgentPodSpec) -> link_pb2.Limits:
@@ -178,6 +188,7 @@ def _repository(pod: AgentPodSpec, repository: Repository) -> link_pb2.Repositor
         ref=use.ref or "",
         branch=use.worktree.branch or "",
         create_branch=use.worktree.create_branch,
+        continue_branch=use.worktree.continue_branch,
         has_credentials=repository.spec.auth_secret_ref is not None,
         default_branch=repository.spec.default_branch,
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from controller.kernel.reconciler import Finding
-from schemas.agentclass import AgentClass
+from schemas.agentclass import AgentClass, OptionType
 
 Check = Callable[[AgentClass], Finding | None]
 
@@ -43,6 +43,7 @@ def reserved_variable(item: AgentClass) -> Finding | None:
     """A variable of ours would be overwritten."""
     names = [variable.name for variable in item.spec.environment]
     names += [item.spec.model.env] if item.spec.model and item.spec.model.env else []
+    names += [option.env for option in item.spec.options if option.env]
     taken = next((name for name in names if _RESERVED.fullmatch(name)), None)
     if taken is None:
         return None
@@ -60,11 +61,31 @@ def repeated_variable(item: AgentClass) -> Finding | None:
     return Finding("EnvironmentInvalid", message, stalled=True)
 
 
+def useless_option(item: AgentClass) -> Finding | None:
+    """An option that can be set and changes nothing, or has no value that fits."""
+    for option in item.spec.options:
+        if option.flag is None and option.env is None:
+            what = "has neither flag nor env, so it changes nothing; give it one"
+        elif option.values and option.type is not OptionType.STRING:
+            what = "has values, which only strings have; remove them"
+        elif _empty(option.minimum, option.maximum):
+            what = "has a minimum above its maximum"
+        else:
+            continue
+        return Finding("OptionInvalid", f"options: {option.name} {what}", stalled=True)
+    return None
+
+
+def _empty(minimum: int | None, maximum: int | None) -> bool:
+    return minimum is not None and maximum is not None and minimum > maximum
+
+
 CHECKS: tuple[Check, ...] = (
     relative_executable,
     broken_pattern,
     reserved_variable,
     repeated_variable,
+    useless_option,
 )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from controller.kernel.reconciler import Finding
+from controller.placement import options
 from controller.placement.resolve import mentions, permission_arguments
 from controller.reconcilers.agentpod.snapshot import Ingredients
 from schemas.agentclass import PromptPosition
@@ -162,6 +163,12 @@ def model_unusable(pod: AgentPod, world: Ingredients) -> Finding | None:
     if not pod.spec.model or world.agent is None:
         return None
     style = world.agent.spec.model
+    if style is not None and style.flag and pod.spec.model.startswith("-"):
+        return Finding(
+            "ModelNotSupported",
+            "model: it must not begin with -, the agent would take it for a flag",
+            stalled=True,
+        )
     if style is not None and (style.flag or style.env):
         return None
     if mentions(world.agent.spec, "MODEL"):
@@ -173,6 +180,29 @@ def model_unusable(pod: AgentPod, world: Ingredients) -> Finding | None:
         stalled=True,
     )
 
+
+def config_unfit(pod: AgentPod, world: Ingredients) -> Finding | None:
+    """A value is for no option of the class, or none that the option takes."""
+    if world.agent is None:
+        return None
+    why = options.unfit(world.agent.spec, pod.spec.config)
+    if why is None:
+        return None
+    name = pod.spec.agent_class_name
+    return Finding(
+        "InvalidConfig",
+        f"config: {why} (spec.options of AgentClass {name})",
+        stalled=True,
+    )
+
+
+FIT: tuple[Check, ...] = (
+    prompt_unusable,
+    permission_mode_unknown,
+    model_unusable,
+    config_unfit,
+)
+"""Whether the pod's wishes fit its class: a person, or the pod that makes it, must mend them."""
 
 CHECKS: tuple[Check, ...] = (
     organization_missing,
@@ -186,16 +216,14 @@ CHECKS: tuple[Check, ...] = (
     repository_not_ready,
     keys_unsupported,
     allowlist_unsupported,
-    prompt_unusable,
-    permission_mode_unknown,
-    model_unusable,
+    *FIT,
 )
 """What a person must see first stands first: without a class its rules mean nothing."""
 
 
-def first(pod: AgentPod, world: Ingredients) -> Finding | None:
+def first(pod: AgentPod, world: Ingredients, checks: tuple[Check, ...] = CHECKS) -> Finding | None:
     """Return the first thing that keeps the pod from being placed, None if nothing does."""
-    for check in CHECKS:
+    for check in checks:
         if (finding := check(pod, world)) is not None:
             return finding
     return None

@@ -1,4 +1,4 @@
-# Generated from meshwire/v1/link.proto (sha256 e29c2fb7da1a) by proto/generate.py. Do not edit.
+# Generated from meshwire/v1/link.proto (sha256 5138c098c0e9) by proto/generate.py. Do not edit.
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -453,20 +453,22 @@ class EnvironmentVariable(_message.Message):
     def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
 class Repository(_message.Message):
-    __slots__ = ("url", "ref", "branch", "create_branch", "has_credentials", "default_branch")
+    __slots__ = ("url", "ref", "branch", "create_branch", "has_credentials", "default_branch", "continue_branch")
     URL_FIELD_NUMBER: _ClassVar[int]
     REF_FIELD_NUMBER: _ClassVar[int]
     BRANCH_FIELD_NUMBER: _ClassVar[int]
     CREATE_BRANCH_FIELD_NUMBER: _ClassVar[int]
     HAS_CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_BRANCH_FIELD_NUMBER: _ClassVar[int]
+    CONTINUE_BRANCH_FIELD_NUMBER: _ClassVar[int]
     url: str
     ref: str
     branch: str
     create_branch: bool
     has_credentials: bool
     default_branch: str
-    def __init__(self, url: _Optional[str] = ..., ref: _Optional[str] = ..., branch: _Optional[str] = ..., create_branch: _Optional[bool] = ..., has_credentials: _Optional[bool] = ..., default_branch: _Optional[str] = ...) -> None: ...
+    continue_branch: bool
+    def __init__(self, url: _Optional[str] = ..., ref: _Optional[str] = ..., branch: _Optional[str] = ..., create_branch: _Optional[bool] = ..., has_credentials: _Optional[bool] = ..., default_branch: _Optional[str] = ..., continue_branch: _Optional[bool] = ...) -> None: ...
 
 class TerminalSize(_message.Message):
     __slots__ = ("cols", "rows")

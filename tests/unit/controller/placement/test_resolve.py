@@ -111,6 +111,48 @@ def test_a_repository_is_passed_with_its_own_default_branch(build: Any) -> None:
         False,
     )
     assert (wire.default_branch, wire.has_credentials) == ("trunk", True)
+    assert not wire.continue_branch
+    either = use | {"worktree": {"branch": "fix", "continueBranch": True}}
+    pod = build("AgentPod", "fix", spec={"agentClassName": "c", "repositoryRef": either})
+    wire = resolve(pod, agent, repository).spec.repository
+    assert (wire.create_branch, wire.continue_branch) == (True, True)
+
+
+def test_options_follow_class_mode_and_model_and_their_values_are_data(build: Any) -> None:
+    agent = {
+        "args": ["run"],
+        "permissionModes": {"plan": ["--plan"]},
+        "model": {"flag": "--model", "env": "M"},
+        "environment": [{"name": "STYLE", "value": "plain"}],
+        "options": [
+            {"name": "title", "flag": "--title"},
+            {"name": "style", "env": "STYLE"},
+            {"name": "fast", "type": "boolean", "flag": "--fast"},
+        ],
+    }
+    config = {"fast": "true", "style": "$(HOME)", "title": "$(HOME) $$ $(POD)"}
+    pod = {"model": "big", "permissionMode": "plan", "config": config}
+    spec = resolved(build, pod, agent)
+    names = {"HOME": "/h", "WORKTREE": "/w"}
+    assert [expand(arg, names) for arg in spec.args] == [
+        "run",
+        "--plan",
+        *("--model", "big"),
+        *("--title", "$(HOME) $$ $(POD)"),
+        "--fast",
+    ]
+    variables = {each.name: expand(each.value, names) for each in spec.environment}
+    assert variables == {"STYLE": "$(HOME)", "M": "big"}
+
+
+@pytest.mark.parametrize("form", ["claude", "codex", "gemini", "opencode"])
+def test_the_runner_learns_how_the_agent_is_told_of_its_server(build: Any, form: str) -> None:
+    assert resolved(build, {}, {"mcp": {"format": form}}).mcp.format == form
+
+
+def test_nobody_is_told_of_a_server_where_the_class_says_so(build: Any) -> None:
+    assert not resolved(build, {}, {"mcp": {"format": "none"}}).HasField("mcp")
+    assert not resolved(build, {}, {}).HasField("mcp")
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,37 @@ def condition(mesh: Any, kind: str, namespace: str, name: str, type_: str = "Rea
             ("False", "EnvironmentInvalid"),
             id="a variable twice",
         ),
+        pytest.param(
+            {"executable": "x", "options": [{"name": "o", "env": "LD_PRELOAD"}]},
+            ("False", "EnvironmentInvalid"),
+            id="an option for a reserved variable",
+        ),
+        pytest.param(
+            {"executable": "x", "options": [{"name": "o"}]},
+            ("False", "OptionInvalid"),
+            id="an option without effect",
+        ),
+        pytest.param(
+            {
+                "executable": "x",
+                "options": [{"name": "o", "flag": "-o", "minimum": 2, "maximum": 1}],
+            },
+            ("False", "OptionInvalid"),
+            id="an option without a value",
+        ),
+        pytest.param(
+            {
+                "executable": "x",
+                "options": [{"name": "o", "flag": "-o", "type": "integer", "values": ["1"]}],
+            },
+            ("False", "OptionInvalid"),
+            id="values of no string",
+        ),
+        pytest.param(
+            {"executable": "x", "options": [{"name": "o", "flag": "-o"}]},
+            ("True", "Ready"),
+            id="an option",
+        ),
     ],
 )
 async def test_a_class_is_checked(mesh: Any, spec: Any, said: Any) -> None:

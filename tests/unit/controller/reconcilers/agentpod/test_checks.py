@@ -110,6 +110,27 @@ def world(build: Any) -> Any:
             True,
         ),
         pytest.param({"model": "big"}, {}, "ModelNotSupported", "model: AgentClass c", True),
+        pytest.param(
+            {"model": "--yolo"},
+            {"agent": {"model": {"flag": "--model"}}},
+            "ModelNotSupported",
+            "must not begin with -",
+            True,
+        ),
+        pytest.param(
+            {"config": {"effort": "low"}},
+            {},
+            "InvalidConfig",
+            "config: effort: there is no such option; the class has none",
+            True,
+        ),
+        pytest.param(
+            {"config": {"effort": "LOW"}},
+            {"agent": {"options": [{"name": "effort", "values": ["low"], "flag": "-e"}]}},
+            "InvalidConfig",
+            "config: effort: it must be one of low",
+            True,
+        ),
     ],
 )
 def test_an_obstacle_is_named_with_its_field(  # noqa: PLR0917 - columns of the table
@@ -137,6 +158,11 @@ def test_an_obstacle_is_named_with_its_field(  # noqa: PLR0917 - columns of the 
         pytest.param({"permissionMode": "plan"}, {"agent": {"permissionModes": {"plan": []}}}),
         pytest.param({"model": "big"}, {"agent": {"model": {"flag": "--model"}}}),
         pytest.param({"model": "big"}, {"agent": {"args": ["--model", "$(MODEL)"]}}),
+        pytest.param(
+            {"config": {"effort": "low"}},
+            {"agent": {"options": [{"name": "effort", "values": ["low"], "flag": "-e"}]}},
+            id="an option that the class has",
+        ),
         pytest.param({"ticketRef": {"name": "am-1"}, "channelRefs": [{"name": "c"}]}, {}),
         pytest.param({"resources": {"limits": {"cpu": "2"}}}, {}, id="limits are said elsewhere"),
     ],
