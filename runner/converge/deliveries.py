@@ -74,12 +74,10 @@ class Deliveries:
         journal: Journal,
         terminals: Terminals,
         screen: Callable[[int, int], Screen],
-        person_at: Callable[[str], float] = lambda _uid: float("-inf"),
     ) -> None:
-        """*person_at* tells when a person typed into a pod's terminal last, monotonic."""
         self._places = places
         self._journal = journal
-        self._ground = Ground(journal, terminals, screen, self._put, self._say, person_at)
+        self._ground = Ground(journal, terminals, screen, self._put, self._say)
         self._feeds: set[Feed] = set()
         self._working: set[str] = set()
         self._bouts: dict[str, Bout] = {}

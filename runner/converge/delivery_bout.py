@@ -80,6 +80,10 @@ class Terminals(Protocol):
         """Type into the terminal."""
         ...
 
+    def typed_at(self, run_dir: Path) -> float:
+        """Return when others than deliveries typed last."""
+        ...
+
     async def write_once(self, run_dir: Path, key: str, data: bytes) -> bool:
         """Type unless the run took input with that key before."""
         ...
@@ -104,8 +108,6 @@ class Ground:
     """Journals a delivery and tells of it."""
     note: Callable[[str, str], None]
     """Says something about a pod until its state changes."""
-    person_at: Callable[[str], float]
-    """Tells when a person typed into a pod's terminal last, monotonic."""
 
 
 class Over(Exception):  # noqa: N818  a state of the world, named like one
@@ -179,7 +181,7 @@ class Bout:
             (state.cols, state.rows),
             (begin, state.head),
             _compiled(self._pod.spec.readiness.regex),
-            lambda: self._ground.person_at(self._row.uid),
+            lambda: self._ground.terminals.typed_at(self._run_dir),
             (delivery.pasted_at, delivery.offset) if typed else (),
         )
 

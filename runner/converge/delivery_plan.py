@@ -21,7 +21,11 @@ SIGN_SECONDS: Final = 0.15
 """A sign has to stand for so long: a screen is drawn in pieces."""
 
 LISTED_SECONDS: Final = 0.3
-PERSON_SECONDS: Final = 2.0
+"""Between the list of tools and the first prompt: measured."""
+
+OTHERS_SECONDS: Final = 2.0
+"""Whoever else types has to have paused for so long: no two inputs are mixed."""
+
 PAUSE_SECONDS: Final = 0.3
 """Between the text, seen and quiet, and its submit key: measured with agents' programs."""
 
@@ -164,14 +168,14 @@ def _ready_at(scene: Scene, look: Look) -> tuple[float, str]:
     """Return when the agent is taken to be ready if nothing changes, and what is lacking."""
     if scene.stuck is not None and verdict(scene.stuck, look) is not Verdict.TAKEN:
         return NEVER, "an earlier prompt, which was not submitted, is in its input still"
-    person_at = look.person_at + PERSON_SECONDS
+    others_at = look.others_at + OTHERS_SECONDS
     tools_at, lacking = _tools_at(scene, look)
     if tools_at > look.at:
-        return max(tools_at, person_at), lacking
+        return max(tools_at, others_at), lacking
     sign_at, lacking = _sign_at(scene, look)
-    if person_at > look.at:
-        lacking = "a person types into its terminal"
-    return max(sign_at, person_at), lacking
+    if others_at > look.at:
+        lacking = "somebody types into its terminal"
+    return max(sign_at, others_at), lacking
 
 
 def _tools_at(scene: Scene, look: Look) -> tuple[float, str]:
@@ -205,9 +209,9 @@ def _pasted(delivery: Delivery, scene: Scene, look: Look) -> Step:
     if scene.typed_at is None:
         return _resumed_paste(delivery, scene, look)
     seen_at = _seen_at(delivery, scene, look)
-    person_at = look.person_at + PERSON_SECONDS
-    if max(seen_at, person_at) > look.at:
-        return Wait(max(seen_at, person_at))
+    others_at = look.others_at + OTHERS_SECONDS
+    if max(seen_at, others_at) > look.at:
+        return Wait(max(seen_at, others_at))
     return Type(Stage.PRESSED, 1)
 
 

@@ -45,8 +45,8 @@ class Look:
     """When there was output last."""
     sign_at: float | None = None
     """Since when the sign of readiness is shown; None when it is not."""
-    person_at: float = float("-inf")
-    """When a person typed last."""
+    others_at: float = float("-inf")
+    """When somebody else, a person or another agent, typed last."""
     flat: str = field(init=False, default="", compare=False)
     """The text without what is not seen."""
     ends: tuple[int, ...] = field(init=False, default=(), compare=False)

@@ -51,7 +51,7 @@ class Sight:
         size: tuple[int, int],
         span: tuple[int, int],
         sign: re.Pattern[str] | None,
-        person_at: Callable[[], float],
+        others_at: Callable[[], float],
         keep: Iterable[int],
     ) -> None:
         """Look at the output from the first to the second offset of *span*, then at what comes.
@@ -65,7 +65,7 @@ class Sight:
         self._line_mode = False
         self._sign = sign
         self._sign_at: float | None = None
-        self._person_at = person_at
+        self._others_at = others_at
         self._changed_at = time.monotonic()
         self._changed = asyncio.Event()
         self._keep = sorted(offset for offset in set(keep) if offset >= self.begin)
@@ -134,7 +134,7 @@ class Sight:
             at=now,
             changed_at=self._changed_at,
             sign_at=self._sign_at,
-            person_at=self._person_at(),
+            others_at=self._others_at(),
         )
 
     def at(self, offset: int) -> Look | None:

@@ -6,6 +6,7 @@ all methods take the run's directory and work as well for runs that an earlier d
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final, Self
@@ -65,6 +66,7 @@ SCREEN_BYTES: Final = 1024 * 1024
 """A screen is rebuilt from this much of the transcript's end: some 5 ms, and plenty for a TUI."""
 
 _STARTS_AT_ONCE: Final = 32
+_TYPED_REMEMBERED: Final = 4096
 _PIECES_UNDER_WAY: Final = 4
 UNDER_WAY_BYTES: Final = _PIECES_UNDER_WAY * MAX_INPUT
 """So much may be on its way into a terminal that does not take it."""
@@ -82,6 +84,7 @@ class Terminals:
         self._starting = asyncio.Semaphore(_STARTS_AT_ONCE)
         # One writer at a time per run, so that two long inputs do not mix.
         self._typing: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+        self._typed_at: dict[Path, float] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -176,6 +179,10 @@ class Terminals:
             NotRunning: No shim answers, or it ended meanwhile.
         """
         turn = self._typing.setdefault(run_dir, asyncio.Lock())
+        self._typed_at.pop(run_dir, None)  # so that the oldest stay in front
+        self._typed_at[run_dir] = time.monotonic()
+        if len(self._typed_at) > _TYPED_REMEMBERED:
+            del self._typed_at[next(iter(self._typed_at))]
         async with turn, connected(run_dir) as channel:
             sent = got = 0
             pieces = -(-len(data) // MAX_INPUT)
@@ -187,6 +194,13 @@ class Terminals:
                 await channel.receive()
                 got += 1
                 taken(min(len(data), got * MAX_INPUT))
+
+    def typed_at(self, run_dir: Path) -> float:
+        """Return when ``write`` was last asked to type there, monotonic; minus infinity: never.
+
+        That is what people and other agents type, and not what ``write_once`` brings.
+        """
+        return self._typed_at.get(run_dir, float("-inf"))
 
     async def write_once(self, run_dir: Path, key: str, data: bytes) -> bool:
         """Type *data* in one go, unless the run took input with that *key* before.

@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,6 @@ class Agent:
 
     directory: Path
     terminals: Terminals
-    persons: dict[str, float] = field(default_factory=dict)
     restart: int = 0
 
     @property
@@ -140,7 +139,6 @@ class Runner:
             self.journal,
             self.agent.terminals,
             Screen,
-            lambda uid: self.agent.persons.get(uid, float("-inf")),
         )
         self.deliveries.wake = self.wake.set
         self.deliveries.note = lambda _uid, text: self.notes.append(text)

@@ -155,14 +155,17 @@ async def test_what_waits_for_an_agent_that_is_restarted_goes_to_its_next_run(
     assert agent.submitted() == [TEXT]
 
 
-async def test_a_prompt_waits_while_a_person_types(agent: Any, runner: Any) -> None:
-    await agent.start("tui.py", "plain", SIGN)
-    agent.persons[UID] = began = time.monotonic()
+async def test_a_prompt_is_not_mixed_with_what_a_person_types(agent: Any, runner: Any) -> None:
+    await agent.start("tui.py", "plain", "^>")  # a sign that stands there whatever is typed
     async with runner:
+        await until_said(agent, "welcome")
+        await agent.terminals.write(agent.run_dir, b"some")
         await runner.want("one", TEXT)
+        for piece in (b"thing ", b"by hand", b"\r"):
+            await asyncio.sleep(1.2)
+            await agent.terminals.write(agent.run_dir, piece)
         await runner.end_of("one")
-    assert time.monotonic() - began > 2.0
-    assert agent.submitted() == [TEXT]
+    assert agent.submitted() == ["something by hand", TEXT]
 
 
 @pytest.mark.parametrize("text", ["", " \n", "\x1b\x03", "x" * (129 * 1024)])
@@ -183,8 +186,7 @@ async def test_the_first_prompt_waits_until_the_agent_has_listed_its_tools(
 ) -> None:
     await agent.start("tui.py", "plain", **TYPED, mcp=link_pb2.Mcp(format="claude"))
     async with runner:
-        while "welcome" not in transcript(agent):
-            await asyncio.sleep(0.02)
+        await until_said(agent, "welcome")
         await asyncio.sleep(2.5)  # longer than it would wait for quiet
         assert "first" not in transcript(agent)
         await runner.journal.tools_listed(agent.row, round(time.time() * 1000))
@@ -216,6 +218,12 @@ async def test_a_prompt_that_an_older_runner_typed_is_not_typed_again(
         await runner.want("one", TEXT)
         await runner.end_of("one")
     assert agent.submitted() == [TEXT]
+
+
+async def until_said(agent: Any, word: str) -> None:
+    async with asyncio.timeout(20):
+        while word not in transcript(agent):
+            await asyncio.sleep(0.02)
 
 
 def transcript(agent: Any) -> str:

@@ -64,7 +64,7 @@ HELD = with_mark(PASTED, scene(before=look()), TYPED)
             Rule(), look(changed_at=99.0, at=99.5), Wait(101.0), id="others wait until it rests"
         ),
         pytest.param(
-            Rule(SIGN), look(sign_at=5.0, at=9.0, person_at=8.0), Wait(10.0), id="a person types"
+            Rule(SIGN), look(sign_at=5.0, at=9.0, others_at=8.0), Wait(10.0), id="somebody types"
         ),
     ],
 )
