@@ -118,12 +118,13 @@ class _Reader:
             before = self._position
             try:
                 await step()
-                return
             except Unreachable as exc:
                 away = time.monotonic() - self._went_well_at
                 if away > _PATIENCE_SECONDS and not (self._follow and self._connected):
                     raise
                 self._mention(exc, away)
+            else:
+                return
             if self._position != before:
                 wait = _FIRST_WAIT
             await asyncio.sleep(wait)
