@@ -56,7 +56,7 @@ class Toolset:
             **ticket_tools.handlers(Tickets(store, kube)),
             "create_pod": _not_yet,
         }
-        self.services = ToolServices(Toolbox(store, fleet.observed, handlers), asks)
+        self.services = ToolServices(Toolbox(store, fleet.observed, handlers), asks, self._channels)
 
     async def run(self) -> None:
         """Deliver prompts, tell of bindings and keep the channels' retention, until cancelled."""

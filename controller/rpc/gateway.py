@@ -11,6 +11,7 @@ from controller.pki.authority import Authority
 from controller.pki.clock import Clock, wall_clock
 from controller.rpc.admission import Admission
 from controller.rpc.attach import RECHECK_SECONDS, Attach
+from controller.rpc.channels import ChannelsDoor
 from controller.rpc.control import RunnerControl
 from controller.rpc.enrollment import Enrollment
 from controller.rpc.interceptor import Gatekeeper
@@ -22,6 +23,7 @@ from controller.rpc.tls import PortCertificate
 from controller.rpc.tools import RunnerTools
 from controller.services.access import Access
 from controller.services.asks import Asks
+from controller.services.channels import Channels
 from controller.services.enrolment import Enrolment
 from controller.services.issuing import Issuer
 from controller.services.renewal import Renewal
@@ -83,6 +85,7 @@ class ToolServices:
 
     toolbox: Toolbox
     asks: Asks
+    channels: Channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,10 @@ class Gateway:
         )
         link_pb2_grpc.add_AttachServicer_to_server(  # type: ignore[no-untyped-call]  # generated
             Attach(self._terminals, access, placement, recheck_seconds=settings.recheck_seconds),
+            self._public_server,
+        )
+        link_pb2_grpc.add_ChannelsServicer_to_server(  # type: ignore[no-untyped-call]  # generated
+            ChannelsDoor(tools.channels, access, recheck_seconds=settings.recheck_seconds),
             self._public_server,
         )
 

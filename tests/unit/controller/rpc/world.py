@@ -5,11 +5,13 @@ import base64
 import contextlib
 import hashlib
 import secrets
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -25,6 +27,10 @@ from controller.rpc.gateway import Gateway, GatewaySettings, Ports, ToolServices
 from controller.rpc.ports import PodPlace, RunnerKey, Subject
 from controller.rpc.signals import Signals, Subscription
 from controller.services.asks import Asks
+from controller.services.channels import Channels
+from controller.services.deliveries import Deliveries
+from controller.store.messages import MessageStore
+from controller.store.open import StoreSettings, opened
 from controller.tools.call import Caller, Handler
 from controller.tools.toolbox import Toolbox
 from schemas.names import RUNNER, RUNNER_ENROLLMENT, Resource
@@ -150,6 +156,8 @@ class Tools:
     """What is behind RunnerTools: a store, deliveries, and one handler for every tool."""
 
     handler: Handler
+    messages: MessageStore
+    kube: MemoryKube
     store: Store = field(default_factory=new_store)
     deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
 
@@ -157,6 +165,8 @@ class Tools:
         handlers: dict[str, Handler] = dict.fromkeys(CATALOGUE, self._handled)
         self.toolbox = Toolbox(self.store, lambda _: None, handlers)
         self.asks = Asks(self.deliveries, link_wait_seconds=0.3)
+        deliveries = Deliveries(self.store, self.messages, MemoryRecorder())
+        self.channels = Channels(self.store, self.messages, self.kube, deliveries)
 
     async def _handled(self, caller: Caller, arguments: Any) -> Result:
         return await self.handler(caller, arguments)
@@ -366,7 +376,9 @@ async def world(
     await authority.refresh()
     registry, placement, recorder = MemoryRegistry(kube), MemoryPlacement(), MemoryRecorder()
     placement.synced.set()
-    tools = Tools(nothing)
+    folder = tempfile.TemporaryDirectory()
+    messages = await opened(StoreSettings(path=Path(folder.name) / "messages.db"))
+    tools = Tools(nothing, messages, kube)
     gateway = Gateway(
         GatewaySettings(runner_listen="127.0.0.1:0", public_listen="127.0.0.1:0", **settings),
         authority,
@@ -375,9 +387,11 @@ async def world(
         registry=registry,
         placement=placement,
         recorder=recorder,
-        tools=ToolServices(tools.toolbox, tools.asks),
+        tools=ToolServices(tools.toolbox, tools.asks, tools.channels),
     )
     ports = await gateway.start()
     async with contextlib.AsyncExitStack() as stack:
         yield World(kube, authority, gateway, registry, placement, recorder, ports, stack, tools)
     await gateway.stop(0.5)
+    await messages.close()
+    folder.cleanup()
