@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, delete, exists, func, select, update
@@ -133,13 +133,13 @@ def trim(turn: Turn, uid: str, since: int) -> int:
     counter = _locked_row(connection, uid)
     if counter is None or counter.forgotten:
         return 0
-    kept = connection.scalar(
-        select(func.min(MESSAGES.c.sequence)).where(
-            MESSAGES.c.channel_uid == uid, MESSAGES.c.created_at >= since
-        )
-    )
-    end = counter.last_sequence + 1 if kept is None else kept
-    end = min(end, counter.first_sequence + PIECE)
+    oldest = connection.scalars(
+        select(MESSAGES.c.created_at)
+        .where(MESSAGES.c.channel_uid == uid)
+        .order_by(MESSAGES.c.sequence)
+        .limit(PIECE)
+    ).all()
+    end = counter.first_sequence + sum(1 for _ in takewhile(lambda at: at < since, oldest))
     connection.execute(update(CHANNELS).where(CHANNELS.c.uid == uid).values(first_sequence=end))
     return _delete_below(connection, uid, end)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Row, TextClause, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from controller.store.errors import NotFoundError
@@ -16,11 +16,10 @@ from controller.store.records import (
     Marked,
     NewDelivery,
 )
-from controller.store.tables import DELIVERIES
+from controller.store.tables import DELIVERIES, OPEN
 from controller.store.turn import Turn
 from controller.store.values import micros, moment, storable
 
-_OPEN: Final = tuple(state.value for state in DeliveryState if MOVES[state])
 _ENDS: Final = tuple(state.value for state in DeliveryState if not MOVES[state])
 
 
@@ -111,9 +110,12 @@ def by_id(connection: Connection, delivery_id: str) -> Delivery | None:
     return None if row is None else _delivery(row)
 
 
-def _listed(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[Delivery, ...]:
-    wanted = select(DELIVERIES).where(*conditions).order_by(DELIVERIES.c.position)
-    return tuple(_delivery(row) for row in connection.execute(wanted))
+def _listed(
+    connection: Connection, *conditions: ColumnElement[bool] | TextClause
+) -> tuple[Delivery, ...]:
+    """Sorted here: a planner that must sort reads the whole table in its order instead."""
+    rows = connection.execute(select(DELIVERIES).where(*conditions)).all()
+    return tuple(_delivery(row) for row in sorted(rows, key=lambda row: int(row.position)))
 
 
 def of_message(connection: Connection, message_id: str) -> tuple[Delivery, ...]:
@@ -128,7 +130,7 @@ def unsettled(
 ) -> tuple[Delivery, ...]:
     """Return what is open, in the order in which it was stored."""
     at = DELIVERIES.c
-    conditions: list[ColumnElement[bool]] = [at.state.in_(_OPEN)]
+    conditions: list[ColumnElement[bool] | TextClause] = [OPEN]
     if namespace:
         conditions.append(at.namespace == namespace)
     if pod_uid:
@@ -179,9 +181,7 @@ def fail_all(turn: Turn, where: ColumnElement[bool], move: Move, at: int) -> tup
 
     *at*: microseconds; the same in each try.
     """
-    turn.connection.execute(
-        update(DELIVERIES).where(where, DELIVERIES.c.state.in_(_OPEN)).values(_moved(move, at))
-    )
+    turn.connection.execute(update(DELIVERIES).where(where, OPEN).values(_moved(move, at)))
     return _listed(
         turn.connection,
         where,

@@ -34,6 +34,7 @@ def sqlite_database(path: Path) -> Database:
     Raises:
         OpenError: The file cannot be made or opened.
     """
+    path = path.absolute()  # ":memory:" is a file like others
     try:
         _prepare(path)
     except OSError as exc:
@@ -74,6 +75,11 @@ def _set_up(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # transactions are begun by _begin, not by the driver
     for pragma in _PRAGMAS:
         connection.execute(pragma)
+    if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        raise OpenError(
+            "SQLite cannot keep a write-ahead log beside the message store, as on a network file"
+            " system: give a path on a disk of this machine, or use PostgreSQL"
+        )
 
 
 def _begin(connection: Connection) -> None:

@@ -365,6 +365,17 @@ async def test_what_cannot_be_opened_is_said_without_the_url(
     assert "\n" not in str(caught.value)
 
 
+async def test_a_url_may_be_given_itself_and_is_never_shown(
+    postgres: Postgres, schema: str
+) -> None:
+    settings = StoreSettings(url=postgres.url(schema))
+    await (await opened(settings)).close()
+    assert postgres.password not in repr(settings)
+    with pytest.raises(OpenError) as caught:
+        await opened(StoreSettings(url=postgres.url().replace("@/mesh", "@/none")))
+    assert postgres.password not in str(caught.value)
+
+
 async def test_an_unreadable_file_of_the_url_is_named(tmp_path: Path) -> None:
     with pytest.raises(OpenError, match=r"/none with the URL .* cannot be read"):
         await opened(StoreSettings(url_file=tmp_path / "none"))

@@ -8,12 +8,12 @@ import stat
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from controller.store.errors import NewerVersionError, OpenError, UnavailableError
 from controller.store.open import StoreSettings, opened
 from controller.store.records import Query
-from controller.store.sqlite import sqlite_database
+from controller.store.sqlite import _set_up, sqlite_database
 from tests.unit.controller.store.examples import CHANNEL, said
 
 pytestmark = pytest.mark.anyio
@@ -94,9 +94,50 @@ async def test_a_path_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
             await opened(StoreSettings(path=path))
 
 
-@pytest.mark.parametrize("settings", [StoreSettings(), StoreSettings(Path("a"), Path("b"))])
+async def test_a_file_called_memory_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = await opened(StoreSettings(path=Path(":memory:")))
+    await store.append(CHANNEL, said("kept"))
+    await store.close()
+    store = await opened(StoreSettings(path=tmp_path / ":memory:"))
+    assert [message.content for message in await store.read(CHANNEL.uid, Query())] == ["kept"]
+    await store.close()
+
+
+def test_a_place_without_a_write_ahead_log_is_refused() -> None:
+    connection = sqlite3.connect(":memory:")
+    with pytest.raises(OpenError, match="give a path on a disk of this machine"):
+        _set_up(connection, None)
+    connection.close()
+
+
+async def test_open_deliveries_are_found_by_their_index(path: Path) -> None:
+    """However many were settled before."""
+    store = await opened(StoreSettings(path=path))
+    statements: list[str] = []
+    engine = store._access._database.engine  # type: ignore[attr-defined]
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    await store.open_deliveries()
+    await store.forget_pod("uid-x")
+    await store.close()
+    asked = [s for s in statements if "state IN" in s and "mesh_deliveries" in s]
+    assert len(asked) == 2
+    with sqlite3.connect(path) as db:
+        for statement in asked:
+            values = ["x"] * statement.count("?")
+            plan = db.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+            assert any("mesh_deliveries_open" in row[3] for row in plan), (statement, plan)
+    db.close()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [StoreSettings(), StoreSettings(Path("a"), Path("b")), StoreSettings(Path("a"), url="u")],
+)
 async def test_neither_and_both_places_are_refused(settings: StoreSettings) -> None:
-    with pytest.raises(OpenError, match="either a path or a file"):
+    with pytest.raises(OpenError, match="either a path, or a file"):
         await opened(settings)
 
 
