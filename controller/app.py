@@ -138,7 +138,7 @@ class Controller:
         await patiently("the certificate authority", self._authority.refresh)
         self._fleet.lead(await self._leadership.acquire())
         try:
-            messages = await opened(_messages(self._settings))
+            messages = await opened(store_settings(self._settings))
             try:
                 await self._lead(messages)
             finally:
@@ -247,7 +247,7 @@ def _told() -> Iterator[None]:
         raise StartError(f"the system refused: {_first(group)}") from group
 
 
-def _messages(settings: Settings) -> StoreSettings:
+def store_settings(settings: Settings) -> StoreSettings:
     """Return where the messages are: in our data directory, if nothing else was said."""
     if settings.message_store_url_file is not None:
         return StoreSettings(url_file=settings.message_store_url_file)

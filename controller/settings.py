@@ -68,7 +68,9 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m controller", description="Converges AgentsMesh resources."
+        prog="python -m controller",
+        description="Converges AgentsMesh resources.",
+        allow_abbrev=False,  # a URL after --message-store-url would be shown to everybody
     )
     add = parser.add_argument
     add("--kubeconfig", type=Path, help="the API server to work for; without it: in-cluster")
