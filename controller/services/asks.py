@@ -18,8 +18,8 @@ from controller.services.asklink import AskLink, BrokenError, DeliverySource, Fu
 from controller.tools.call import ToolError
 from schemas.agentpod import AgentPod
 
-ANSWER_SECONDS: Final = 25.0
-"""So long may an answer take: less than a call of a tool may."""
+ANSWER_SECONDS: Final = 27.0
+"""So long may an answer take: longer than a runner types, less than a call of a tool may."""
 LINK_WAIT_SECONDS: Final = 3.0
 """How long an ask waits for a runner that is just coming back."""
 
