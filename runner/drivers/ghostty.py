@@ -74,16 +74,19 @@ def formatted(
         lib.ghostty_formatter_free(formatter[0])
 
 
-def snapshot(terminal: Terminal) -> bytes:
-    """Return all of a terminal, both screens and history, as bytes.
+def snapshot(terminal: Terminal, expected_bytes: int = 64 * 1024) -> bytes:
+    """Return all of a terminal, both screens and history, as bytes; faster if so many suffice.
 
     Raises:
         GhosttyError: It is in the middle of a sequence or letter.
     """
     size, raw = ffi.new("size_t*"), _raw(terminal)
-    lib.ghostty_snapshot_encode_buf(raw, ffi.NULL, 0, size)
-    buffer = ffi.new("uint8_t[]", max(1, size[0]))
-    check(lib.ghostty_snapshot_encode_buf(raw, buffer, len(buffer), size), "encode")
+    buffer = ffi.new("uint8_t[]", expected_bytes)
+    result = lib.ghostty_snapshot_encode_buf(raw, buffer, len(buffer), size)
+    if result == lib.GHOSTTY_OUT_OF_SPACE:  # it told how much it takes
+        buffer = ffi.new("uint8_t[]", size[0])
+        result = lib.ghostty_snapshot_encode_buf(raw, buffer, len(buffer), size)
+    check(result, "encode")
     return bytes(ffi.buffer(buffer, size[0]))
 
 

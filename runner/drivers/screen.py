@@ -116,7 +116,7 @@ class Screen:
     def freeze(self) -> Frozen | None:
         """Return the screen packed, which it stays; None in the middle of some sequences."""
         try:
-            packed = zlib.compress(snapshot(self._terminal), 1)
+            packed = zlib.compress(snapshot(self._terminal, self.size_bytes // 2), 1)
         except GhosttyError:
             return None
         return Frozen(packed, self._held, self._history)

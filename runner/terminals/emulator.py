@@ -53,6 +53,8 @@ class Emulator:
         """Number of the last one that was taken."""
         self._offset = 0
         self._end = 0
+        self.uses = 0
+        """Grows whenever the live terminal was needed."""
         self.answers: dict[Question, link_pb2.Looked] = {}
         """What was answered to looks since it last changed."""
 
@@ -128,6 +130,7 @@ class Emulator:
 
     def screen(self) -> Screen:
         """Return the screen, unpacked or made when it is not live."""
+        self.uses += 1
         if self._screen is None:
             if self._frozen is not None:
                 self._screen, self._frozen = Screen.thaw(self._frozen), None

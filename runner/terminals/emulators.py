@@ -1,7 +1,7 @@
-"""The terminals that are watched: those looked at last are live, the others packed or forgotten.
+"""The terminals that are watched: those that change are live, the others packed or forgotten.
 
 A look feeds its terminal only what is new. Memory is bounded, whoever watches: when the live ones
-take too much, those not looked at for the longest time are packed; when the packed ones do, they
+take too much, those not needed for the longest time are packed; when the packed ones do, they
 are forgotten, and built again from their transcripts when they are wanted.
 """
 
@@ -33,6 +33,12 @@ _SLICE_BYTES: Final = 4 * 1024 * 1024
 
 _THREADS: Final = 2
 
+_PACKED_AT_ONCE: Final = 2
+"""A look makes one live at most, so that two are enough. Packing takes some 15 ms."""
+
+_MARGIN_PART: Final = 8
+"""Live terminals may take this part more for a moment, before everybody must wait."""
+
 T = TypeVar("T")
 
 
@@ -60,9 +66,14 @@ class Emulators:
         self._live_most = live_budget_bytes() if live_bytes is None else live_bytes
         self._packed_most = self._live_most // _PACKED_PART
         self._places: OrderedDict[str, _Place] = OrderedDict()
-        """By uid; the one looked at last is at the end."""
+        """By uid; the one that was needed live last is at the end.
+
+        A look at one that has not changed since the same look is answered from memory, and so one
+        that is watched but idle is among the first to be packed.
+        """
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="emulator")
-        self._making_room = False
+        self._packers = ThreadPoolExecutor(1, thread_name_prefix="packer")
+        self._packing = 0
         self.live_bytes = 0
         """Memory that live terminals take."""
         self.packed_bytes = 0
@@ -71,6 +82,7 @@ class Emulators:
     def close(self) -> None:
         """Free all."""
         self._threads.shutdown()
+        self._packers.shutdown()
         for place in self._places.values():
             place.emulator.drop()
         self._places.clear()
@@ -94,8 +106,7 @@ class Emulators:
         place = self._places.get(subject.uid)
         if place is None:
             place = self._places[subject.uid] = _Place(Emulator(subject))
-        self._places.move_to_end(subject.uid)
-        place.users += 1
+        uses, place.users = place.emulator.uses, place.users + 1
         try:
             async with place.lock:
                 try:
@@ -106,13 +117,18 @@ class Emulators:
                     raise
                 finally:
                     self._count(place)
+                    if place.emulator.uses != uses:
+                        self._places.move_to_end(subject.uid)
         finally:
             place.users -= 1
         await self._make_room()
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Carry it out in a thread; cancelled, still wait for its end: it uses a terminal."""
-        running = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return await self._run(self._threads, work)
+
+    async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        running = asyncio.get_running_loop().run_in_executor(threads, work)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -137,18 +153,23 @@ class Emulators:
         place.live_bytes, place.packed_bytes = live, packed
 
     async def _make_room(self) -> None:
-        """Pack and forget those not looked at for the longest time."""
-        if self._making_room or self.live_bytes <= self._live_most:
+        """Pack and forget those not needed for the longest time.
+
+        Whoever finds too much live packs a few, while others go on; beyond a margin all do.
+        """
+        over = self.live_bytes - self._live_most
+        if over <= 0 or (self._packing and over < self._live_most // _MARGIN_PART):
             return
-        self._making_room = True
+        self._packing += 1
         try:
-            for place in list(self._places.values()):
-                if self.live_bytes <= self._live_most:
+            for _ in range(_PACKED_AT_ONCE):
+                places = self._places.values()
+                place = next((each for each in places if each.live_bytes and not each.users), None)
+                if place is None or self.live_bytes <= self._live_most:
                     break
-                if place.live_bytes and not place.users:
-                    await self._pack(place)
+                await self._pack(place)
         finally:
-            self._making_room = False
+            self._packing -= 1
         for uid, place in list(self._places.items()):
             if self.packed_bytes <= self._packed_most:
                 break
@@ -160,7 +181,7 @@ class Emulators:
         try:
             async with place.lock:
                 try:
-                    await self.in_thread(place.emulator.pack)
+                    await self._run(self._packers, place.emulator.pack)
                 finally:
                     self._count(place)
         finally:
