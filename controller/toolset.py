@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from controller.kernel.events import Recorder
 from controller.kernel.store import Store
@@ -15,17 +14,18 @@ from controller.services.binding_notices import BindingNotices
 from controller.services.bindings import Bindings
 from controller.services.channels import Channels
 from controller.services.deliveries import Deliveries
+from controller.services.pods import Pods
 from controller.services.tickets import Tickets
 from controller.store.messages import MessageStore
 from controller.tools import channels as channel_tools
 from controller.tools import tickets as ticket_tools
 from controller.tools.bindings import BindingTools
-from controller.tools.call import Caller, Handler, ToolError
+from controller.tools.call import Handler
 from controller.tools.discovery import Discovery
+from controller.tools.pods import PodTools
 from controller.tools.terminal import Terminal
 from controller.tools.toolbox import Toolbox
 from schemas.channel import Channel
-from schemas.tools.base import Result
 
 
 class Toolset:
@@ -48,15 +48,17 @@ class Toolset:
         asks = Asks(self._deliveries)
         authoriser = Authoriser(store)
         bindings = Bindings(store, kube, authoriser)
-        handlers: dict[str, Handler] = {
+        self.handlers: dict[str, Handler] = {
             **Discovery(store, authoriser, fleet.links.about).handlers(),
             **Terminal(authoriser, asks).handlers(),
             **BindingTools(authoriser, bindings).handlers(),
             **channel_tools.handlers(self._channels),
             **ticket_tools.handlers(Tickets(store, kube)),
-            "create_pod": _not_yet,
+            **PodTools(Pods(store, kube), bindings).handlers(),
         }
-        self.services = ToolServices(Toolbox(store, fleet.observed, handlers), asks, self._channels)
+        self.services = ToolServices(
+            Toolbox(store, fleet.observed, self.handlers), asks, self._channels
+        )
 
     async def run(self) -> None:
         """Deliver prompts, tell of bindings and keep the channels' retention, until cancelled."""
@@ -64,7 +66,3 @@ class Toolset:
             tasks.create_task(self._deliveries.run())
             tasks.create_task(self._notices.run())
             tasks.create_task(self._channels.run())
-
-
-async def _not_yet(caller: Caller, arguments: Any) -> Result:  # noqa: ARG001 - a handler's
-    raise ToolError("Unavailable", "pods cannot be made at the moment")
