@@ -84,39 +84,37 @@ class Transactions:
                 if not (_passing(exc) and tries.another()):
                     raise UnavailableError(trouble(exc)) from None
 
-    def perform(self, group: Sequence[Job]) -> None:
+    def perform(self, group: Sequence[Job], *, again: bool = False) -> None:
         """Do the jobs in one transaction and set the result or error of each.
 
-        A job that is refused leaves the others alone. What is lost with a connection is done
-        again: a job finds by its own id what an earlier try has already committed.
+        A job that is refused or broken leaves the others alone. What is lost with a connection is
+        done again: a job finds by its own id what an earlier try has already committed. *again*:
+        there may be such a one.
         """
         tries = _Tries(self._database.retry_seconds, self._closing)
-        unknown = again = False
+        careful = False
         while True:
             attempt = _Attempt(group, round(self._clock() * 1_000_000), again=again)
             try:
-                attempt.run(self._database.writing)
+                if attempt.run(self._database.writing, careful=careful):
+                    return
+                careful = True
+                continue
             except TROUBLES as exc:
-                unknown = unknown or attempt.committing
-                again = True
+                again = again or attempt.committing
                 if _passing(exc) and tries.another():
                     continue
-                if not _passing(exc) and self._one_by_one(group):
-                    return
-                _fail(group, trouble(exc), unknown=unknown)
+                alone, why = not _passing(exc), trouble(exc)
             except Exception:
                 logger.exception("a bug in the message store")
-                if not self._one_by_one(group):
-                    _fail(group, _BUG, unknown=attempt.committing)
+                again = again or attempt.committing
+                alone, why = True, _BUG
+            if alone and len(group) > 1:
+                for job in group:
+                    self.perform([job], again=again)
+            else:
+                _fail(group, why, unknown=again)
             return
-
-    def _one_by_one(self, group: Sequence[Job]) -> bool:
-        """Do each job alone, so that the one in trouble harms no other; False if it is alone."""
-        if len(group) == 1:
-            return False
-        for job in group:
-            self.perform([job])
-        return True
 
 
 class _Attempt:
@@ -129,12 +127,28 @@ class _Attempt:
         self.committing = False
         """It came as far as the commit: with an error, nobody knows whether it happened."""
 
-    def run(self, engine: Engine) -> None:
+    def run(self, engine: Engine, *, careful: bool) -> bool:
+        """Do the jobs and commit; return False if they must be done carefully instead.
+
+        That is when one of several was refused: what it wrote must not stay, so that each needs a
+        savepoint. Most groups do without, which saves two round trips for each job.
+        """
         with engine.connect() as connection:
             transaction = connection.begin()
             try:
                 for job in self._group:
-                    self._do(connection, job)
+                    job.result = job.error = None
+                    around = connection.begin_nested() if careful else transaction
+                    try:
+                        job.result = job.action(Turn(connection, self._now, self._again))
+                    except StoreError as exc:
+                        job.error = exc
+                        around.rollback()
+                        if not careful:
+                            return len(self._group) == 1
+                    else:
+                        if careful:
+                            around.commit()
                 self.committing = True
                 transaction.commit()
             except BaseException:
@@ -142,18 +156,7 @@ class _Attempt:
                 if self.committing:
                     connection.invalidate()  # in what state it is, nobody knows
                 raise
-
-    def _do(self, connection: Connection, job: Job) -> None:
-        """Do the job in a savepoint: what it wrote before it was refused does not stay."""
-        job.result = job.error = None
-        savepoint = connection.begin_nested()
-        try:
-            job.result = job.action(Turn(connection, self._now, self._again))
-        except StoreError as exc:
-            job.error = exc
-            savepoint.rollback()
-        else:
-            savepoint.commit()
+        return True
 
 
 def _fail(group: Sequence[Job], why: str, *, unknown: bool) -> None:
