@@ -71,6 +71,8 @@ class Observation:
     network: str = ""
     pid: int | None = None
     activity: str = ""
+    tools_listed_at: float | None = None
+    """When the agent first listed its tools; None: not yet."""
     since: float = field(default=0.0, compare=False)
     """When this stage (epoch, state, initialized) was first reported, by our monotonic clock."""
 
@@ -112,5 +114,6 @@ def observation(runner_uid: str, report: link_pb2.PodObserved, since: float) -> 
         network=redact(report.network, 32),
         pid=report.pid if 0 < report.pid <= _MAX_NUMBER else None,
         activity=redact(report.activity, 32),
+        tools_listed_at=_moment(report.tools_listed_unix_ms),
         since=since,
     )

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from controller.kernel.clock import stamp
 from controller.kernel.reconciler import Finding
 from controller.placement.links import Reach
 from controller.reconcilers.agentpod.phase import REACHABLE
@@ -24,6 +25,8 @@ PREPARING: Final = "Preparing"
 """Reason of Initialized while all goes well."""
 STARTED: Final = "Started"
 """Normal-true. The agent's process was started."""
+TOOLS_LISTED: Final = "ToolsListed"
+"""Normal-true. The agent has asked for its tools. Absent for classes without an MCP format."""
 TEARDOWN_BLOCKED: Final = "TeardownBlocked"
 """Abnormal-true, absent otherwise. It is deleted, and its runner cannot clear it away."""
 
@@ -41,6 +44,7 @@ def conditions(
     if runner := _runner_name(snapshot):
         said.true(SCHEDULED, "Placed", f"on runner {runner}")
         _progress(said, snapshot, observed, phase)
+        _tools(said, snapshot, phase)
         _reachable(said, snapshot, phase, runner)
     else:
         _waiting(said, snapshot.obstacle)
@@ -141,6 +145,22 @@ def _progress(
         said.false(STARTED, reason, message)
     else:
         said.false(STARTED, "NotYet", "the agent was not started yet")
+
+
+def _tools(said: Conditions, snapshot: PodSnapshot, phase: PodPhase) -> None:
+    """Say whether the agent has listed its tools: once it has, that stays true."""
+    seen, known = snapshot.observation, find(snapshot.subject.status.conditions, TOOLS_LISTED)
+    if known is not None and known.status == TRUE:
+        said.true(TOOLS_LISTED, known.reason, known.message)
+    elif seen is not None and seen.tools_listed_at is not None:
+        when = stamp(seen.tools_listed_at)
+        said.true(TOOLS_LISTED, TOOLS_LISTED, f"the agent listed its tools at {when}")
+    elif not snapshot.has_tools:
+        return
+    elif phase in {PodPhase.SUCCEEDED, PodPhase.FAILED}:
+        said.false(TOOLS_LISTED, "NotListed", "the agent ended without having listed its tools")
+    else:
+        said.false(TOOLS_LISTED, "Waiting", "the agent has not listed its tools yet")
 
 
 def _why(observed: Observed | None) -> tuple[str, str]:

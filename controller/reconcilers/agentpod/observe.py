@@ -19,7 +19,7 @@ from controller.reconcilers.agentpod.checks import first
 from controller.reconcilers.agentpod.plan import plan
 from controller.reconcilers.agentpod.snapshot import Ingredients, PodSnapshot, Timing
 from controller.reconcilers.agentpod.status import report
-from schemas.agentclass import AgentClass
+from schemas.agentclass import AgentClass, McpFormat
 from schemas.agentpod import AgentPod, Placement
 from schemas.names import AGENT_POD, RUNNER, Resource
 from schemas.organization import Organization
@@ -107,9 +107,14 @@ class PodObserver:
             vanished=absent and started(pod) and not ended(pod),
             reach=reach,
             runner_gone=gone,
+            has_tools=self._has_tools(pod),
             timing=self._timing(pod, seen),
             recheck_seconds=recheck,
         )
+
+    def _has_tools(self, pod: AgentPod) -> bool:
+        agent = self._store.of(AgentClass).get("", pod.spec.agent_class_name)
+        return agent is not None and agent.spec.mcp.format is not McpFormat.NONE
 
     def _schedule(self, pod: AgentPod) -> tuple[Finding | None, Assignment | None]:
         """Return why the pod cannot be placed, or the runner that it was promised."""

@@ -56,6 +56,8 @@ class PodSnapshot:
     runner_gone: bool
     """The Runner that the pod was placed on is gone, or another one now, or is being deleted and
     cannot be reached any more."""
+    has_tools: bool = False
+    """Its class says how the agent is told of its tools."""
     timing: Timing = Timing()
     recheck_seconds: float | None = None
     """After which time the snapshot may be different by itself."""

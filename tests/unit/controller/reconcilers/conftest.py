@@ -35,6 +35,7 @@ class ObedientRunner:
         self.has: dict[str, tuple[int, int]] = {}
         self.starts: Counter[tuple[str, int]] = Counter()
         self.saved_ref = ""
+        self.tools_listed_ms = 0
 
     def connect(self) -> None:
         info = link_pb2.RunnerInfo(version="1", isolations=["bubblewrap", "none"])
@@ -79,6 +80,7 @@ class ObedientRunner:
             state=state,
             initialized=True,
             started_unix_ms=1_800_000_001_000,
+            tools_listed_unix_ms=self.tools_listed_ms,
         )
         if state in {link_pb2.SUCCEEDED, link_pb2.FAILED}:
             said.finished_unix_ms = 1_800_000_002_000
