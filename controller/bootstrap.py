@@ -41,15 +41,15 @@ _NAMESPACED: Final = [resource.plural for resource in OURS if resource.namespace
 
 _VIEWER: Final = [
     _rule(GROUP, _NAMESPACED, _READ),
-    _rule(GROUP, ["agentpods/log"], ["get"]),
+    _rule(GROUP, ["agentpods/log", "channels/messages"], ["get"]),
     _rule("", ["events"], _READ),
     {**_rule("", ["configmaps"], ["get"]), "resourceNames": [TRUST_BUNDLE]},
     _rule("coordination.k8s.io", ["leases"], _READ),
 ]
 _MEMBER: Final = [
     *_VIEWER,
-    _rule(GROUP, ["agentpods"], _WRITE),
-    _rule(GROUP, ["agentpods/attach"], ["create"]),
+    _rule(GROUP, ["agentpods", "podbindings", "channels", "tickets"], _WRITE),
+    _rule(GROUP, ["agentpods/attach", "channels/messages"], ["create"]),
 ]
 _ADMIN: Final = [
     *_MEMBER,
