@@ -164,10 +164,12 @@ class Door:
         self._tasks.create_task(self._take(taken))
 
     async def _take(self, taken: socket.socket) -> None:
-        taken.setblocking(False)
         loop = asyncio.get_running_loop()
         try:
             with contextlib.suppress(OSError):  # it is gone again
+                taken.setblocking(False)
+                # asyncio does it only where it knows the protocol; else answers wait for an ACK
+                taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 await loop.connect_accepted_socket(
                     lambda: Connection(self._config, self._state, self, self.limits.head_seconds),
                     taken,

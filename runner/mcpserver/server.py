@@ -75,6 +75,7 @@ class McpServer:
         """Take nothing new, and let what is under way end: the pods' sockets hold the rest."""
         self._closed = True
         doors = list(self._doors)
+        logger.info("the MCP server takes no more requests")
         for door in doors:
             door.stop()
         async with asyncio.TaskGroup() as tasks:
