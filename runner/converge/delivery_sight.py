@@ -79,6 +79,8 @@ class Sight:
             async for item in stream:
                 if isinstance(item, Chunk):
                     self._feed(item)
+                elif isinstance(item, Gap):
+                    self._offset = item.end
                 self._changed.set()
         finally:
             self.ended = True
