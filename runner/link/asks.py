@@ -1,12 +1,14 @@
 """One stream of asks: each is a task here, and the answers go up as they come.
 
-What is small overtakes what is large. Reports on deliveries go up whenever there are new ones, all
-of them at first; deliveries themselves are taken one after the other, in their order.
+What is small overtakes what is large. When the stream ends, looks end with it; what is being typed
+is typed to its end, for half of it would be worse, and nobody is told. Reports on deliveries go up
+whenever there are new ones, all of them at first; deliveries themselves are taken one after the
+other, in their order.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from meshwire.v1 import link_pb2
@@ -40,28 +42,28 @@ class AskStream:
         asks: "Asks",
         deliveries: "Deliveries",
         lanes: Lanes,
+        tasks: asyncio.TaskGroup,
     ) -> None:
         self._call = call
         self._hello = hello
         self._asks = asks
         self._deliveries = deliveries
         self._lanes = lanes
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._owner = tasks
+        """Of what is asked: typing outlives the stream."""
+        self._tasks: dict[int, tuple[asyncio.Task[None], bool]] = {}
+        """By number, and whether it is a look."""
         self._out: asyncio.PriorityQueue[tuple[bool, int, link_pb2.AskUp]] = asyncio.PriorityQueue()
         self._put = 0
         self._deliver: asyncio.Queue[link_pb2.AskDown] = asyncio.Queue(_DELIVERIES_WAITING)
         self._reports = asyncio.Event()
+        self.quiet = asyncio.Event()
+        """Set while nothing that was asked for waits for its answer."""
+        self.quiet.set()
         self.worked = False
         """Whether anything came."""
 
-    @property
-    def busy(self) -> bool:
-        """Whether something asked for is not answered yet."""
-        return bool(self._tasks) or not self._out.empty()
-
-    async def run(
-        self, on_open: Callable[[], None], on_answer: Callable[[], Awaitable[None]]
-    ) -> None:
+    async def run(self, on_open: Callable[[], None]) -> None:
         """Serve until the stream ends.
 
         Raises:
@@ -70,61 +72,72 @@ class AskStream:
         try:
             async with asyncio.TaskGroup() as tasks:
                 around = [
-                    tasks.create_task(self._write_all(on_open, on_answer)),
+                    tasks.create_task(self._write_all(on_open)),
                     tasks.create_task(self._take_deliveries()),
                     tasks.create_task(self._report_deliveries()),
                 ]
-                await self._read_all(tasks)
-                for task in (*around, *self._tasks.values()):
+                await self._read_all()
+                for task in around:
                     task.cancel()
         finally:
             self._call.cancel()
+            for task, is_look in self._tasks.values():
+                if is_look:
+                    task.cancel()
+            self.quiet.set()
 
-    async def _write_all(
-        self, on_open: Callable[[], None], on_answer: Callable[[], Awaitable[None]]
-    ) -> None:
+    async def _write_all(self, on_open: Callable[[], None]) -> None:
         try:
             await self._call.write(link_pb2.AskUp(hello=self._hello))
             on_open()
             while True:
                 _, _, message = await self._out.get()
                 await self._call.write(message)
-                await on_answer()
+                self._settle()
         except asyncio.InvalidStateError:
             return  # the stream ended: the reader tells how
+
+    def _settle(self) -> None:
+        if not self._tasks and self._out.empty():
+            self.quiet.set()
 
     def _send(self, message: link_pb2.AskUp) -> None:
         self._put += 1
         self._out.put_nowait((message.ByteSize() > _SMALL_BYTES, self._put, message))
 
-    async def _read_all(self, tasks: asyncio.TaskGroup) -> None:
+    async def _read_all(self) -> None:
         async for message in self._call:
             self.worked = True
-            self._take(tasks, message)
+            self._take(message)
 
-    def _take(self, tasks: asyncio.TaskGroup, message: link_pb2.AskDown) -> None:
+    def _take(self, message: link_pb2.AskDown) -> None:
         kind = message.WhichOneof("msg")
         if kind in _ASKS:
-            self._begin(tasks, message)
+            self._begin(message)
         elif kind == "cancel":
-            if (task := self._tasks.get(message.number)) is not None:
-                task.cancel()
+            if (found := self._tasks.get(message.number)) is not None:
+                found[0].cancel()
         elif kind in _STATES:
             if not self._deliver.full():
                 self._deliver.put_nowait(message)
         elif message.number:
             self._fail(message.number, "The runner does not know what is asked: upgrade it.")
 
-    def _begin(self, tasks: asyncio.TaskGroup, ask: link_pb2.AskDown) -> None:
+    def _begin(self, ask: link_pb2.AskDown) -> None:
         number = ask.number
         if number in self._tasks:
             return
         if len(self._tasks) >= _WAITING:
             self._fail(number, "Too much is asked of this runner's terminals: try again later.")
             return
-        task = tasks.create_task(self._answer(ask), name=f"ask {number}")
-        self._tasks[number] = task
-        task.add_done_callback(lambda _: self._tasks.pop(number, None))
+        task = self._owner.create_task(self._answer(ask), name=f"ask {number}")
+        self._tasks[number] = task, ask.HasField("look")
+        self.quiet.clear()
+        task.add_done_callback(lambda _: self._ended(number))
+
+    def _ended(self, number: int) -> None:
+        del self._tasks[number]
+        self._settle()
 
     async def _answer(self, ask: link_pb2.AskDown) -> None:
         try:

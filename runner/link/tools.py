@@ -26,7 +26,11 @@ logger = logging.getLogger(__name__)
 _RECONNECT_SECONDS: Final = 3.0
 """A call waits so long for a connection that may be coming back."""
 
-_HAND_OVER_SECONDS: Final = 10.0
+_QUIET_SECONDS: Final = 30.0
+"""The stream of a new certificate is opened in a moment when nothing is asked on the older one,
+which the controller gives up then; or after this long, which is longer than an ask may take."""
+
+_HAND_OVER_SECONDS: Final = _QUIET_SECONDS + 10.0
 """An older certificate's connection is kept at most so long for the next one to open."""
 
 _DRAIN_SECONDS: Final = 40.0
@@ -123,7 +127,7 @@ class ToolsLink:
             older: _Line | None = None
             while True:
                 identity = await self._identities.valid()
-                line = _Line(self._stream)
+                line = _Line(lambda call: self._stream(call, tasks), older)
                 tasks.create_task(self._hold(line, identity), name="tools connection")
                 if older is not None:
                     tasks.create_task(_hand_over(older, line))
@@ -176,19 +180,21 @@ class ToolsLink:
             finally:
                 self._lines.remove(line)
 
-    def _stream(self, call: Any) -> AskStream:
-        return AskStream(call, self._hello, self._asks, self._deliveries, self._lanes)
+    def _stream(self, call: Any, tasks: asyncio.TaskGroup) -> AskStream:
+        return AskStream(call, self._hello, self._asks, self._deliveries, self._lanes, tasks)
 
 
 class _Line:
     """One connection: the stream of asks, begun again whenever it ends, and the calls beside it."""
 
-    def __init__(self, stream: Callable[[Any], AskStream]) -> None:
+    def __init__(self, stream: Callable[[Any], AskStream], older: "_Line | None") -> None:
         self._make_stream = stream
+        self._older = older
         self._retired = asyncio.Event()
         self._calls = 0
+        self._no_calls = asyncio.Event()
+        self._no_calls.set()
         self._stream: AskStream | None = None
-        self._idle = asyncio.Condition()
         self.opened = asyncio.Event()
         """Set once a stream was open."""
         self.channel: Any = None
@@ -209,17 +215,23 @@ class _Line:
             grpc.aio.AioRpcError: It failed.
         """
         self._calls += 1
+        self._no_calls.clear()
         try:
             result: link_pb2.ToolResult = await tools(self.channel).Call(request)
             return result
         finally:
             self._calls -= 1
-            async with self._idle:
-                self._idle.notify_all()
+            if not self._calls:
+                self._no_calls.set()
 
     def retire(self) -> None:
         """End once nothing is under way."""
         self._retired.set()
+
+    async def quiet(self) -> None:
+        """Wait for a moment when nothing that was asked for waits for its answer."""
+        if self._stream is not None:
+            await self._stream.quiet.wait()
 
     async def run(self) -> None:
         """Hold the stream open until retired."""
@@ -227,20 +239,23 @@ class _Line:
             serving = tasks.create_task(self._serve_on())
             await self._retired.wait()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_DRAIN_SECONDS), self._idle:
-                    await self._idle.wait_for(self._is_idle)
+                async with asyncio.timeout(_DRAIN_SECONDS):
+                    await self._no_calls.wait()
+                    await self.quiet()
             serving.cancel()
 
-    def _is_idle(self) -> bool:
-        return not self._calls and (self._stream is None or not self._stream.busy)
-
     async def _serve_on(self) -> None:
+        if self._older is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_QUIET_SECONDS):
+                    await self._older.quiet()
+            self._older = None
         backoff, loop = Backoff(), asyncio.get_running_loop()
-        while True:
+        while not self._retired.is_set():  # else it would take the next one's place
             began = loop.time()
             self._stream = self._make_stream(tools(self.channel).Serve())
             try:
-                await self._stream.run(self.opened.set, self._wake)
+                await self._stream.run(self.opened.set)
             except* grpc.aio.AioRpcError as group:
                 exc = group.exceptions[0]
                 code = exc.code().name if isinstance(exc, grpc.aio.AioRpcError) else ""
@@ -249,10 +264,6 @@ class _Line:
                 backoff.reset()
             self._stream = None
             await asyncio.sleep(backoff.next_seconds())
-
-    async def _wake(self) -> None:
-        async with self._idle:
-            self._idle.notify_all()
 
 
 async def _hand_over(older: _Line, newer: _Line) -> None:

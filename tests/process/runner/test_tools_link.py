@@ -65,19 +65,30 @@ class Controller(link_pb2_grpc.RunnerToolsServicer):
 
     async def Serve(self, request_iterator: Any, context: Any) -> None:  # noqa: N802, ARG002
         stream = Stream(context)
+        for older in self.streams:
+            older.end.set()
         self.streams.append(stream)
-        try:
-            while isinstance(message := await context.read(), link_pb2.AskUp):
-                stream.came.append(message)
-        finally:
-            stream.open = False
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(stream.read())
+            ending = tasks.create_task(stream.end.wait())
+            await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
+            reading.cancel()
+            ending.cancel()
 
 
 class Stream:
     def __init__(self, context: Any) -> None:
         self.context = context
         self.came: list[link_pb2.AskUp] = []
+        self.end = asyncio.Event()
         self.open = True
+
+    async def read(self) -> None:
+        try:
+            while isinstance(message := await self.context.read(), link_pb2.AskUp):
+                self.came.append(message)
+        finally:
+            self.open = False
 
     async def ask(self, number: int, uid: str = "a", **what: Any) -> None:
         ref = link_pb2.PodRef(pod_uid=uid, epoch=1)
@@ -362,19 +373,43 @@ async def test_a_new_stream_begins_with_all_reports(world: World) -> None:
 
 async def test_a_new_certificate_takes_over_and_nothing_is_dropped(world: World) -> None:
     older = await world.stream()
-    await older.ask(1, "slow", look=LOOK)
+    assert await world.call() == b'{"a":1}'
+    await older.ask(1, "slow", keys=link_pb2.PressKeys(keys=["x"]))
     async with asyncio.TaskGroup() as tasks:
         calling = tasks.create_task(world.call("slow", seconds=15))
-        await until(lambda: world.controller.calls and world.asks.begun)
+        await until(lambda: len(world.controller.calls) == 2 and world.asks.begun)
         await world.identities.renew()
-        newer = await world.stream(2)
-        assert older.open
+        await until(lambda: len(world.link._lines) == 2 and world.link._lines[1].is_ready())
         assert await world.call() == b'{"a":1}'
-        world.controller.go.set()
+        assert len(world.controller.peers) == 2
+        await older.ask(2, "slow", look=LOOK)
+        await until(lambda: len(world.asks.begun) == 2)
+        assert len(world.controller.streams) == 1
         world.asks.go.set()
+        newer = await world.stream(2)
+        assert set(older.answers()) == {1, 2}
+        world.controller.go.set()
     assert calling.result() == b'{"a":1}'
     await until(lambda: not older.open)
-    assert set(older.answers()) == {1}
+    await until(lambda: len(world.link._lines) == 1)
     assert newer.open
-    assert len(world.controller.peers) == 2
+    assert len(world.controller.streams) == 2
     assert await world.call() == b'{"a":1}'
+
+
+async def test_what_is_being_typed_is_typed_to_its_end_without_the_controller(
+    world: World,
+) -> None:
+    stream = await world.stream()
+    await stream.ask(1, "slow-typing", keys=link_pb2.PressKeys(keys=["x"]))
+    await stream.ask(2, "slow-look", look=LOOK)
+    await until(lambda: len(world.asks.begun) == 2)
+    await world.controller.end()
+    await until(lambda: world.asks.cancelled)
+    await world.controller.begin()
+    newer = await world.stream(2)
+    world.asks.go.set()
+    await newer.ask(3, look=LOOK)
+    await until(newer.answers)
+    assert set(newer.answers()) == {3}
+    assert world.asks.cancelled == 1
