@@ -33,7 +33,7 @@ class Approval(StrEnum):
 
 
 class PodBindingSpec(Model):
-    """Who may do what with whose terminal. Only scopes may change, and only grow."""
+    """Who may do what with whose terminal. Pods and approval are fixed; scopes may only grow."""
 
     initiator: Name
     """The AgentPod that gets the rights."""

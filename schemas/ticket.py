@@ -166,7 +166,7 @@ class Ticket(Object):
                 ".dependsOn",
             ),
             Rule(
-                "size(bytes(self.body)) <= 65536",
+                "!has(self.body) || size(bytes(self.body)) <= 65536",
                 "body must be at most 64 KiB of UTF-8",
                 ".body",
             ),
