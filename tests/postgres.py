@@ -74,6 +74,17 @@ class Postgres:
             application_name="tests",
         )
 
+    def run(self, program: str, *arguments: str) -> None:
+        """Run a program of PostgreSQL's against the server."""
+        done = subprocess.run(
+            [str(programs() / program), "-h", str(self.folder), "-U", USER, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"PGPASSWORD": self.password},
+        )
+        assert done.returncode == 0, done.stderr
+
     def terminate_controllers(self) -> int:
         """Cut the connections of message stores; return how many there were."""
         with self.connect() as connection:

@@ -365,6 +365,27 @@ async def test_what_cannot_be_opened_is_said_without_the_url(
     assert "\n" not in str(caught.value)
 
 
+async def test_a_dump_of_a_store_at_work_is_restored_whole(
+    postgres: Postgres, schema: str, tmp_path: Path
+) -> None:
+    store = await opened(StoreSettings(url=postgres.url(schema)))
+    sent = await store.append(CHANNEL, said("kept"), [prompt(BUILDER, "x")])
+    dump = tmp_path / "dump"
+    postgres.run("pg_dump", "--format=custom", f"--schema={schema}", f"--file={dump}", "mesh")
+    await store.append(CHANNEL, said("after the dump"))
+    await store.close()
+    with postgres.connect() as connection:
+        connection.execute("CREATE DATABASE restored")
+    postgres.run("pg_restore", "--dbname=restored", str(dump))
+    restored = postgres.url(schema).replace("@/mesh", "@/restored")
+    store = await opened(StoreSettings(url=restored))
+    assert await store.read(CHANNEL.uid, Query()) == (sent.message,)
+    again = await store.append(CHANNEL, said("next"), [prompt(BUILDER, "y")])
+    assert again.message.sequence == 2
+    assert await store.open_deliveries() == sent.deliveries + again.deliveries
+    await store.close()
+
+
 async def test_a_url_may_be_given_itself_and_is_never_shown(
     postgres: Postgres, schema: str
 ) -> None:

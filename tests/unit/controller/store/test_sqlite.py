@@ -141,6 +141,20 @@ async def test_neither_and_both_places_are_refused(settings: StoreSettings) -> N
         await opened(settings)
 
 
+async def test_a_backup_of_a_store_at_work_is_a_store(path: Path, tmp_path: Path) -> None:
+    store = await opened(StoreSettings(path=path))
+    sent = await store.append(CHANNEL, said("kept"))
+    with sqlite3.connect(path) as source, sqlite3.connect(tmp_path / "backup.db") as target:
+        source.backup(target)
+    source.close()
+    target.close()
+    await store.append(CHANNEL, said("after the backup"))
+    await store.close()
+    store = await opened(StoreSettings(path=tmp_path / "backup.db"))
+    assert await store.read(CHANNEL.uid, Query()) == (sent.message,)
+    await store.close()
+
+
 async def test_a_full_disk_refuses_writes_and_loses_nothing(path: Path) -> None:
     store = await opened(StoreSettings(path=path))
     first = await store.append(CHANNEL, said("first"))
