@@ -33,9 +33,10 @@ test-agents: setup ## the agents' own command lines (npm packages) against a mod
 	@scripts/agents
 	@scripts/test agents
 
-crds: setup ## write crds/ and docs/kinds/ from schemas/
+crds: setup ## write crds/, docs/kinds/ and docs/mcp-tools.md from schemas/
 	@$(PY) -m schemas.crdgen
 	@$(PY) -m schemas.docgen
+	@$(PY) -m schemas.tools.docgen
 
 proto: setup ## write proto/meshwire from the .proto files
 	@$(PY) proto/generate.py
