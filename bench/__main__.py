@@ -5,7 +5,7 @@ import sys
 
 from bench.report import Row, markdown
 
-NAMES = ("start", "burst", "terminal", "memory", "apiserver", "messages")
+NAMES = ("start", "burst", "terminal", "memory", "apiserver", "messages", "tools")
 
 
 def main(names: list[str]) -> int:
