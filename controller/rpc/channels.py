@@ -104,8 +104,8 @@ class ChannelsDoor:
         if not request.limit:
             return position, None
         if request.newest:  # sequences have no gaps
-            last = await self._channels.last_sequence(who, request.channel)
-            position = max(position, last - request.limit)
+            page = await self._channels.read(who, request.channel, Query(newest=True, limit=1))
+            position = max(position, page.last_sequence - request.limit)
         return position, request.limit
 
     async def _pass_on(
@@ -120,7 +120,7 @@ class ChannelsDoor:
         while left is None or left > 0:
             size = _BATCH if left is None else min(_BATCH, left)
             query = Query(after_sequence=position, limit=size)
-            found = await self._channels.read(who, request.channel, query)
+            found = (await self._channels.read(who, request.channel, query)).messages
             for message in found:
                 await context.write(_wire(message))
                 position = message.sequence

@@ -60,6 +60,16 @@ class Posted:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """Messages that were read."""
+
+    messages: tuple[Message, ...]
+    """In their order."""
+    last_sequence: int
+    """Of the newest message of the channel, whether it is here or not; 0: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Described:
     """A channel as it is now."""
 

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -19,6 +20,7 @@ from controller.services.channel_making import ChannelMaker, Wish
 from controller.services.channel_values import (
     Described,
     Draft,
+    Page,
     Participant,
     Posted,
     Wanted,
@@ -44,7 +46,6 @@ from controller.store.records import (
     Document,
     DocumentPut,
     Mention,
-    Message,
     NewDelivery,
     NewMessage,
     Query,
@@ -108,23 +109,23 @@ class Channels:
 
     async def find(self, who: Participant, channel_id: str) -> Channel:
         """Return the channel, if the participant may know of it. Raises ToolError."""
-        channel = self._channels.get(who.namespace, channel_id)
-        if channel is None or channel.metadata.deleting:
-            raise _unknown(who)
+        channel = self._there(who, channel_id)
         if who.pod is not None and not await self._membership.sees(channel, who.pod):
             raise _unknown(who)
         return channel
 
     async def readable(self, who: Participant, channel_id: str) -> Channel:
         """Return the channel, if the participant may read and edit it. Raises ToolError."""
-        channel = await self.find(who, channel_id)
-        if who.pod is not None and not await self._membership.has(channel, who.pod):
-            raise ToolError(
-                "Forbidden",
-                "only members can read this channel: join it by sending to it with"
-                " send_channel_message",
-            )
-        return channel
+        channel = self._there(who, channel_id)
+        if who.pod is None or await self._membership.has(channel, who.pod):
+            return channel
+        if channel.spec.visibility is Visibility.PRIVATE:
+            raise _unknown(who)
+        raise ToolError(
+            "Forbidden",
+            "only members can read this channel: join it by sending to it with"
+            " send_channel_message",
+        )
 
     async def describe(self, channel: Channel) -> Described:
         """Return the channel with its members and numbers."""
@@ -183,34 +184,36 @@ class Channels:
         channel = await self._maker.held(channel)
         prompts = self._prompts(who, channel, draft, mentioned)
         appended = await self._append(who, channel, draft, mentioned, prompts)
-        if who.pod is not None and not declared(channel, who.pod):
+        if who.pod is not None and not await self._membership.has(channel, who.pod):
             await self._messages.join(_ref(channel), who.sender.uid, who.sender.name)
         self._touched(channel)
         reached = {delivery.pod_uid for delivery in appended.deliveries} | {who.sender.uid}
         missed = (one for one in appended.message.mentions if one.pod_uid not in reached)
         return Posted(appended.message, tuple(one.pod_name for one in missed))
 
-    async def read(self, who: Participant, channel_id: str, query: Query) -> tuple[Message, ...]:
-        """Return messages in their order. Raises ToolError, StoreError."""
-        channel = await self.readable(who, channel_id)
-        return await self._messages.read(channel.metadata.uid, query)
+    async def read(
+        self, who: Participant, channel_id: str, query: Query, mentioned_pod: str = ""
+    ) -> Page:
+        """Return messages in their order; with a name only those that mention the pod.
 
-    async def last_sequence(self, who: Participant, channel_id: str) -> int:
-        """Return the number of the channel's newest message. Raises ToolError, StoreError."""
+        Raises:
+            ToolError: There is no such channel or pod, or the participant may not read it.
+            StoreError: The message store is in trouble.
+        """
         channel = await self.readable(who, channel_id)
-        counts = await self._messages.counts((channel.metadata.uid,))
-        return counts.get(channel.metadata.uid, Counts()).last_sequence
+        if mentioned_pod:
+            pod = self._pods.get(who.namespace, mentioned_pod)
+            if pod is None:
+                raise ToolError("NotFound", f"mentioned_pod: {_no_pod(who, mentioned_pod)}")
+            query = replace(query, mentioned_pod_uid=pod.metadata.uid)
+        uid = channel.metadata.uid
+        found = await self._messages.read(uid, query)
+        counts = await self._messages.counts((uid,))
+        return Page(found, counts.get(uid, Counts()).last_sequence)
 
     def changes(self, channel: Channel) -> AbstractContextManager[Changes]:
         """Listen to the messages of the channel."""
         return self._messages.changes(channel.metadata.uid)
-
-    def pod_named(self, who: Participant, name: str) -> AgentPod:
-        """Return the pod of that name in the participant's organization. Raises ToolError."""
-        pod = self._pods.get(who.namespace, name)
-        if pod is None:
-            raise ToolError("NotFound", _no_pod(who, name))
-        return pod
 
     # --- the document -----------------------------------------------------------------------------
 
@@ -233,6 +236,12 @@ class Channels:
             return await self._messages.put_document(_ref(channel), text, author, based_on)
         except RevisionConflictError as exc:
             raise ToolError("Conflict", str(exc), current(exc.current)) from exc
+
+    def _there(self, who: Participant, channel_id: str) -> Channel:
+        channel = self._channels.get(who.namespace, channel_id)
+        if channel is None or channel.metadata.deleting:
+            raise _unknown(who)
+        return channel
 
     # --- parts of sending -------------------------------------------------------------------------
 

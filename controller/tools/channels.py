@@ -94,20 +94,19 @@ class _Doors:
         who = Participant.of(caller)
         before = _moment("before_time", wanted.before_time)
         after = _moment("after_time", wanted.after_time)
-        await self._channels.readable(who, wanted.channel_id)
-        pod = wanted.mentioned_pod
         query = Query(
             after_sequence=wanted.after_sequence or 0,
             before_time=before,
             after_time=after,
-            mentioned_pod_uid=self._channels.pod_named(who, pod).metadata.uid if pod else "",
             limit=wanted.limit,
             newest=wanted.after_sequence is None,
         )
-        found = await self._channels.read(who, wanted.channel_id, query)
+        page = await self._channels.read(
+            who, wanted.channel_id, query, mentioned_pod=wanted.mentioned_pod or ""
+        )
         return tools.ChannelMessages(
-            messages=tuple(_message(one) for one in found),
-            last_sequence=await self._channels.last_sequence(who, wanted.channel_id),
+            messages=tuple(_message(one) for one in page.messages),
+            last_sequence=page.last_sequence,
         )
 
     async def document(

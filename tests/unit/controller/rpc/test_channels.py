@@ -183,11 +183,12 @@ async def test_messages_are_read(port: Port, fields: dict[str, Any], found: str)
 
 
 async def test_a_long_channel_is_read_whole(port: Port) -> None:
-    for number in range(450):
-        await port.send(content=str(number))
-    assert await port.read() == [str(number) for number in range(450)]
-    assert await port.read(limit=401) == [str(number) for number in range(401)]
-    assert await port.read(limit=300, newest=True) == [str(n) for n in range(150, 450)]
+    sent = await asyncio.gather(*(port.send(content=str(number)) for number in range(450)))
+    told = {message.sequence: message.content for message in sent}
+    texts = [told[sequence] for sequence in range(1, 451)]
+    assert await port.read() == texts
+    assert await port.read(limit=401) == texts[:401]
+    assert await port.read(limit=300, newest=True) == texts[150:]
 
 
 async def test_a_follower_gets_what_comes(port: Port) -> None:
