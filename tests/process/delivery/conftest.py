@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 import tempfile
+import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,9 @@ from runner.drivers.terminal import Launch, Terminals
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
-UID = "pod-a1"
+UID = f"pod-{uuid.uuid4()}"
+"""No other run of these tests has it: what tests leave behind is found by it, and ended."""
+
 EMPTY_INPUT = "^>$"
 """How the programs' input line looks when it is empty: the text of a screen has no blank ends."""
 
@@ -35,6 +38,7 @@ class Agent:
     directory: Path
     terminals: Terminals
     restart: int = 0
+    uid: str = UID
 
     @property
     def places(self) -> Places:
@@ -101,7 +105,7 @@ class Agent:
             await journal.put_delivery(delivery)
         await journal.close()
 
-    async def carried(self, point: int = 0, seconds: float = 60.0) -> int:
+    async def carried(self, point: int = 0, seconds: float = 180.0) -> int:
         """Have another process bring what is to be brought; return how it ended."""
         arguments = (str(HERE / "carrier.py"), str(self.directory), str(point))
         environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'proto'}", "PATH": "/usr/bin:/bin"}
@@ -117,7 +121,7 @@ class Agent:
                 await process.wait()
 
     async def stop(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.terminals.stop(self.run_dir, 0)
             await self.terminals.watch_exit(self.run_dir)
 
@@ -167,7 +171,7 @@ class Runner:
         deliver = link_pb2.Deliver(id=delivery_id, text=text, give_up_unix_ms=give_up_ms)
         await self.deliveries.want(ref, deliver)
 
-    async def end_of(self, delivery_id: str, seconds: float = 40.0) -> link_pb2.DeliveryReport:
+    async def end_of(self, delivery_id: str, seconds: float = 120.0) -> link_pb2.DeliveryReport:
         """Wait until a delivery is reported as ended."""
         async with asyncio.timeout(seconds):
             while True:

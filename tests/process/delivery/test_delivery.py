@@ -10,9 +10,8 @@ from meshwire.v1 import link_pb2
 
 from runner.converge.states import State
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
-UID = "pod-a1"
 SIGN = "^>$"
 TEXT = 'Look at "it\'s" $(now) in the tests, please: grüße 😀'
 LINES = f"{TEXT}\n\n\tsecond paragraph\nend of it"
@@ -63,7 +62,7 @@ async def test_prompts_come_in_order_one_at_a_time_and_after_the_first(
         for number in range(3):
             await runner.want(f"id-{number}", f"prompt {number}")
         assert (await runner.end_of("id-2")).state == link_pb2.DELIVERY_SUBMITTED
-        assert runner.journal.rows[UID].prompt_sent
+        assert runner.journal.rows[agent.uid].prompt_sent
         assert {report.id for report in runner.deliveries.subscribe(lambda: None).take()} == {
             f"id-{number}" for number in range(3)
         }  # of the first one nobody hears
@@ -190,8 +189,8 @@ async def test_the_first_prompt_waits_until_the_agent_has_listed_its_tools(
         await asyncio.sleep(2.5)  # longer than it would wait for quiet
         assert "first" not in transcript(agent)
         await runner.journal.tools_listed(agent.row, round(time.time() * 1000))
-        runner.deliveries.tools_listed(UID)
-        async with asyncio.timeout(5):
+        runner.deliveries.tools_listed(agent.uid)
+        async with asyncio.timeout(60):
             while not agent.submitted():
                 await asyncio.sleep(0.02)
     assert agent.submitted() == ["the first"]
@@ -202,7 +201,7 @@ async def test_the_first_prompt_is_typed_in_the_end_when_no_tools_are_listed(
 ) -> None:
     await agent.start("tui.py", "plain", "", 3, **TYPED, mcp=link_pb2.Mcp(format="claude"))
     async with runner:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while not agent.submitted():
                 await asyncio.sleep(0.02)
     assert agent.submitted() == ["the first"]
@@ -221,11 +220,11 @@ async def test_a_prompt_that_an_older_runner_typed_is_not_typed_again(
 
 
 async def until_said(agent: Any, word: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while word not in transcript(agent):
             await asyncio.sleep(0.02)
 
 
 def transcript(agent: Any) -> str:
-    chunk = agent.terminals.read(agent.places.transcript(UID), 0, 1024 * 1024)
+    chunk = agent.terminals.read(agent.places.transcript(agent.uid), 0, 1024 * 1024)
     return chunk.data.decode(errors="replace") if chunk else ""

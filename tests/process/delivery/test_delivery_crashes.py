@@ -10,7 +10,7 @@ from meshwire.v1 import link_pb2
 
 from runner.converge.delivery_states import Delivery
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 SIGN = "^>$"
 TEXT = "Look at the login test, please: it fails\nsince yesterday"
@@ -24,7 +24,7 @@ AT_ONCE = 4
 async def killed_at(agent: Any, point: int, program: str, kind: str, sign: str, text: str) -> int:
     """Have a runner killed at a point and another one carry on; return how the first ended."""
     await agent.start(program, kind, sign)
-    await agent.accept(Delivery("one", "pod-a1", 1, text))
+    await agent.accept(Delivery("one", agent.uid, 1, text))
     status = await agent.carried(point)
     assert await agent.carried() == 0
     return status
@@ -65,7 +65,7 @@ async def test_the_points_are_all_there_are(agent: Any) -> None:
 @pytest.mark.parametrize("point", [3, 6])
 async def test_killed_again_and_again_a_prompt_is_submitted_once(agent: Any, point: int) -> None:
     await agent.start("tui.py", "plain", SIGN)
-    await agent.accept(Delivery("one", "pod-a1", 1, TEXT))
+    await agent.accept(Delivery("one", agent.uid, 1, TEXT))
     for _ in range(4):  # each gets a little further, or not
         await agent.carried(point)
     assert await agent.carried() == 0
