@@ -93,6 +93,12 @@ def _mesh_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser
         help="let pods run without a sandbox: with all that your account can read and do",
     )
     up.add_argument("--max-pods", type=_positive, metavar="N", help="pods that the runner takes")
+    up.add_argument(
+        "--message-store-url-file",
+        metavar="FILE",
+        help="file with the postgresql:// URL of a database for messages of channels; without it "
+        "they are in the data directory",
+    )
     up.add_argument("--report-fd", type=int, help=argparse.SUPPRESS)
     up.set_defaults(run=_up)
 

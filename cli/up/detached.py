@@ -91,4 +91,6 @@ def _arguments(wanted: Settings) -> list[str]:
         arguments.append("--allow-no-isolation")
     if wanted.max_pods is not None:
         arguments += ["--max-pods", str(wanted.max_pods)]
+    if wanted.message_store_url_file is not None:
+        arguments += ["--message-store-url-file", str(wanted.message_store_url_file)]
     return arguments

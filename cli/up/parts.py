@@ -14,6 +14,7 @@ from cli.up import leadership
 from cli.up.ports import LOOPBACK, Ports
 from cli.up.settings import Settings
 from cli.up.supervise import Part
+from controller.settings import MESSAGE_STORE_URL
 from schemas.names import RUNNER
 
 ORGANIZATION: Final = "default"
@@ -63,6 +64,7 @@ class Parts:
             self._controller_arguments,
             self._controller_ready,
             before=self._before_controller,
+            keeps=frozenset({MESSAGE_STORE_URL}),
         )
 
     def runner(self) -> Part:
@@ -101,6 +103,8 @@ class Parts:
         ]
         if self._settings.local_repositories:
             arguments.append("--allow-local-repositories")
+        if self._settings.message_store_url_file is not None:
+            arguments += ["--message-store-url-file", str(self._settings.message_store_url_file)]
         return arguments
 
     async def _controller_ready(self) -> bool:

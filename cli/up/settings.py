@@ -22,6 +22,8 @@ class Settings:
     max_pods: int | None
     no_isolation: bool = False
     """Whether pods may run without a sandbox, as this account."""
+    message_store_url_file: Path | None = None
+    """A file with the URL of a PostgreSQL database; None: messages are in the data directory."""
 
     @property
     def embedded(self) -> bool:
@@ -54,7 +56,17 @@ def settings(arguments: Namespace) -> Settings:
         tuple(_folder(name) for name in arguments.allow_local_repositories),
         arguments.max_pods,
         arguments.allow_no_isolation,
+        _file(arguments.message_store_url_file),
     )
+
+
+def _file(name: str | None) -> Path | None:
+    if name is None:
+        return None
+    file = Path(name).expanduser().absolute()
+    if not file.is_file():
+        raise Usage(f"--message-store-url-file {file}: there is no such file")
+    return file
 
 
 def _folder(name: str) -> Path:

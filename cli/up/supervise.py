@@ -17,12 +17,15 @@ from cli.errors import CommandError
 from cli.up.backoff import Backoff
 from cli.up.logs import last_line, last_word, open_log, rotate
 from cli.up.state import PartState
+from controller.settings import MESSAGE_STORE_URL
 
 logger = logging.getLogger(__name__)
 
 _CHILD: Final = str(Path(__file__).with_name("child.py"))
 _POLL_SECONDS: Final = 0.1
 _SLOW_POLL_SECONDS: Final = 1.0
+_SECRETS: Final = frozenset({MESSAGE_STORE_URL})
+"""Variables that are for one part alone."""
 _START_FAILURES: Final = 3
 """A part that ends so often before it was ready once makes `up` give up."""
 
@@ -41,6 +44,8 @@ class Part:
     """Whether it answers. May raise CommandError: not yet, and why."""
     before: Callable[[], None] = field(default=lambda: None)
     """Done before each start, in a thread."""
+    keeps: frozenset[str] = frozenset()
+    """Variables with secrets that are its own; other parts do not get them."""
 
 
 class Supervised:
@@ -152,6 +157,7 @@ class Supervised:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env=_environment(self.part),
                 start_new_session=True,  # Ctrl-C at the terminal reaches us alone
             )
         finally:
@@ -188,6 +194,12 @@ class Supervised:
         self.state.state = state
         self.state.message = message
         self._changed()
+
+
+def _environment(part: Part) -> dict[str, str]:
+    """Return our own environment, without the secrets that are other parts'."""
+    hidden = _SECRETS - part.keeps
+    return {name: value for name, value in os.environ.items() if name not in hidden}
 
 
 def end_leftovers(parts: list[PartState], grace_seconds: float = 5.0) -> list[str]:

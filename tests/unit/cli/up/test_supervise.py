@@ -16,6 +16,7 @@ from cli.errors import CommandError
 from cli.up.backoff import Backoff
 from cli.up.state import PartState
 from cli.up.supervise import Part, Supervised, end_leftovers
+from controller.settings import MESSAGE_STORE_URL
 
 pytestmark = pytest.mark.anyio
 
@@ -179,3 +180,25 @@ def test_leftovers_are_ended_and_strangers_are_not(tmp_path: Path):
         ]
         assert end_leftovers(parts) == ["controller"]
         assert left.wait(10) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("keeps", [frozenset[str](), frozenset({MESSAGE_STORE_URL})])
+async def test_the_messages_databases_url_reaches_only_the_part_that_it_is_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeps: frozenset[str]
+):
+    monkeypatch.setenv(MESSAGE_STORE_URL, "postgresql://mesh:pw@db/messages")
+    monkeypatch.setenv("OTHER", "kept")
+    log = tmp_path / "part.log"
+    code = f"import os; print([os.environ.get(n) for n in ('OTHER', '{MESSAGE_STORE_URL}')])"
+
+    async def ready() -> bool:
+        return False
+
+    part = Part("part", "part", log, lambda: ["-c", code], ready, keeps=keeps)
+    one = Supervised(part, lambda: None, lambda _: None, backoff=_QUICK)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(one.run())
+        await until(lambda: log.exists() and "]" in log.read_text())
+        await one.stop()
+    first = log.read_text().splitlines()[0]
+    assert first == str(["kept", "postgresql://mesh:pw@db/messages" if keeps else None])
