@@ -81,8 +81,9 @@ class BindingDecision(Model):
     by: Annotated[str, Field(max_length=63)]
     """The pod that decided; the initiator where both pods have the same creator."""
     initiator_uid: Annotated[str, Field(max_length=64)] = Field(alias="initiatorUID")
-    """The pods it was decided for: it says nothing about later ones of their names."""
+    """The initiator that it was decided for: it says nothing about a later pod of its name."""
     target_uid: Annotated[str, Field(max_length=64)] = Field(alias="targetUID")
+    """The target that it was decided for, likewise."""
     at: Timestamp
     """When."""
 
