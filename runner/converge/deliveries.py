@@ -149,6 +149,8 @@ class Deliveries:
             else:
                 self._working.add(uid)
                 tasks.create_task(self._work(uid), name=f"deliver to {uid}")
+        if late := [each for each in self._journal.deliveries.values() if self._is_late(each)]:
+            tasks.create_task(self._expire(late), name="give up deliveries")
         if stale := [each.id for each in self._journal.deliveries.values() if self._is_stale(each)]:
             self._forgetting.update(stale)
             tasks.create_task(self._forget(stale), name="forget deliveries")
@@ -237,6 +239,20 @@ class Deliveries:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._news[delivery.uid].wait()
+
+    def _is_late(self, delivery: Delivery) -> bool:
+        """Whether its time passed while it stood behind others; one in its bout is told there."""
+        if not delivery.is_open or delivery.stage is not Stage.WAITING or not delivery.give_up_ms:
+            return False
+        bout = self._bouts.get(delivery.uid)
+        is_behind = bout is not None and bout.delivery_id != delivery.id
+        return is_behind and delivery.give_up_ms <= wall_ms()
+
+    async def _expire(self, late: list[Delivery]) -> None:
+        text = "The agent was busy with earlier prompts until its time was over."
+        for delivery in late:
+            if self._journal.deliveries.get(delivery.id) is delivery and self._is_late(delivery):
+                await self._put(ended(delivery, Outcome.FAILED, "NotReady", text))
 
     async def _lost(self, delivery: Delivery, row: Row) -> None:
         """Go on after the run, into which something was typed, ended and another one began."""

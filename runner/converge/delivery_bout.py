@@ -163,6 +163,11 @@ class Bout:
         if failure is not None:
             raise failure
 
+    @property
+    def delivery_id(self) -> str:
+        """Which delivery it brings."""
+        return self._delivery.id
+
     def wake(self) -> None:
         """Look again: something else than the screen has changed."""
         if self._sight is not None:
@@ -282,6 +287,10 @@ class Bout:
                 except NotOffered:  # a shim of an older runner: rather never than twice
                     if not resumed:
                         await terminals.write(self._run_dir, data)
+                        return
+                    text = "The runner was restarted while it typed, into a pod of an older runner"
+                    text = f"{text}: it may have been taken."
+                    await self._end(Outcome.FAILED, "NotSubmitted", text)
         except NotRunning as exc:
             raise Over from exc
         except (TerminalError, TimeoutError):
@@ -308,11 +317,11 @@ class Bout:
             Over: It is not.
         """
         row = self._ground.journal.rows.get(self._row.uid)
-        known = self._ground.journal.deliveries.get(self._delivery.id)
+        known = self._ground.journal.deliveries.get(self.delivery_id)
         runs = row is not None and (row.epoch, row.restart) == self._run
-        if row is None or not runs or row.state is not State.RUNNING or known is None:
+        if row is None or not runs or row.state is not State.RUNNING or sight.ended:
             raise Over
-        if sight.ended:
+        if known is None or not known.is_open:
             raise Over
 
     async def _ask_terminal(self, sight: Sight) -> None:

@@ -3,12 +3,16 @@
 import asyncio
 import dataclasses
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from meshwire.v1 import link_pb2
 
+from runner.converge.delivery_states import Delivery, Stage
 from runner.converge.states import State
+from runner.drivers.terminal import Terminals
+from runner.drivers.terminal_values import NotOffered
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
@@ -111,6 +115,50 @@ async def test_what_is_lacking_is_said_when_a_prompt_is_given_up(agent: Any, run
     assert (report.state, report.reason) == (link_pb2.DELIVERY_FAILED, "NotReady")
     assert "readiness.regex (no such sign)" in report.message
     assert agent.submitted() == []
+
+
+async def test_one_that_stands_behind_others_is_given_up_in_its_time(
+    agent: Any, runner: Any
+) -> None:
+    await agent.start("tui.py", "plain", "no such sign")
+    async with runner:
+        now = round(time.time() * 1000)
+        await runner.want("one", TEXT, give_up_ms=now + 60_000)
+        await runner.want("two", TEXT, give_up_ms=now + 500)
+        await asyncio.sleep(1.0)  # its time passes
+        runner.wake.set()
+        report = await runner.end_of("two")
+        assert (report.state, report.reason) == (link_pb2.DELIVERY_FAILED, "NotReady")
+        assert "earlier prompts" in report.message
+        assert runner.journal.deliveries["one"].is_open
+        await runner.deliveries.settled("one")  # the controller does not want it any more
+        assert "one" not in runner.journal.deliveries
+    assert agent.submitted() == []
+
+
+class OldTerminals(Terminals):
+    """Shims that cannot type once, as those of an older runner."""
+
+    async def write_once(self, run_dir: Path, key: str, data: bytes) -> bool:
+        raise NotOffered(f"{run_dir} {key} {len(data)}")
+
+
+async def test_a_pod_of_an_older_runner_gets_its_prompt_but_never_twice(
+    agent: Any, runner: Any
+) -> None:
+    await agent.start("tui.py", "plain", SIGN)
+    agent.terminals = OldTerminals()
+    pasted = Delivery("two", agent.uid, 1, "other", stage=Stage.PASTED, restart=0)
+    async with runner:
+        await runner.want("one", TEXT)
+        assert (await runner.end_of("one")).state == link_pb2.DELIVERY_SUBMITTED
+        await runner.journal.put_delivery(pasted)
+        runner.wake.set()
+        while runner.journal.deliveries["two"].is_open:
+            await asyncio.sleep(0.02)
+        failed = runner.journal.deliveries["two"]
+        assert (failed.reason, "may have been taken" in failed.message) == ("NotSubmitted", True)
+    assert agent.submitted() == [TEXT]
 
 
 async def test_a_line_that_no_terminal_takes_whole_is_not_submitted_in_part(
