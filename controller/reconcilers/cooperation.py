@@ -1,6 +1,7 @@
 """How Channels and Tickets are reconciled, and which changes concern them."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from controller.kernel.key import Key
@@ -25,14 +26,21 @@ from schemas.ticket import Ticket
 
 NUMBERS_SECONDS: Final = 60.0
 """The numbers in a channel's status may lag behind this much, and are written no more often."""
+_SOON_SECONDS: Final = 1.0
+"""What is said together is counted together."""
 
 
 class Cooperation:
     """Listens to the store and fills the queue with keys of Channels and Tickets."""
 
-    def __init__(self, store: Store, queue: WorkQueue) -> None:
+    def __init__(
+        self, store: Store, queue: WorkQueue, *, ticks: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = store
         self._queue = queue
+        self._ticks = ticks
+        self._counted: dict[Key, float] = {}
+        """When the numbers of which channel were or will be brought up to date."""
         self._channels = store.of(Channel)
         self._tickets = store.of(Ticket)
         store.listen(Channel, self._channel)
@@ -58,11 +66,13 @@ class Cooperation:
         ]
 
     def touched(self, channel: Channel) -> None:
-        """Have the numbers in the channel's status brought up to date, within a minute."""
+        """Have the numbers in the channel's status brought up to date, once a minute at most."""
         self._count(channel.metadata.namespace, channel.metadata.name)
 
     def _channel(self, change: Change[Channel]) -> None:
-        if change.new is not None and not _numbers_only(change):
+        if change.new is None:
+            self._counted.pop(_key(change.subject), None)
+        elif not _numbers_only(change):
             self._queue.add(_key(change.new))
         titles = {one.title.casefold() for one in (change.old, change.new) if one is not None}
         if change.old is None or change.new is None or len(titles) > 1 or _leaves(change):
@@ -117,7 +127,11 @@ class Cooperation:
             )
 
     def _count(self, namespace: str, name: str) -> None:
-        self._queue.add_after(Key(CHANNEL.kind, namespace, name), NUMBERS_SECONDS)
+        now, key = self._ticks(), Key(CHANNEL.kind, namespace, name)
+        before = self._counted.get(key, now - NUMBERS_SECONDS)
+        at = before if before > now else max(now + _SOON_SECONDS, before + NUMBERS_SECONDS)
+        self._counted[key] = at
+        self._queue.add_after(key, at - now)
 
     def _add(self, items: Iterable[Any]) -> None:
         for item in items:
