@@ -1,0 +1,125 @@
+"""People in channels over the whole product: what they say outlives everything but the channel."""
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import PROGRAM, Mesh, agent_pod, run, until
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def channel(name: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "agentsmesh.io/v1alpha1",
+        "kind": "Channel",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": spec,
+    }
+
+
+def ticket(name: str, **spec: Any) -> dict[str, Any]:
+    return channel(name) | {"kind": "Ticket", "spec": {"title": name, **spec}}
+
+
+def words(mesh: Mesh, *arguments: str) -> tuple[str, ...]:
+    where = ("--kubeconfig", str(mesh.kubeconfig), "-n", "default")
+    return (PROGRAM, "channel", *arguments, *where)
+
+
+def said(mesh: Mesh, name: str, *arguments: str) -> list[dict[str, Any]]:
+    """Return the messages of the channel."""
+    out = run(*words(mesh, "read", name, "-o", "json", *arguments))
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def refused(*argv: str) -> tuple[int, str]:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+def test_what_is_said_outlives_the_controller(mesh: Mesh) -> None:
+    mesh.apply(channel("design", displayName="Design"))
+    texts = ["first\n\ttabs and 🦊  ", *(f"before {number}" for number in range(5))]
+    run(*words(mesh, "send", "design", "-"), stdin=texts[0])
+    follower = subprocess.Popen(
+        words(mesh, "read", "design", "--follow", "-o", "json"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        for text in texts[1:]:
+            run(*words(mesh, "send", "design", text))
+        mesh.kill("controller")
+        for number in range(5):  # each waits for the controller, and is stored once
+            texts.append(f"after {number}")
+            run(*words(mesh, "send", "design", texts[-1]))
+        assert follower.stdout is not None
+        seen = [json.loads(follower.stdout.readline()) for _ in texts]
+        assert [message["content"] for message in seen] == texts
+        assert [message["sequence"] for message in seen] == list(range(1, len(texts) + 1))
+        assert said(mesh, "design") == seen
+        assert said(mesh, "design", "--last", "2") == seen[-2:]
+        until(lambda: mesh.get("design", "channel")["status"]["messageCount"], seconds=90)
+
+        mesh.kubectl("delete", "channel", "design", "-n", "default", "--timeout=30s")
+        assert follower.wait(30) == 3
+    finally:
+        follower.kill()
+        follower.communicate()
+    mesh.apply(channel("design"))
+    assert until(lambda: said(mesh, "design") == []), "a channel made anew is empty"
+    mesh.kubectl("delete", "channel", "design", "-n", "default")
+
+
+def test_a_mention_that_does_not_arrive_is_told(mesh: Mesh) -> None:
+    nowhere = {"matchLabels": {"is": "nowhere"}}
+    mesh.apply(channel("ops"), agent_pod("absent", "idle", runnerSelector=nowhere))
+    until(lambda: mesh.condition("absent", "Scheduled"), what="the pod waits")
+    run(*words(mesh, "send", "ops", "are you there?", "--mention", "absent"))
+    mesh.delete("absent")
+    found = until(lambda: said(mesh, "ops")[1:], what="the failure is told")
+    assert [message["message_type"] for message in found] == ["system"]
+    assert found[0]["sender_user"] == "system:agentsmesh"
+    assert found[0]["content"].startswith("DeliveryFailed: pod absent did not get message 1")
+    assert found[0]["reply_to"] == said(mesh, "ops")[0]["message_id"]
+    mesh.kubectl("delete", "channel", "ops", "-n", "default")
+
+
+def test_who_may_read_may_not_send(mesh: Mesh) -> None:
+    mesh.apply(channel("quiet"))
+    mesh.kubectl("create", "serviceaccount", "watcher", "-n", "default")
+    account = "--serviceaccount=default:watcher"
+    role = "--clusterrole=agentsmesh-viewer"
+    mesh.kubectl("create", "rolebinding", "watcher", role, account, "-n", "default")
+    token = mesh.private(
+        "watcher-token", mesh.kubectl("create", "token", "watcher", "-n", "default")
+    )
+    run(*words(mesh, "send", "quiet", "hello"))
+    as_watcher = ("--token-file", str(token))
+    assert [m["content"] for m in said(mesh, "quiet", *as_watcher)] == ["hello"]
+    code, error = refused(*words(mesh, "send", "quiet", "me too", *as_watcher))
+    assert code == 4
+    assert "may not create channels/messages" in error
+    assert refused(*words(mesh, "read", "none"))[0] == 3
+    assert len(said(mesh, "quiet")) == 1
+    mesh.kubectl("delete", "channel", "quiet", "-n", "default")
+
+
+def test_tickets_show_how_far_they_are(mesh: Mesh) -> None:
+    mesh.apply(
+        ticket("epic", acceptance=[{"id": "a", "text": "green", "done": True}]),
+        ticket("part", parent="epic", state="done"),
+        ticket("one", dependsOn=["two"]),
+        ticket("two", dependsOn=["one"]),
+    )
+    until(lambda: mesh.get("epic", "ticket").get("status", {}).get("children") == ["part"])
+    mesh.kubectl("wait", "ticket/epic", "-n", "default", "--for=condition=Ready", "--timeout=20s")
+    assert mesh.get("epic", "ticket")["status"]["progress"] == {"done": 2, "total": 2}
+    stalled = until(lambda: mesh.condition("one", "Stalled", of="ticket"))
+    assert stalled["reason"] == "Cycle"
+    assert "one → two → one" in stalled["message"]
+    mesh.kubectl("delete", "ticket", "--all", "-n", "default")
