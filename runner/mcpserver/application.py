@@ -72,7 +72,8 @@ class Application:
             await self._manager.handle_request(scope, receive, send)
             return
         body = json.dumps({"error": "The server is not ready: try again in a moment."}).encode()
-        headers = [(b"content-type", b"application/json"), (b"retry-after", b"1")]
+        size = (b"content-length", str(len(body)).encode())
+        headers = [(b"content-type", b"application/json"), (b"retry-after", b"1"), size]
         await send({"type": "http.response.start", "status": 503, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 

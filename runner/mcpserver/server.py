@@ -1,9 +1,10 @@
 """Opens a door for every run that has an MCP server, and closes it when the run ends."""
 
 import asyncio
+import itertools
 import logging
 import resource
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from runner.converge.places import Places
@@ -25,6 +26,11 @@ _CLOSE_SECONDS: Final = 5.0
 """Calls that are under way get so long when the runner stops."""
 
 _FEWEST_CONNECTIONS: Final = 4
+
+
+def _pauses() -> Iterator[float]:
+    """Return how long to wait before each next try; there is always one more."""
+    return itertools.chain(_RETRY_SECONDS, itertools.repeat(_RETRY_SECONDS[-1]))
 
 
 class McpServer:
@@ -108,20 +114,28 @@ class McpServer:
 
             return Application(self._calls, self._version, self._limits)
 
-        application = await asyncio.to_thread(load)
-        self._below.create_task(application.run(), name="mcp application")
-        return application
+        pauses = _pauses()
+        while True:
+            try:
+                application = await asyncio.to_thread(load)
+            except Exception:
+                logger.exception("the MCP server cannot be loaded")
+                await asyncio.sleep(next(pauses))
+            else:
+                self._below.create_task(application.run(), name="mcp application")
+                return application
 
     async def _serve(self, run: Run) -> None:
-        held = await self._fetched(run)
-        if held is None:
-            return
-        try:
-            await self._hold_open(run, held)
-        except Exception:
-            logger.exception("the MCP server of a pod failed", extra={"pod": run.uid})
-        finally:
-            held.socket.close()
+        """Keep the run's door open until cancelled, or for as long as there is one."""
+        for seconds in _pauses():
+            try:
+                if (held := await self._fetched(run)) is None:
+                    return
+                with held.socket:
+                    await self._hold_open(run, held)
+            except Exception:
+                logger.exception("the MCP server of a pod failed", extra={"pod": run.uid})
+            await asyncio.sleep(seconds)
 
     async def _hold_open(self, run: Run, held: McpSocket) -> None:
         from runner.mcpserver.door import Door  # brings uvicorn
@@ -145,7 +159,8 @@ class McpServer:
 
     async def _fetched(self, run: Run) -> McpSocket | None:
         """Return the run's socket; None: it has none. Asks as long as the run is on."""
-        run_dir, tries = self._places.run(run.uid, run.epoch, run.restart), 0
+        run_dir = self._places.run(run.uid, run.epoch, run.restart)
+        pauses = _pauses()
         while True:
             try:
                 return await self._sockets.mcp(run_dir)
@@ -154,8 +169,7 @@ class McpServer:
                 return None
             except (NotRunning, OSError) as exc:
                 logger.debug("a shim does not answer", extra={"pod": run.uid, "reason": str(exc)})
-            await asyncio.sleep(_RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)])
-            tries += 1
+            await asyncio.sleep(next(pauses))
 
     def _share(self) -> int:
         """Return how many connections each pod may have: half the descriptors are for others."""

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import socket
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -10,6 +11,7 @@ import pytest
 from meshwire.v1 import link_pb2
 
 from runner.converge.states import State
+from runner.drivers.terminal_values import McpSocket
 from runner.mcpserver.ports import Limits
 from tests.unit.runner.mcpserver.rig import (
     SEEN,
@@ -254,6 +256,46 @@ async def test_a_shim_that_does_not_answer_at_first_is_asked_again(mesh: Rig) ->
     await until(lambda: mesh.shims.asked >= 2, "it was asked again")
     mesh.shims.held = held
     assert not (await call(pod))["isError"]
+
+
+async def test_a_shim_that_answers_nonsense_is_asked_again(
+    mesh: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    fetch = mesh.shims.mcp
+
+    async def nonsense(run_dir: Path) -> McpSocket:
+        mesh.shims.mcp = fetch  # type: ignore[method-assign]
+        raise ValueError(run_dir)
+
+    mesh.shims.mcp = nonsense  # type: ignore[method-assign]
+    assert not (await call(mesh.pod("a-pod")))["isError"]
+    assert "the MCP server of a pod failed" in caplog.text
+
+
+async def test_an_sdk_that_fails_is_begun_anew(rig: Rig) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        server = rig.server()
+        serving = tasks.create_task(server.run())
+        pod = rig.pod("a-pod")
+        assert not (await call(pod))["isError"]
+        assert server._loaded is not None
+        manager = (await server._loaded)._manager
+        assert manager is not None
+        assert manager._task_group is not None
+        manager._task_group.start_soon(_fail)
+        answers = []
+        while not answers or answers[-1].status != 200:
+            answers.append(await ask(pod, tool()))
+            assert len(answers) < 1000
+            await asyncio.sleep(0.01)
+        assert {each.status for each in answers} == {200, 503}
+        assert {each.headers.get("retry-after") for each in answers} == {None, "1"}
+        serving.cancel()
+
+
+async def _fail() -> None:
+    await asyncio.sleep(0)
+    raise RuntimeError("a bug of the SDK")
 
 
 async def test_connections_of_all_pods_leave_descriptors_to_others(

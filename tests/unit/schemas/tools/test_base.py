@@ -10,15 +10,31 @@ from hypothesis import strategies as st
 from schemas.tools.base import InvalidArgumentsError, json_schema, parsed
 from schemas.tools.catalogue import CATALOGUE
 
-NAMES = tuple(
-    """
-list_available_pods list_runners list_repositories
-observe_terminal send_terminal_text send_terminal_key
-bind_pod accept_binding reject_binding unbind_pod get_bindings get_bound_pods
-search_channels create_channel get_channel send_channel_message get_channel_messages
-get_channel_document update_channel_document
-search_tickets get_ticket create_ticket update_ticket
-create_pod""".split()
+NAMES = (
+    "list_available_pods",
+    "list_runners",
+    "list_repositories",
+    "observe_terminal",
+    "send_terminal_text",
+    "send_terminal_key",
+    "bind_pod",
+    "accept_binding",
+    "reject_binding",
+    "unbind_pod",
+    "get_bindings",
+    "get_bound_pods",
+    "search_channels",
+    "create_channel",
+    "get_channel",
+    "send_channel_message",
+    "get_channel_messages",
+    "get_channel_document",
+    "update_channel_document",
+    "search_tickets",
+    "get_ticket",
+    "create_ticket",
+    "update_ticket",
+    "create_pod",
 )
 """Prompts and skills rely on these."""
 
