@@ -184,8 +184,7 @@ class Channels:
         channel = await self._maker.held(channel)
         prompts = self._prompts(who, channel, draft, mentioned)
         appended = await self._append(who, channel, draft, mentioned, prompts)
-        if who.pod is not None and not await self._membership.has(channel, who.pod):
-            await self._messages.join(_ref(channel), who.sender.uid, who.sender.name)
+        await self._join(who, channel)
         self._touched(channel)
         reached = {delivery.pod_uid for delivery in appended.deliveries} | {who.sender.uid}
         missed = (one for one in appended.message.mentions if one.pod_uid not in reached)
@@ -257,6 +256,15 @@ class Channels:
                 f"mentions: pod {name} is no member of this private channel; nothing was sent",
             )
         return pod
+
+    async def _join(self, who: Participant, channel: Channel) -> None:
+        """Make the sender a member. Its message is stored: a failure here must not deny that."""
+        try:
+            if who.pod is not None and not await self._membership.has(channel, who.pod):
+                await self._messages.join(_ref(channel), who.sender.uid, who.sender.name)
+        except StoreError as exc:
+            key = f"{channel.metadata.namespace}/{channel.metadata.name}"
+            logger.warning("sender not joined", extra={"key": key, "reason": str(exc)})
 
     def _prompts(
         self, who: Participant, channel: Channel, draft: Draft, mentioned: list[AgentPod]

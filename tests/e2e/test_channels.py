@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import PROGRAM, Mesh, agent_pod, run, until
+from tests.e2e.harness import PROGRAM, Mesh, agent_class, agent_pod, run, until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -123,3 +123,29 @@ def test_tickets_show_how_far_they_are(mesh: Mesh) -> None:
     assert stalled["reason"] == "Cycle"
     assert "one → two → one" in stalled["message"]
     mesh.kubectl("delete", "ticket", "--all", "-n", "default")
+
+
+def test_mentions_arrive_once_whoever_dies_meanwhile(mesh: Mesh) -> None:
+    listening = 'echo ready; while read -r line; do echo "took: $line"; done'
+    mesh.apply(
+        channel("pager"), agent_class("listener", listening), agent_pod("on-call", "listener")
+    )
+    mesh.ready("on-call")
+    for number in range(6):
+        run(*words(mesh, "send", "pager", f"page {number} end", "--mention", "on-call"))
+        if number in {1, 3}:
+            mesh.kill("controller")
+        if number in {2, 3}:
+            mesh.kill("runner")
+
+    def taken() -> list[str]:
+        lines = mesh.logs_when_back("on-call").splitlines()
+        return [line.rpartition("): ")[2] for line in lines if line.startswith("took: ")]
+
+    pages = [f"page {number} end" for number in range(6)]
+    until(lambda: len(taken()) >= len(pages), seconds=90, what="all pages are taken")
+    until(mesh.all_ready, seconds=60, what="everybody is back")
+    assert taken() == pages
+    assert [message["content"] for message in said(mesh, "pager")] == pages
+    mesh.delete("on-call")
+    mesh.kubectl("delete", "channel", "pager", "-n", "default")

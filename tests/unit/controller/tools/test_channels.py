@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from controller.store.errors import UnavailableError
 from controller.tools.call import ToolError
 from schemas.agentpod import AgentPod
 from schemas.names import CHANNEL, TICKET
@@ -477,6 +478,37 @@ async def test_a_channel_is_held_before_its_first_message(world: Talk, lead: Age
     await world.call(lead, "send_channel_message", channel_id="design", content="hello")
     assert world.stored("design").metadata.finalizers == ("agentsmesh.io/messages",)
     assert world.counted == ["design"]
+
+
+class NobodyJoins:
+    """A message store that takes messages, and no members."""
+
+    def __init__(self, messages: Any) -> None:
+        self._messages = messages
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._messages, name)
+
+    async def join(self, *_: Any) -> bool:
+        raise UnavailableError("the database is in trouble")
+
+
+async def test_a_message_that_is_stored_is_never_denied(
+    world: Talk, lead: AgentPod, fix: AgentPod
+) -> None:
+    await world.channel("design", members=[{"name": "lead"}])
+    whole, world.messages = world.messages, NobodyJoins(world.messages)  # type: ignore[assignment]
+    world.restart()
+    sent = await world.call(fix, "send_channel_message", channel_id="design", content="hello")
+    assert sent["sequence"] == 1
+    error = await refused(world.call(fix, "create_channel", name="own"), "Unavailable", "own")
+    assert error.structured == {"channel_id": "own"}
+    world.messages = whole
+    world.restart()
+    assert await world.said(lead, "design") == ["hello"]
+    await refused(world.call(fix, "get_channel_messages", channel_id="design"), "Forbidden")
+    await world.call(fix, "send_channel_message", channel_id="design", content="again")
+    assert await world.said(fix, "design") == ["hello", "again"]
 
 
 async def test_a_channel_that_goes_takes_nothing(world: Talk, lead: AgentPod) -> None:
