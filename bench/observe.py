@@ -28,9 +28,7 @@ from runner.terminals.emulators import Emulators
 
 PODS = 200
 LINES = 50
-SETTLING, SECONDS = 3, 10
-"""Rounds before and during the measurement. In the first ones, idle terminals are packed to make
-room: all of them live take more memory than they may."""
+SECONDS = 10
 HISTORY = 10_500
 """Lines written beforehand: some more than are kept."""
 REBUILDS = 20
@@ -104,14 +102,12 @@ async def _measure(pods: Fleet) -> list[Row]:
     asks = TerminalAsks(lambda: pods.rows, pods.places, Terminals(), emulators)
     first = [await _look(asks, uid) for uid in pods.rows]
     per_pod = (psutil.Process().memory_info().rss - before) / PODS / MEBIBYTE
-    packed = await _packed(pods)
     began, cpu = time.monotonic(), time.process_time()
     pods.writing_seconds = 0.0
-    settling: list[float] = []
     taken: list[float] = []
     async with asyncio.TaskGroup() as tasks:
         for number, uid in enumerate(pods.rows):
-            tasks.create_task(_poll(pods, asks, number, uid, settling, taken))
+            tasks.create_task(_poll(pods, asks, number, uid, taken))
     seconds = time.monotonic() - began
     load = (time.process_time() - cpu - pods.writing_seconds) / seconds * 100
     plain = [await _rebuilt(pods, uid) for uid in list(pods.rows)[:REBUILDS]]
@@ -120,10 +116,9 @@ async def _measure(pods: Fleet) -> list[Row]:
     return [
         Row("look, p50", "ms", median(taken), "rebuilt each time", median(plain), "", note),
         Row("look, p99", "ms", percentile(taken, 99), "rebuilt each time", percentile(plain, 99)),
-        Row("look, p99 while idle ones are packed", "ms", percentile(settling, 99), "-", 0.0),
         Row("looks, CPU of one core", "%", load, "rebuilt each time", median(plain) / 10 * PODS),
         Row("first look at a pod, p50", "ms", median(first), "-", 0.0, "", "10,500 coloured lines"),
-        Row("memory of a watched pod", "MiB", per_pod, "packed", packed, "", mib),
+        Row("memory of a watched pod", "MiB", per_pod, "-", 0.0, "", mib),
     ]
 
 
@@ -132,15 +127,13 @@ async def _poll(
     asks: TerminalAsks,
     number: int,
     uid: str,
-    settling: list[float],
     taken: list[float],
 ) -> None:
     await asyncio.sleep(random.random())  # noqa: S311  spread, no secret
-    for turn in range(SETTLING + SECONDS):
+    for _ in range(SECONDS):
         if number % 2:
             pods.write(number)
-        milliseconds = await _look(asks, uid)
-        (settling if turn < SETTLING else taken).append(milliseconds)
+        taken.append(await _look(asks, uid))
         await asyncio.sleep(1)
 
 
@@ -163,15 +156,6 @@ async def _rebuilt(pods: Fleet, uid: str) -> float:
         )
     finally:
         emulators.close()
-
-
-async def _packed(pods: Fleet) -> float:
-    """Return the memory of a packed terminal, in MiB."""
-    emulators = Emulators(live_bytes=MEBIBYTE)
-    await _look(TerminalAsks(lambda: pods.rows, pods.places, Terminals(), emulators), "pod-000")
-    size = emulators.packed_bytes / MEBIBYTE
-    emulators.close()
-    return size
 
 
 if __name__ == "__main__":

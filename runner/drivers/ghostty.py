@@ -1,4 +1,4 @@
-"""What pyghostty offers only below its surface: formatting, snapshots, limits.
+"""What pyghostty offers only below its surface: formatting, copies, limits.
 
 Besides ``runner.drivers.screen`` nobody needs this, and the library is known to these two only.
 """
@@ -9,7 +9,7 @@ from typing import Any, Final
 from pyghostty import GhosttyError, Terminal, ffi, lib
 from pyghostty.core import check, init_sized
 
-__all__ = ["GhosttyError", "Terminal", "copied", "formatted", "limit", "restored", "snapshot"]
+__all__ = ["GhosttyError", "Terminal", "copied", "formatted", "limit"]
 
 _SCREEN: Final = frozenset(
     {"cursor", "style", "hyperlink", "protection", "kitty_keyboard", "charsets"}
@@ -74,31 +74,25 @@ def formatted(
         lib.ghostty_formatter_free(formatter[0])
 
 
-def snapshot(terminal: Terminal, expected_bytes: int = 64 * 1024) -> bytes:
-    """Return all of a terminal, both screens and history, as bytes; faster if so many suffice.
+def copied(terminal: Terminal) -> Terminal:
+    """Return a copy of what both screens show. Not to be fed for long.
+
+    The library's snapshots lose history now and then, and terminals made of them may crash when
+    much is fed to them: so nothing is kept as a snapshot.
 
     Raises:
         GhosttyError: It is in the middle of a sequence or letter.
     """
     size, raw = ffi.new("size_t*"), _raw(terminal)
-    buffer = ffi.new("uint8_t[]", expected_bytes)
-    result = lib.ghostty_snapshot_encode_buf(raw, buffer, len(buffer), size)
-    if result == lib.GHOSTTY_OUT_OF_SPACE:  # it told how much it takes
-        buffer = ffi.new("uint8_t[]", size[0])
-        result = lib.ghostty_snapshot_encode_buf(raw, buffer, len(buffer), size)
-    check(result, "encode")
-    return bytes(ffi.buffer(buffer, size[0]))
+    lib.ghostty_snapshot_encode_buf(raw, ffi.NULL, 0, size)
+    buffer = ffi.new("uint8_t[]", max(1, size[0]))
+    check(lib.ghostty_snapshot_encode_buf(raw, buffer, len(buffer), size), "encode")
+    return _restored(buffer, size[0])
 
 
-def restored(taken: bytes) -> Terminal:
-    """Return the terminal of which the snapshot was taken; its limits are not in it.
-
-    Raises:
-        GhosttyError: It is no snapshot.
-    """
+def _restored(buffer: Any, size: int) -> Terminal:
     decoder, made = ffi.new("GhosttySnapshotDecoder*"), ffi.new("GhosttyTerminal*")
-    buffer = ffi.from_buffer("uint8_t[]", taken)
-    check(lib.ghostty_snapshot_decoder_new_buf(ffi.NULL, decoder, buffer, len(taken)), "decoder")
+    check(lib.ghostty_snapshot_decoder_new_buf(ffi.NULL, decoder, buffer, size), "decoder")
     try:
         check(lib.ghostty_snapshot_decoder_decode(decoder[0], made), "decode")
     finally:
@@ -110,15 +104,6 @@ def restored(taken: bytes) -> Terminal:
         terminal, lib.ghostty_terminal_free, made[0]
     )
     return terminal
-
-
-def copied(terminal: Terminal) -> Terminal:
-    """Return a copy, with both screens.
-
-    Raises:
-        GhosttyError: It is in the middle of a sequence or letter.
-    """
-    return restored(snapshot(terminal))
 
 
 def _raw(terminal: Terminal) -> Any:

@@ -8,8 +8,6 @@ programs have a screen of their own without history; while it is on, its rows ar
 """
 
 import re
-import zlib
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
 
@@ -22,8 +20,6 @@ from runner.drivers.ghostty import (
     copied,
     formatted,
     limit,
-    restored,
-    snapshot,
 )
 
 _ALTERNATE: Final = (1049, 1047, 47)
@@ -79,15 +75,6 @@ _LOOK_EVERY: Final = 8
 """A row without text is looked at this coarsely for colour: looking costs 10 us a cell."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frozen:
-    """A screen with its history, packed: a fiftieth of its size."""
-
-    packed: bytes = field(repr=False)
-    held: bytes = field(repr=False)
-    history: int
-
-
 class Screen:
     """A terminal without glass. Not for several threads at once; close it when done."""
 
@@ -98,28 +85,13 @@ class Screen:
         history: int = 0,
         *,
         terminal: Terminal | None = None,
-        held: bytes = b"",
     ) -> None:
         self._terminal = terminal or Terminal(cols, rows, scrollback=0)
         self._history = history
         """So many lines above the screen count; more may be there."""
-        self._held = held
+        self._held = b""
         """The beginning of a sequence whose end has not come."""
         limit(self._terminal, history)
-
-    @classmethod
-    def thaw(cls, frozen: Frozen) -> "Screen":
-        """Return the screen that was frozen."""
-        terminal = restored(zlib.decompress(frozen.packed))
-        return cls(1, 1, frozen.history, terminal=terminal, held=frozen.held)
-
-    def freeze(self) -> Frozen | None:
-        """Return the screen packed, which it stays; None in the middle of some sequences."""
-        try:
-            packed = zlib.compress(snapshot(self._terminal, self.size_bytes // 2), 1)
-        except GhosttyError:
-            return None
-        return Frozen(packed, self._held, self._history)
 
     @property
     def size_bytes(self) -> int:

@@ -16,7 +16,7 @@ from runner.converge.states import ALIVE, Row, State
 from runner.drivers.screen import Screen
 from runner.drivers.terminal_values import NotRunning, TerminalError
 from runner.drivers.terminal_values import State as ShimState
-from runner.terminals.emulator import Emulator, Subject
+from runner.terminals.emulator import Emulator, Question, Subject
 from runner.terminals.emulators import Emulators
 from runner.terminals.keys import UnknownKeyError, presses
 from runner.terminals.look import TooLargeError, is_quick, looked, question
@@ -99,7 +99,7 @@ class TerminalAsks:
 
     async def _look(self, row: Row, look: link_pb2.Look) -> link_pb2.AskUp:
         asked = question(look)
-        async with self.terminal(row) as emulator:
+        async with self.terminal(row, asked) as emulator:
             if is_quick(asked, emulator):
                 return link_pb2.AskUp(looked=looked(asked, emulator))
             answer = await self._emulators.in_thread(lambda: looked(asked, emulator))
@@ -137,15 +137,13 @@ class TerminalAsks:
             OSError: Its output cannot be read.
         """
         async with self.terminal(row) as emulator:
-            yield (
-                await self._emulators.in_thread(emulator.screen)
-                if (emulator.packed_bytes)
-                else emulator.screen()
-            )
+            yield emulator.screen()
 
     @asynccontextmanager
-    async def terminal(self, row: Row) -> AsyncIterator[Emulator]:
+    async def terminal(self, row: Row, question: Question | None = None) -> AsyncIterator[Emulator]:
         """Give a pod's terminal as it is now; nobody else uses it meanwhile.
+
+        With a question that it knows the answer to it may be at rest.
 
         Raises:
             NotRunning: The pod's agent does not run.
@@ -155,7 +153,7 @@ class TerminalAsks:
         subject = Subject(
             row.uid, self._places.transcript(row.uid), size.cols or 120, size.rows or 40
         )
-        async with self._emulators.current(subject) as emulator:
+        async with self._emulators.current(subject, question) as emulator:
             if not emulator.knows_sizes:  # the shim is of an older runner
                 state = await self._terminals.state(
                     self._places.run(row.uid, row.epoch, row.restart)

@@ -1,7 +1,7 @@
 """One pod's terminal, rebuilt from its transcript and the sizes beside it.
 
-What it shows follows from these files alone. So it may be packed or given up at any time, and
-two looks at the same output are the same, whatever happened to it in between.
+What it shows follows from these files alone. So it may be given up at any time and built again,
+and two looks at the same output are the same, whatever happened to it in between.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Final
 
 from meshwire.v1 import link_pb2
 
-from runner.drivers.screen import Frozen, Screen
+from runner.drivers.screen import Screen
 from runner.drivers.terminal_transcript import Reader, size
 from runner.drivers.terminal_values import Gap
 from runner.shim.sizes import NAME, Size, parsed
@@ -44,13 +44,16 @@ class Emulator:
         self._directory = subject.transcript_dir
         self._unsized = subject.cols, subject.rows
         self._screen: Screen | None = None
-        self._frozen: Frozen | None = None
         self._inode = 0
         self._sizes_stamp = (0, 0)
         self._sizes: deque[Size] = deque()
         """Those not taken yet."""
         self._taken = 0
         """Number of the last one that was taken."""
+        self._newest = 0
+        """Number of the last one there is."""
+        self._answered = (0, 0)
+        """End and newest size that the answers are about, while it is at rest."""
         self._offset = 0
         self._end = 0
         self.uses = 0
@@ -65,24 +68,25 @@ class Emulator:
 
     @property
     def is_current(self) -> bool:
-        """Whether it shows all that there was at the last look."""
-        made = self._screen is not None or self._frozen is not None
-        return made and not self.behind_bytes and not self._sizes
+        """Whether it is live and shows all that there was at the last look."""
+        return self._screen is not None and not self.behind_bytes and not self._sizes
+
+    def knows(self, question: Question) -> bool:
+        """Whether this was answered before, and nothing changed since, as of the last look."""
+        if question not in self.answers:
+            return False
+        at_rest = self.knows_sizes and self._answered == (self._end, self._newest)
+        return self.is_current or at_rest
 
     @property
     def knows_sizes(self) -> bool:
         """Whether the transcript tells sizes; those of older shims do not."""
-        return bool(self._taken or self._sizes)
+        return bool(self._newest)
 
     @property
     def live_bytes(self) -> int:
         """Memory it takes while it is live."""
         return self._screen.size_bytes if self._screen else 0
-
-    @property
-    def packed_bytes(self) -> int:
-        """Memory it takes packed."""
-        return len(self._frozen.packed) if self._frozen else 0
 
     def look(self) -> None:
         """See how far the transcript is, and which sizes it tells.
@@ -129,32 +133,28 @@ class Emulator:
             self.answers.clear()
 
     def screen(self) -> Screen:
-        """Return the screen, unpacked or made when it is not live."""
+        """Return the live screen, an empty one when there was none."""
         self.uses += 1
         if self._screen is None:
-            if self._frozen is not None:
-                self._screen, self._frozen = Screen.thaw(self._frozen), None
-            else:
-                self._screen = Screen(*self._unsized, HISTORY_LINES)
+            self._screen = Screen(*self._unsized, HISTORY_LINES)
         return self._screen
 
-    def pack(self) -> None:
-        """Take little memory until it is needed again; what was answered stays."""
-        if self._screen is None:
-            return
-        self._frozen = self._screen.freeze()
-        self._screen.close()
-        self._screen = None
-        if self._frozen is None:
+    def rest(self) -> None:
+        """Take no memory until it is needed again; what was answered stays."""
+        if self.is_current:
+            answers, answered = dict(self.answers), (self._end, self._newest)
+            self.drop()
+            self.answers, self._answered = answers, answered
+        elif self._screen is not None:
             self.drop()
 
     def drop(self) -> None:
         """Forget all; it can be built again."""
         if self._screen is not None:
             self._screen.close()
-        self._screen = self._frozen = None
-        self._offset = self._end = self._taken = 0
-        self._sizes_stamp = (0, 0)
+        self._screen = None
+        self._offset = self._end = self._taken = self._newest = 0
+        self._answered = self._sizes_stamp = (0, 0)
         self._sizes.clear()
         self.answers.clear()
 
@@ -190,6 +190,7 @@ class Emulator:
         except FileNotFoundError:
             return
         self._sizes_stamp = stamp
+        self._newest = told[-1].number if told else 0
         self._sizes = deque(each for each in told if each.number > self._taken and each.cols)
 
 

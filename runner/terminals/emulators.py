@@ -1,8 +1,8 @@
-"""The terminals that are watched: those that change are live, the others packed or forgotten.
+"""The terminals that are watched: those that change are live, the others at rest.
 
 A look feeds its terminal only what is new. Memory is bounded, whoever watches: when the live ones
-take too much, those not needed for the longest time are packed; when the packed ones do, they
-are forgotten, and built again from their transcripts when they are wanted.
+take too much, those not needed for the longest time are given up, and built again from their
+transcripts when more than the last answers is wanted of them.
 """
 
 import asyncio
@@ -15,15 +15,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from runner.terminals.emulator import Emulator, Subject
+from runner.terminals.emulator import Emulator, Question, Subject
 
-_LIVE_PART: Final = 16
-_LIVE_LEAST: Final = 128 * 1024 * 1024
-_LIVE_MOST: Final = 2 * 1024 * 1024 * 1024
-"""Live terminals get this part of the machine's memory, within these bounds."""
-
-_PACKED_PART: Final = 4
-"""Packed ones get this part of that."""
+_LIVE_PART: Final = 8
+_LIVE_LEAST: Final = 256 * 1024 * 1024
+_LIVE_MOST: Final = 4 * 1024 * 1024 * 1024
+"""Live terminals get this part of the machine's memory, within these bounds. One with all of its
+history takes 10 MiB at 120 columns, and the agent in it twenty times that."""
 
 _INLINE_BYTES: Final = 32 * 1024
 """So much output is fed within half a millisecond: handing it to a thread takes longer."""
@@ -32,12 +30,6 @@ _SLICE_BYTES: Final = 4 * 1024 * 1024
 """Some 50 ms of feeding: terminals that are built take turns, and none waits for all."""
 
 _THREADS: Final = 2
-
-_PACKED_AT_ONCE: Final = 2
-"""A look makes one live at most, so that two are enough. Packing takes some 15 ms."""
-
-_MARGIN_PART: Final = 8
-"""Live terminals may take this part more for a moment, before everybody must wait."""
 
 T = TypeVar("T")
 
@@ -56,7 +48,6 @@ class _Place:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
     live_bytes: int = 0
-    packed_bytes: int = 0
 
 
 class Emulators:
@@ -64,25 +55,19 @@ class Emulators:
 
     def __init__(self, live_bytes: int | None = None) -> None:
         self._live_most = live_budget_bytes() if live_bytes is None else live_bytes
-        self._packed_most = self._live_most // _PACKED_PART
         self._places: OrderedDict[str, _Place] = OrderedDict()
         """By uid; the one that was needed live last is at the end.
 
         A look at one that has not changed since the same look is answered from memory, and so one
-        that is watched but idle is among the first to be packed.
+        that is watched but idle is among the first to be given up.
         """
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="emulator")
-        self._packers = ThreadPoolExecutor(1, thread_name_prefix="packer")
-        self._packing = 0
         self.live_bytes = 0
         """Memory that live terminals take."""
-        self.packed_bytes = 0
-        """Memory that packed ones take."""
 
     def close(self) -> None:
         """Free all."""
         self._threads.shutdown()
-        self._packers.shutdown()
         for place in self._places.values():
             place.emulator.drop()
         self._places.clear()
@@ -94,11 +79,17 @@ class Emulators:
         """Forget the terminals of all other pods."""
         for uid, place in list(self._places.items()):
             if uid not in uids and not place.users:
-                self._forget(uid, place)
+                del self._places[uid]
+                place.emulator.drop()
+                self._count(place)
 
     @asynccontextmanager
-    async def current(self, subject: Subject) -> AsyncIterator[Emulator]:
+    async def current(
+        self, subject: Subject, question: Question | None = None
+    ) -> AsyncIterator[Emulator]:
         """Give the terminal as it is now; nobody else has it meanwhile.
+
+        With a question that it knows the answer to it may be at rest.
 
         Raises:
             OSError: The transcript cannot be read.
@@ -110,7 +101,7 @@ class Emulators:
         try:
             async with place.lock:
                 try:
-                    await self._catch_up(place.emulator)
+                    await self._catch_up(place.emulator, question)
                     yield place.emulator
                 except Exception:
                     place.emulator.drop()  # it may be half fed; the next look builds it again
@@ -121,14 +112,11 @@ class Emulators:
                         self._places.move_to_end(subject.uid)
         finally:
             place.users -= 1
-        await self._make_room()
+        self._make_room()
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Carry it out in a thread; cancelled, still wait for its end: it uses a terminal."""
-        return await self._run(self._threads, work)
-
-    async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        running = asyncio.get_running_loop().run_in_executor(threads, work)
+        running = asyncio.get_running_loop().run_in_executor(self._threads, work)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -137,57 +125,27 @@ class Emulators:
                     await asyncio.wait({running})
             raise
 
-    async def _catch_up(self, emulator: Emulator) -> None:
+    async def _catch_up(self, emulator: Emulator, question: Question | None) -> None:
         emulator.look()
-        if emulator.is_current:
+        if emulator.is_current or (question is not None and emulator.knows(question)):
             return
-        if emulator.behind_bytes <= _INLINE_BYTES and not emulator.packed_bytes:
+        if emulator.behind_bytes <= _INLINE_BYTES:
             emulator.advance(_INLINE_BYTES)
         while not emulator.is_current:
             await self.in_thread(lambda: emulator.advance(_SLICE_BYTES))
 
     def _count(self, place: _Place) -> None:
-        live, packed = place.emulator.live_bytes, place.emulator.packed_bytes
+        live = place.emulator.live_bytes
         self.live_bytes += live - place.live_bytes
-        self.packed_bytes += packed - place.packed_bytes
-        place.live_bytes, place.packed_bytes = live, packed
+        place.live_bytes = live
 
-    async def _make_room(self) -> None:
-        """Pack and forget those not needed for the longest time.
-
-        Whoever finds too much live packs a few, while others go on; beyond a margin all do.
-        """
-        over = self.live_bytes - self._live_most
-        if over <= 0 or (self._packing and over < self._live_most // _MARGIN_PART):
+    def _make_room(self) -> None:
+        """Give up those not needed for the longest time."""
+        if self.live_bytes <= self._live_most:
             return
-        self._packing += 1
-        try:
-            for _ in range(_PACKED_AT_ONCE):
-                places = self._places.values()
-                place = next((each for each in places if each.live_bytes and not each.users), None)
-                if place is None or self.live_bytes <= self._live_most:
-                    break
-                await self._pack(place)
-        finally:
-            self._packing -= 1
-        for uid, place in list(self._places.items()):
-            if self.packed_bytes <= self._packed_most:
-                break
-            if place.packed_bytes and not place.users:
-                self._forget(uid, place)
-
-    async def _pack(self, place: _Place) -> None:
-        place.users += 1
-        try:
-            async with place.lock:
-                try:
-                    await self._run(self._packers, place.emulator.pack)
-                finally:
-                    self._count(place)
-        finally:
-            place.users -= 1
-
-    def _forget(self, uid: str, place: _Place) -> None:
-        del self._places[uid]
-        place.emulator.drop()
-        self._count(place)
+        for place in self._places.values():
+            if place.live_bytes and not place.users:
+                place.emulator.rest()
+                self._count(place)
+                if self.live_bytes <= self._live_most:
+                    return

@@ -32,7 +32,7 @@ def question(look: link_pb2.Look) -> Question:
 
 def is_quick(asked: Question, emulator: Emulator) -> bool:
     """Whether answering takes less than a millisecond."""
-    return asked in emulator.answers or (asked[0] <= _FEW_LINES and not emulator.packed_bytes)
+    return emulator.knows(asked) or asked[0] <= _FEW_LINES
 
 
 def looked(asked: Question, emulator: Emulator) -> link_pb2.Looked:
@@ -41,8 +41,8 @@ def looked(asked: Question, emulator: Emulator) -> link_pb2.Looked:
     Raises:
         TooLargeError: It cannot be sent.
     """
-    if (known := emulator.answers.get(asked)) is not None:
-        return known
+    if emulator.knows(asked):
+        return emulator.answers[asked]
     count, raw, include_screen = asked
     screen = emulator.screen()
     lines, total = screen.lines(count, raw=raw), screen.total_lines

@@ -221,44 +221,6 @@ def test_a_full_screen_program_has_no_history() -> None:
     assert made.total_lines == 100
 
 
-PIECES = st.lists(
-    st.sampled_from(
-        [
-            *(b"text", b"\r\n", b"\r\n\r\n", b"x" * 77, b"\x1b[31m", b"\x1b[0m", b"\x1b[2J"),
-            *(b"\x1b[H", b"\x1b[?1049h", b"\x1b[?1049l", b"\x1b[3;1H", b"\x1b[K", b"\x1b[4"),
-            *("你".encode(), b"\xe4\xbd", b"\x1b]0;title\x07", b"\x1b[5S", b"\x1b[2M", b"\t"),
-        ]
-    ),
-    max_size=40,
-)
-
-
-@settings(max_examples=60, deadline=None)
-@given(pieces=PIECES, cut=st.integers(0, 40), asked=st.integers(1, 60))
-def test_a_screen_that_was_frozen_goes_on_as_if_not(
-    *, pieces: list[bytes], cut: int, asked: int
-) -> None:
-    straight, before = history(b"".join(pieces)), history(b"".join(pieces[:cut]))
-    frozen = before.freeze()
-    after = Screen.thaw(frozen) if frozen else before  # which is in the middle of a sequence
-    after.feed(b"".join(pieces[cut:]))
-    assert after.lines(asked) == straight.lines(asked)
-    assert after.lines(asked, raw=True) == straight.lines(asked, raw=True)
-    assert (after.total_lines, after.cursor) == (straight.total_lines, straight.cursor)
-    assert straight.lines(asked) == straight.lines(10_000)[-asked:]
-    assert len(straight.lines(10_000, raw=True)) == straight.total_lines
-
-
-def test_history_that_was_frozen_grows_on_and_is_small() -> None:
-    made = history(numbered(9_000), 120, 40)
-    frozen = made.freeze()
-    assert frozen is not None
-    assert len(frozen.packed) < made.size_bytes / 30
-    thawed = Screen.thaw(frozen)
-    thawed.feed(b"\r\n" + numbered(9_000))
-    assert thawed.total_lines == 10_000 + 40
-
-
 def test_another_program_begins_on_an_empty_screen_below_the_history() -> None:
     made = history(
         numbered(20) + b"\x1b[?1049h\x1b[?1h\x1b[2;5r\x1b[31m\x1b[?2004h\x1b[5;5Hold\x1b["

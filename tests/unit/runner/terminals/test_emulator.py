@@ -116,15 +116,19 @@ def test_a_transcript_that_was_made_anew_is_read_anew(tmp_path: Path) -> None:
         directory.rename(tmp_path / text.decode())
 
 
-def test_a_look_answers_the_same_while_nothing_changed_also_packed(tmp_path: Path) -> None:
+def test_a_look_answers_the_same_while_nothing_changed_also_at_rest(tmp_path: Path) -> None:
     made = emulator(tmp_path)
     with written(tmp_path) as transcript:
+        transcript.sized(40, 8, begins=True)
         transcript.append([b"text"])
         first = seen(caught_up(made))
-        made.pack()
         assert seen(caught_up(made)) is first
-        assert made.packed_bytes
-        assert seen(made, 1) == first
+        made.rest()
+        made.look()
+        assert seen(made) is first
+        assert made.live_bytes == 0
+        assert seen(caught_up(made), 1) == first
+        made.rest()
         transcript.append([b" more"])
         assert seen(caught_up(made)).output == "text more"
 
@@ -172,7 +176,7 @@ STEPS = st.lists(
     st.one_of(
         TEXT,
         st.tuples(st.integers(2, 60), st.integers(1, 12)),
-        st.sampled_from(["look", "look a little", "pack", "drop", "run"]),
+        st.sampled_from(["look", "look a little", "ask", "rest", "drop", "run"]),
     ),
     max_size=40,
 )
@@ -197,8 +201,13 @@ def test_what_happens_between_looks_does_not_change_what_is_seen(
                 case "look a little":
                     made.look()
                     made.advance(piece)
-                case "pack":
-                    made.pack()
+                case "ask":
+                    made.look()
+                    if not made.knows((10_000, True, True)):
+                        caught_up(made)
+                    assert seen(made) == seen(caught_up(emulator(Path(name))))
+                case "rest":
+                    made.rest()
                 case "drop":
                     made.drop()
                 case _:

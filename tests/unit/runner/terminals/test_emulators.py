@@ -8,9 +8,11 @@ import pytest
 from runner.shim.transcript import Transcript
 from runner.terminals.emulator import Subject
 from runner.terminals.emulators import Emulators
+from runner.terminals.look import looked
 
 pytestmark = pytest.mark.anyio
 
+ASKED = (50, False, False)
 LIVE_BYTES = 3_000_000
 """Of these terminals, two and a half fit."""
 
@@ -46,30 +48,34 @@ async def test_memory_is_bounded_however_many_are_watched(
     for _ in range(2):
         for subject in pods:
             assert await last_line(emulators, subject) == f"{subject.uid} 999"
-            assert emulators.live_bytes <= LIVE_BYTES
-            assert emulators.packed_bytes <= LIVE_BYTES / 4
+            assert 0 < emulators.live_bytes <= LIVE_BYTES
     assert all(subject.uid in emulators for subject in pods)
-    assert 0 < emulators.packed_bytes < LIVE_BYTES / 10
 
 
-async def test_packed_ones_are_forgotten_when_they_are_too_many(tmp_path: Path) -> None:
-    emulators = Emulators(live_bytes=100_000)
-    pods = [pod(tmp_path, f"pod-{number}") for number in range(8)]
-    for subject in pods:
-        assert await last_line(emulators, subject) == f"{subject.uid} 999"
-    assert emulators.live_bytes == 0
-    assert emulators.packed_bytes <= 25_000
-    assert pods[0].uid not in emulators
-    assert await last_line(emulators, pods[0]) == "pod-0 999"
-    emulators.close()
-
-
-async def test_those_looked_at_last_stay_live(emulators: Emulators, tmp_path: Path) -> None:
+async def test_those_needed_last_stay_live(emulators: Emulators, tmp_path: Path) -> None:
     first, second, third = (pod(tmp_path, name) for name in ("a", "b", "c"))
     for subject in (first, second, first, third):
         await last_line(emulators, subject)
-    async with emulators.current(first) as one, emulators.current(second) as other:
-        assert (one.packed_bytes == 0, other.packed_bytes > 0) == (True, True)
+    live = {uid: place.emulator.live_bytes > 0 for uid, place in emulators._places.items()}
+    assert live == {"a": True, "b": False, "c": True}
+    assert await last_line(emulators, second) == "b 999"
+    assert emulators.live_bytes <= LIVE_BYTES
+
+
+async def test_one_that_is_watched_but_idle_needs_no_memory(
+    emulators: Emulators, tmp_path: Path
+) -> None:
+    idle, *others = (pod(tmp_path, name) for name in ("idle", "a", "b", "c"))
+    answers, live = [], -1
+    for _ in range(3):
+        async with emulators.current(idle, ASKED) as emulator:
+            answers.append(looked(ASKED, emulator))
+            live = emulator.live_bytes
+        for subject in others:
+            await last_line(emulators, subject)
+    assert live == 0
+    assert answers[0] is answers[1] is answers[2]
+    assert answers[0].output.endswith("idle 999")
 
 
 async def test_only_those_retained_are_kept(emulators: Emulators, tmp_path: Path) -> None:
