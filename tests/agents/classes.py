@@ -1,7 +1,11 @@
 """AgentClasses of the real agents, with a model on loopback in place of their providers."""
 
 import json
+from pathlib import Path
 from typing import Any
+
+INSTALLED = Path(__file__).resolve().parents[2] / ".agents" / "node_modules" / ".bin"
+"""Where scripts/agents puts them."""
 
 AGENTS = ("claude", "codex", "gemini", "opencode")
 
@@ -9,7 +13,7 @@ READY = {
     "claude": r"for agents|for shortcuts",
     "codex": r"Ask Codex to do anything",
     "gemini": r"Type your message",
-    "opencode": r"Ask anything",
+    "opencode": r"ctrl\+p commands",
 }
 """What each agent's screen shows when it takes a prompt."""
 

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.agents.classes import AGENTS, agent_class
+from tests.agents.classes import AGENTS, INSTALLED, agent_class
 from tests.agents.fakemodel import FakeModel
 from tests.e2e.harness import Mesh, repository, run
-
-_INSTALLED = Path(__file__).resolve().parents[2] / ".agents" / "node_modules" / ".bin"
 
 
 @pytest.fixture(scope="session")
@@ -24,14 +22,14 @@ def model() -> Iterator[FakeModel]:
 @pytest.fixture(scope="session")
 def mesh(model: FakeModel) -> Iterator[Mesh]:
     """Start a mesh with the agents' classes and a repository that has MCP settings of its own."""
-    missing = [name for name in AGENTS if not (_INSTALLED / name).exists()]
+    missing = [name for name in AGENTS if not (INSTALLED / name).exists()]
     assert not missing, f"{missing} are not installed: run scripts/agents"
     with tempfile.TemporaryDirectory(prefix="mesh-agents-", ignore_cleanup_errors=True) as text:
         folder = Path(text)
         made = Mesh(folder, folder / "data")
         origin = _origin(folder / "git")
         path = os.environ["PATH"]
-        os.environ["PATH"] = f"{_INSTALLED}{os.pathsep}{path}"
+        os.environ["PATH"] = f"{INSTALLED}{os.pathsep}{path}"
         try:
             made.up()
         finally:
