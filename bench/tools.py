@@ -24,7 +24,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from bench.mesh import PROGRAM, Mesh, mesh, pod, shell_class
-from bench.processes import cpu_seconds, environment
+from bench.processes import cpu_seconds, environment, parents
 from bench.report import Row, percentile
 from bench.second import NAME as SECOND
 from bench.second import second_runner
@@ -244,11 +244,16 @@ def _floor() -> Iterator[Door]:
 
 
 def _door(running: Mesh, name: str) -> Door:
+    """Return the pod's door, as its agent's environment says it: below a sandbox that has none."""
     (run,) = running.runs(name)
-    values = dict(
-        item.split("=", 1) for item in environment(run["child_pid"]).split("\0") if "=" in item
-    )
-    return Door(values["AGENTSMESH_MCP_URL"], values["AGENTSMESH_MCP_TOKEN"])
+    below, found = parents(), [run["child_pid"]]
+    for pid in found:
+        lines = environment(pid).split("\0")
+        values = dict(line.split("=", 1) for line in lines if "=" in line)
+        if "AGENTSMESH_MCP_URL" in values:
+            return Door(values["AGENTSMESH_MCP_URL"], values["AGENTSMESH_MCP_TOKEN"])
+        found += [child for child, parent in below.items() if parent == pid]
+    raise RuntimeError(f"nothing in {name} has an address of tools")
 
 
 def _placed(name: str, agent: str, runner: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 import grpc
@@ -43,9 +44,15 @@ def read_peer(auth: Mapping[str, Sequence[bytes]], trust_domain: str) -> RunnerC
     if len(pems) != 1:
         refuse(_UNKNOWN, "a client certificate is needed: enrol the runner", "NoCertificate")
     try:
-        return read_certificate(pems[0], trust_domain)
+        return _certificate(pems[0], trust_domain)
     except RefusedCert as exc:
         raise Refusal(_UNKNOWN, str(exc), "ForeignCertificate") from exc
+
+
+@lru_cache(maxsize=1024)
+def _certificate(pem: bytes, trust_domain: str) -> RunnerCertificate:
+    """Return what the certificate says, which never changes: each call of a tool asks."""
+    return read_certificate(pem, trust_domain)
 
 
 def judge(
