@@ -13,7 +13,9 @@ from typing import Final
 from schemas.agentclass import AgentClassSpec, Option, OptionType
 
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,17})")
-_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?([eE][+-]?[0-9]{1,3})?")
+_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
+_HUGE: Final = 10**17
+"""Numbers beyond it are no settings. Integers below it are exact as texts."""
 _WORDS: Final = {"true": True, "false": False}
 _NAMED: Final = 20
 """So many names are told in a sentence."""
@@ -81,10 +83,9 @@ def _text(kind: OptionType, value: Value) -> str | None:
         case OptionType.BOOLEAN:
             return str(value).lower() if isinstance(value, bool) else None
         case OptionType.INTEGER | OptionType.NUMBER:
-            if isinstance(value, bool | str) or not math.isfinite(value):
+            if isinstance(value, bool | str) or not abs(value) < _HUGE:
                 return None
-            whole = float(value).is_integer() and abs(value) < 1e17  # noqa: PLR2004 - 17 digits
-            return str(int(value)) if whole else str(value)
+            return str(int(value)) if float(value).is_integer() else str(value)
 
 
 def _fault(option: Option, text: str) -> str | None:

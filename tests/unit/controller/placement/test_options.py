@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.placement.options import arguments, texts, unfit, variables
@@ -34,6 +34,8 @@ AGENT = AgentClassSpec.model_validate(
         pytest.param("turns", 2.0, "2", id="a whole number"),
         pytest.param("warmth", -0.5, "-0.5", id="a number"),
         pytest.param("warmth", 1e-9, "1e-09", id="a tiny number"),
+        pytest.param("warmth", 0.00012345678901234567, "0.00012345678901234567", id="digits"),
+        pytest.param("warmth", -0.0, "0", id="nothing"),
         pytest.param("verbose", True, "true", id="true"),
     ],
 )
@@ -56,6 +58,7 @@ def test_what_fits_is_taken_as_text(name: str, value: Any, text: str) -> None:
         pytest.param("turns", "3", "must be an integer", id="a text for a number"),
         pytest.param("turns", True, "must be an integer", id="true for a number"),
         pytest.param("warmth", 2.01, "must be a number of at most 2", id="beyond the maximum"),
+        pytest.param("warmth", -(10**400), "must be a number", id="more than a float can hold"),
         pytest.param("warmth", float("inf"), "must be a number", id="infinity"),
         pytest.param("warmth", float("nan"), "must be a number", id="not a number"),
         pytest.param("verbose", "true", "must be true or false", id="a text for a boolean"),
@@ -119,6 +122,7 @@ _VALUES = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from([o.name for o in AGENT.options]), _VALUES))
 def test_whatever_is_taken_fits(values: dict[str, Any]) -> None:
     try:

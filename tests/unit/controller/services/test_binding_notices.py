@@ -98,6 +98,8 @@ async def test_a_repeat_is_not_told_again_and_a_further_scope_is(
         await told.until(1)
         await world.call(lead, "bind_pod", target_pod="fix", scopes=[WRITE])
         texts = await told.until(2)
+        [bound] = world.bindings.of(lead)
+        await world.status(bound.binding, {"observedGeneration": 7})
         await quiet()
     assert len(texts) == told.calls == 2
     assert {uid for uid, _ in texts} == {fix.metadata.uid}

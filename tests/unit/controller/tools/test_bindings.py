@@ -132,6 +132,7 @@ async def test_only_what_is_asked_for_is_granted(
     await world.call(fix, "reject_binding", binding_id=first["binding_id"])
     again = await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
     assert (again["status"], again["pending_scopes"]) == ("pending", [READ])
+    assert "decision" not in world.manifest(POD_BINDING, first["binding_id"])["status"]
     done = await world.call(fix, "accept_binding", binding_id=first["binding_id"])
     assert done["granted_scopes"] == [READ]
 

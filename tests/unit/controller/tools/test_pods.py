@@ -304,8 +304,17 @@ async def test_a_child_has_the_sandbox_of_its_creator(world: World) -> None:
     ] == {"name": "shop"}
 
 
-async def test_the_quota_holds_for_calls_at_the_same_time(world: World, lead: AgentPod) -> None:
+async def test_the_quota_holds_for_calls_at_the_same_time(
+    world: World, lead: AgentPod, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await world.kube.patch(ORGANIZATION, "", "acme", {"spec": {"quota": {"agentPods": 3}}})
+    create = world.kube.create
+
+    async def slow(*arguments: Any) -> dict[str, Any]:
+        await asyncio.sleep(0)  # others get their turn, as with a real server
+        return await create(*arguments)
+
+    monkeypatch.setattr(world.kube, "create", slow)
     answers = await asyncio.gather(*(made(world, lead) for _ in range(4)), return_exceptions=True)
     refusals = [each for each in answers if isinstance(each, ToolError)]
     assert len(refusals) == 2

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.bindings.rules import depth, related, standing
@@ -258,6 +258,7 @@ _times = st.sampled_from([NOW - 2 * DAY, NOW - DAY, NOW - 60, NOW])
 _uids = st.sampled_from(["uid-lead", "uid-fix", "uid-before"])
 
 
+@settings(deadline=None)
 @given(
     status=st.fixed_dictionaries(
         {},
