@@ -199,7 +199,7 @@ class Bout:
             scene = dataclasses.replace(scene, listed_at=self._listed_at(scene))
             match next_step(self._delivery, scene, look):
                 case Wait() as wait:
-                    scene = dataclasses.replace(scene, taken_at=wait.taken_at)
+                    scene = dataclasses.replace(scene, seen_at=wait.seen_at, taken_at=wait.taken_at)
                     await self._wait(sight, wait)
                 case Type() as step:
                     if step.stage is Stage.PASTED:

@@ -35,7 +35,10 @@ UNSEEN_SECONDS: Final = 3.0
 OTHERWISE_SECONDS: Final = 1.5
 """After a text that the screen answers with something else, so long quiet, likewise."""
 
+SEEN_SECONDS: Final = 1.0
 RESTLESS_SECONDS: Final = 10.0
+"""The same, seen and not seen, for agents at work, whose screens are never quiet."""
+
 TAKEN_SECONDS: Final = 0.3
 WINDOWS: Final = (2.0, 3.0, 5.0, 8.0)
 """How long each submit key may take to show effect; their number is that of the attempts."""
@@ -74,6 +77,8 @@ class Scene:
     """The screen before the text."""
     held: Mark | None = None
     """The text in the input, before the last submit key."""
+    seen_at: float | None = None
+    """Since when the text is seen in the input."""
     taken_at: float | None = None
     """Since when the text is seen to have been taken."""
 
@@ -83,8 +88,9 @@ class Wait:
     """Look again when the screen has changed, or at *until*."""
 
     until: float
+    seen_at: float | None = None
     taken_at: float | None = None
-    """To be remembered in the scene."""
+    """Both to be remembered in the scene."""
     note: str = ""
     """To be told about the pod."""
 
@@ -208,10 +214,12 @@ def _sign_at(scene: Scene, look: Look) -> tuple[float, str]:
 def _pasted(delivery: Delivery, scene: Scene, look: Look) -> Step:
     if scene.typed_at is None:
         return _resumed_paste(delivery, scene, look)
-    seen_at = _seen_at(delivery, scene, look)
-    others_at = look.others_at + OTHERS_SECONDS
-    if max(seen_at, others_at) > look.at:
-        return Wait(max(seen_at, others_at))
+    seen_at = None
+    if look.offset > delivery.pasted_at and is_echoed(delivery.text, scene.before, look):
+        seen_at = look.at if scene.seen_at is None else scene.seen_at
+    key_at = max(_key_at(delivery, scene, look, seen_at), look.others_at + OTHERS_SECONDS)
+    if key_at > look.at:
+        return Wait(key_at, seen_at=seen_at)
     return Type(Stage.PRESSED, 1)
 
 
@@ -229,14 +237,15 @@ def _resumed_paste(delivery: Delivery, scene: Scene, look: Look) -> Step:
     return Wait(min(ready_at, scene.give_up_at))
 
 
-def _seen_at(delivery: Delivery, scene: Scene, look: Look) -> float:
+def _key_at(delivery: Delivery, scene: Scene, look: Look, seen_at: float | None) -> float:
     """Return when the text counts as being in the input if nothing changes."""
     typed_at = scene.typed_at or 0.0
     if look.offset <= delivery.pasted_at:
         return typed_at + UNSEEN_SECONDS
-    echoed = is_echoed(delivery.text, scene.before, look)
-    quiet_at = look.changed_at + (PAUSE_SECONDS if echoed else OTHERWISE_SECONDS)
-    return max(min(quiet_at, typed_at + RESTLESS_SECONDS), typed_at + PAUSE_SECONDS)
+    if seen_at is None:
+        return min(look.changed_at + OTHERWISE_SECONDS, typed_at + RESTLESS_SECONDS)
+    quiet_at = min(look.changed_at + PAUSE_SECONDS, seen_at + SEEN_SECONDS)
+    return max(quiet_at, typed_at + PAUSE_SECONDS)
 
 
 # --- until it is taken ----------------------------------------------------------------------------
@@ -249,7 +258,7 @@ def _pressed(delivery: Delivery, scene: Scene, look: Look) -> Step:
         taken_at = scene.taken_at if scene.taken_at is not None else look.at
         if look.at >= taken_at + TAKEN_SECONDS:
             return Submitted()
-        return Wait(taken_at + TAKEN_SECONDS, taken_at)
+        return Wait(taken_at + TAKEN_SECONDS, taken_at=taken_at)
     if scene.typed_at is None:
         return Type(Stage.PRESSED, delivery.attempts)
     over_at = scene.typed_at + WINDOWS[min(delivery.attempts, len(WINDOWS)) - 1]

@@ -119,7 +119,9 @@ def test_nothing_is_typed_behind_a_text_that_stands_in_the_input() -> None:
         pytest.param(look(at=1.0), Wait(3.0), id="no answer: a while"),
         pytest.param(look(at=3.0), Type(Stage.PRESSED, 1), id="no answer at all"),
         pytest.param(
-            look(f"> {TEXT}", offset=20, changed_at=1.0, at=1.1), Wait(1.3), id="seen just now"
+            look(f"> {TEXT}", offset=20, changed_at=1.0, at=1.1),
+            Wait(1.3, seen_at=1.1),
+            id="seen just now",
         ),
         pytest.param(
             look(f"> {TEXT}", offset=20, changed_at=1.0, at=1.3),
@@ -130,7 +132,7 @@ def test_nothing_is_typed_behind_a_text_that_stands_in_the_input() -> None:
             look("> [Pasted]", offset=20, changed_at=1.0, at=1.4), Wait(2.5), id="shown otherwise"
         ),
         pytest.param(
-            look(f"> {TEXT}", offset=20, changed_at=9.9, at=10.0),
+            look("working", offset=20, changed_at=9.9, at=10.0),
             Type(Stage.PRESSED, 1),
             id="it never rests",
         ),
@@ -138,6 +140,14 @@ def test_nothing_is_typed_behind_a_text_that_stands_in_the_input() -> None:
 )
 def test_the_submit_key_is_typed_apart_once_the_text_is_seen(seen: Look, step: Any) -> None:
     assert next_step(PASTED, scene(before=look(), typed_at=0.0), seen) == step
+
+
+def test_a_screen_that_never_rests_is_not_waited_for_where_the_text_is_seen() -> None:
+    restless = look(f"> {TEXT}", offset=20, changed_at=3.0, at=3.0)
+    soon = scene(before=look(), typed_at=0.0, seen_at=2.5)
+    assert next_step(PASTED, soon, restless) == Wait(3.3, seen_at=2.5)
+    typed = scene(before=look(), typed_at=0.0, seen_at=2.0)
+    assert next_step(PASTED, typed, restless) == Type(Stage.PRESSED, 1)
 
 
 def test_after_a_restart_a_text_is_typed_only_where_it_may_be() -> None:
@@ -166,7 +176,9 @@ def test_what_left_the_input_for_a_moment_only_was_not_taken() -> None:
     gone = look("> ", offset=25, at=100.5)
     assert next_step(PRESSED, now, gone) == Wait(100.8, taken_at=100.5)
     later = dataclasses.replace(now, taken_at=100.5)
-    assert next_step(PRESSED, later, dataclasses.replace(gone, at=100.7)) == Wait(100.8, 100.5)
+    assert next_step(PRESSED, later, dataclasses.replace(gone, at=100.7)) == Wait(
+        100.8, taken_at=100.5
+    )
     assert next_step(PRESSED, later, dataclasses.replace(gone, at=100.8)) == Submitted()
 
 
