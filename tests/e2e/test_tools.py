@@ -43,20 +43,18 @@ class Agent:
     """Its private home, on the runner's machine."""
     used: set[str] = field(default_factory=set)
 
-    def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        """Have the agent call a tool; return its answer."""
+    def post(self, tool: str, **arguments: Any) -> Path:
+        """Have the agent call a tool; return where its answer will be."""
         self.used.add(tool)
         name = f"{next(NUMBERS):05}.json"
         draft = self.folder / "commands" / f".{name}"
         draft.write_text(json.dumps({"tool": tool, "arguments": arguments}))
         draft.rename(draft.with_name(name))
-        file = self.folder / "answers" / name
-        deadline = time.monotonic() + 60
-        while not file.exists():  # as soon as it is there: there are hundreds of calls
-            assert time.monotonic() < deadline, f"{self.name} is not answered to {tool}"
-            time.sleep(0.003)
-        answer: dict[str, Any] = json.loads(file.read_text())
-        return answer
+        return self.folder / "answers" / name
+
+    def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """Have the agent call a tool; return its answer."""
+        return answered(self.post(tool, **arguments))
 
     def did(self, tool: str, **arguments: Any) -> Any:
         """Have the agent call a tool, which must work; return its result."""
@@ -83,6 +81,16 @@ class Agent:
         environment = Path(f"/proc/{self.pid()}/environ").read_bytes().decode().split("\0")
         values = dict(item.split("=", 1) for item in environment if "=" in item)
         return values["AGENTSMESH_MCP_URL"], values["AGENTSMESH_MCP_TOKEN"]
+
+
+def answered(file: Path) -> dict[str, Any]:
+    """Return the answer in the file, as soon as it is there."""
+    deadline = time.monotonic() + 60
+    while not file.exists():
+        assert time.monotonic() < deadline, f"there is no answer {file}"
+        time.sleep(0.003)
+    answer: dict[str, Any] = json.loads(file.read_text())
+    return answer
 
 
 def _command(pid: int) -> bytes:
@@ -381,19 +389,14 @@ def test_the_same_agent_goes_on_calling_after_its_runner_was_killed(
     pid = here.pid()
     here.did("list_available_pods")
     second.kill()
-    refused = there.did("bind_pod", target_pod="survivor", scopes=["terminal:read"])
-    mesh_says = there.refused("observe_terminal", pod_key="survivor")
-    assert refused["status"] == "pending", mesh_says
-    name = f"{next(NUMBERS):05}.json"
-    (here.folder / "commands" / name).write_text(
-        json.dumps({"tool": "list_available_pods", "arguments": {}})
-    )
+    asked = there.did("bind_pod", target_pod="survivor", scopes=["terminal:read"])
+    assert asked["status"] == "pending"
+    waiting = here.post("list_available_pods")
     time.sleep(1)  # the call is made while nobody serves it
-    assert not (here.folder / "answers" / name).exists()
+    assert not waiting.exists()
     second.restart()
-    until((here.folder / "answers" / name).exists, seconds=30, what="the waiting call is answered")
-    assert json.loads((here.folder / "answers" / name).read_text())["failed"] is False
-    here.did("accept_binding", binding_id=refused["binding_id"])
+    assert answered(waiting)["failed"] is False
+    here.did("accept_binding", binding_id=asked["binding_id"])
     until(
         lambda: there.call("observe_terminal", pod_key="survivor")["failed"] is False,
         what="the terminal can be seen again",
@@ -407,6 +410,40 @@ def test_the_same_agent_goes_on_calling_after_its_runner_was_killed(
         seconds=60,
         what="the tools work with the next controller",
     )
+
+
+def test_calls_that_hang_delay_neither_other_pods_nor_heartbeats(
+    mesh: Mesh, second: Runner
+) -> None:
+    hanging, quick = start(mesh, "hanging", "quick")
+    start(mesh, "stuck", runner=SECOND)
+    spec = {"initiator": "hanging", "target": "stuck", "scopes": ["terminal:read"]}
+    mesh.apply(
+        {
+            "apiVersion": "agentsmesh.io/v1alpha1",
+            "kind": "PodBinding",
+            "metadata": {"name": "hanging-stuck", "namespace": "default"},
+            "spec": spec,
+        }
+    )
+    until(
+        lambda: not hanging.call("observe_terminal", pod_key="stuck")["failed"],
+        what="the declared binding holds",
+    )
+    os.kill(second.process.pid, signal.SIGSTOP)
+    try:
+        calls = [hanging.post("observe_terminal", pod_key="stuck") for _ in range(24)]
+        began, times = time.monotonic(), []
+        while time.monotonic() < began + 5:
+            times.append(quick.call("list_runners")["ms"])
+        assert not any(call.exists() for call in calls)
+        assert sorted(times)[len(times) // 2] < 500
+        assert max(times) < 3000
+        renewed = mesh.condition("local", "Ready", of="runner")
+        assert renewed["status"] == "True", "heartbeats come through"
+    finally:
+        os.kill(second.process.pid, signal.SIGCONT)
+    assert all(answered(call)["failed"] is False for call in calls)
 
 
 def test_the_token_of_an_ended_pod_is_dead(mesh: Mesh, second: Runner) -> None:  # noqa: ARG001
