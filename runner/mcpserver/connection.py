@@ -1,12 +1,15 @@
 """One connection of an agent: uvicorn's protocol, with an end to whoever sends nothing."""
 
 import asyncio
-from typing import Protocol
+from typing import Final, Protocol
 
 from typing_extensions import override
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
+
+_MUTE_SECONDS: Final = 0.5
+"""Who connects has something to say: later than this it is a stranger, or in no hurry."""
 
 
 class Owner(Protocol):
@@ -38,6 +41,12 @@ class Connection(H11Protocol):
         self._owner = owner
         self._head_seconds = head_seconds
         self._deadline: asyncio.TimerHandle | None = None
+        self._opened = self.loop.time()
+
+    @property
+    def is_mute(self) -> bool:
+        """Whether it has been there for a while and has not asked for anything yet."""
+        return self._request is None and self.loop.time() - self._opened > _MUTE_SECONDS
 
     @property
     def rests(self) -> bool:

@@ -179,9 +179,10 @@ class Door:
             self._listen()  # it was counted twice for a moment
 
     def _close_an_idle_one(self) -> bool:
-        for connection in self._connections:
-            if connection.rests:
-                del self._connections[connection]
-                connection.end()
-                return True
-        return False
+        connections = list(self._connections)
+        idle = [each for each in connections if each.is_mute]
+        idle += [each for each in connections if each.rests]
+        for connection in idle[:1]:
+            del self._connections[connection]
+            connection.end()
+        return bool(idle)

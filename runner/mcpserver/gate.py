@@ -5,6 +5,7 @@ Whatever is refused here is refused with one sentence and without reading furthe
 """
 
 import asyncio
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -23,6 +24,10 @@ _LOOPBACK: Final = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?",
 _ORIGIN: Final = re.compile(r"https?://" + _LOOPBACK.pattern, re.IGNORECASE)
 _DISCARDED_BYTES: Final = 16 * 1024 * 1024
 """So much of a body that is too large is read all the same: its sender then hears why."""
+
+_HEARD_BYTES: Final = 64 * 1024
+_PATIENCE_SECONDS: Final = 1.0
+"""So much is read, and so long, of a request that is refused by its head."""
 
 
 class Refusal(NamedTuple):
@@ -58,11 +63,12 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         door: Door = scope["state"]["door"]
-        await door.pace()
         refusal = refused(scope, door)
         try:
             if refusal is not None:
+                await _let_finish(receive)
                 raise RefusedError(refusal)
+            await door.pace()  # not for strangers: they would use up what the agent may send
             body = await self._body(scope, receive)
         except RefusedError as exc:
             await _answer(exc.refusal, send)
@@ -127,6 +133,19 @@ def refused(scope: Scope, door: Door) -> Refusal | None:
     return None
 
 
+async def _let_finish(receive: Receive) -> None:
+    """Read a little of what is refused: who is cut off while sending may not hear why."""
+    size, more = 0, True
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while more and size <= _HEARD_BYTES:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Gone
+                size += len(message.get("body", b""))
+                more = message.get("more_body", False)
+
+
 async def _read(receive: Receive, limit: int) -> bytes:
     body, size = bytearray(), 0
     while True:
@@ -165,8 +184,8 @@ async def _answer(refusal: Refusal, send: Send) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if refusal.allow:
         headers.append((b"allow", refusal.allow.encode()))
-    if refusal.status in (408, 413):
-        headers.append((b"connection", b"close"))  # the rest of its body may still be coming
+    if refusal.status != 405:  # a stranger, or the rest of its body may still be coming
+        headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

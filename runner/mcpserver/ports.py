@@ -86,7 +86,7 @@ class Limits:
     body_seconds: float = 30.0
     """In which a request's body must have come."""
 
-    head_seconds: float = 10.0
+    head_seconds: float = 5.0
     """In which a request's head must have come, once it has begun."""
 
     idle_seconds: float = 120.0

@@ -84,6 +84,24 @@ async def test_an_idle_connection_makes_room_for_a_new_one(rig: Rig) -> None:
         serving.cancel()
 
 
+async def test_a_connection_that_never_asked_makes_room_before_one_that_did(rig: Rig) -> None:
+    rig.limits = Limits(connections=3)
+    async with asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(rig.server().run())
+        pod = rig.pod("a-pod")
+        agent, first_mute, mute = [await Wire.to(pod.port) for _ in range(3)]
+        agent.send(request(pod, tool()))
+        await agent.answer()
+        await asyncio.sleep(0.6)  # so long a connection may be quiet
+        assert not (await call(pod))["isError"]
+        await first_mute.ended()
+        agent.send(request(pod, tool()))
+        assert (await agent.answer()).status == 200
+        for wire in (agent, first_mute, mute):
+            await wire.close()
+        serving.cancel()
+
+
 async def test_whoever_sends_no_head_is_dropped(rig: Rig) -> None:
     """At first, and after a request: a byte now and then does not count."""
     rig.limits = Limits(head_seconds=0.2)

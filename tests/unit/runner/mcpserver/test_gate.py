@@ -53,6 +53,28 @@ async def test_two_tokens_are_as_good_as_none(mesh: Rig) -> None:
     await wire.close()
 
 
+@pytest.mark.parametrize("sent", [b"{", b"x" * 70_000])
+async def test_a_stranger_hears_why_and_is_shown_out(mesh: Rig, sent: bytes) -> None:
+    """Also one that does not end, or goes on, sending: it gets its answer and no more time."""
+    pod = mesh.pod("a-pod")
+    wire = await Wire.to(pod.port)
+    wire.send(request(pod, sent, authorization=None, content_length="99999999"))
+    assert (await wire.answer()).status == 403
+    await wire.ended()
+    await wire.close()
+
+
+async def test_strangers_do_not_use_up_what_the_agent_may_send(rig: Rig) -> None:
+    rig.limits = Limits(requests_per_second=1000, connections=4)
+    async with asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(rig.server().run())
+        pod = rig.pod("a-pod")
+        refused = [tasks.create_task(ask(pod, tool(), authorization=None)) for _ in range(50)]
+        assert not (await call(pod))["isError"]
+        assert [(await each).status for each in refused] == [403] * 50
+        serving.cancel()
+
+
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "[::1]:19000", "127.0.0.1"])
 async def test_loopback_has_several_names(mesh: Rig, host: str) -> None:
     answered = await ask(mesh.pod("a-pod"), tool(), host=host, origin=f"http://{host}")
