@@ -16,7 +16,7 @@ from controller.rpc.refusal import refuse
 from controller.services.access import Access
 from controller.services.channel_values import Draft, Participant, rfc3339
 from controller.services.channels import Channels
-from controller.services.tokens import is_name
+from controller.services.tokens import is_name, is_object_name
 from controller.store.errors import StoreError, TextError, UnavailableError
 from controller.store.records import Message, Query, Sender, SenderKind
 from controller.tools.call import ToolError
@@ -190,7 +190,7 @@ def _person(caller: Caller, namespace: str) -> Participant:
 
 
 def _check_names(namespace: str, channel: str) -> None:
-    if not is_name(namespace) or not is_name(channel):
+    if not is_name(namespace) or not is_object_name(channel):
         refuse(grpc.StatusCode.INVALID_ARGUMENT, "namespace and channel must be names of resources")
 
 

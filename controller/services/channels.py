@@ -129,9 +129,8 @@ class Channels:
 
     async def describe(self, channel: Channel) -> Described:
         """Return the channel with its members and numbers."""
-        uid = channel.metadata.uid
-        counts = await self._messages.counts((uid,))
-        return Described(channel, await self._membership.of(channel), counts.get(uid, Counts()))
+        (described,) = await self._described([channel])
+        return described
 
     async def search(self, who: Participant, wanted: Wanted) -> tuple[list[Described], int]:
         """Return the channels of the page, by name, and how many there are on all pages."""
@@ -143,16 +142,16 @@ class Channels:
         ]
         found.sort(key=lambda channel: (channel.title.casefold(), channel.metadata.name))
         page = found[wanted.offset : wanted.offset + wanted.limit]
-        counts = await self._messages.counts([channel.metadata.uid for channel in page])
-        described = [
-            Described(
-                channel,
-                await self._membership.of(channel),
-                counts.get(channel.metadata.uid, Counts()),
-            )
-            for channel in page
-        ]
-        return described, len(found)
+        return await self._described(page), len(found)
+
+    async def _described(self, channels: list[Channel]) -> list[Described]:
+        counts = await self._messages.counts([channel.metadata.uid for channel in channels])
+        described = []
+        for channel in channels:
+            numbers = counts.get(channel.metadata.uid, Counts())
+            members = await self._membership.of(channel, numbers)
+            described.append(Described(channel, members, numbers))
+        return described
 
     async def create(self, caller: Caller, wish: Wish) -> Channel:
         """Make a channel and let the caller join it. Raises ToolError, KubeError."""

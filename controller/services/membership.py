@@ -7,6 +7,7 @@ from controller.kernel.store import Store
 from controller.placement.indexes import IN_CHANNEL
 from controller.services.deadlines import promptable
 from controller.store.messages import MessageStore
+from controller.store.records import Counts
 from schemas.agentpod import AgentPod
 from schemas.channel import Channel, MemberKind, Visibility
 
@@ -42,12 +43,12 @@ class Membership:
         """Return the uids of the channels that the pod has joined."""
         return await self._messages.channels_of(pod.metadata.uid)
 
-    async def of(self, channel: Channel) -> tuple[Belonging, ...]:
+    async def of(self, channel: Channel, counts: Counts) -> tuple[Belonging, ...]:
         """Return the members: those that the channel names, that name it, that joined."""
+        uid = channel.metadata.uid
+        joined = await self._messages.members(uid) if counts.members else ()
         at = {
-            member.pod_name: member.joined_at
-            for member in await self._messages.members(channel.metadata.uid)
-            if self._is_there(member.pod_uid)
+            member.pod_name: member.joined_at for member in joined if self._is_there(member.pod_uid)
         }
         where = (channel.metadata.namespace, channel.metadata.name)
         naming = (pod for pod in self._pods.indexed(IN_CHANNEL, where) if promptable(pod))

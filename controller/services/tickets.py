@@ -3,8 +3,9 @@
 Refusals are ``controller.tools.call.ToolError``. Ids are names of Tickets, in upper or lower case.
 """
 
+import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +29,8 @@ _CROCKFORD: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_LETTERS: Final = 10
 _ATTEMPTS: Final = 8
 _MAX_BODY_BYTES: Final = 65_536
+_AT_ONCE: Final = 250
+"""So many tickets are looked through before others get their turn."""
 _URGENCY: Final = {priority: rank for rank, priority in enumerate(TicketPriority)}
 
 
@@ -83,14 +86,17 @@ class Tickets:
         pods = self._store.of(AgentPod).indexed(OF_TICKET, where)
         return Whole(ticket, tuple(children), worked_on(pods, ticket.status.agent_pods))
 
-    def search(self, namespace: str, sought: Sought) -> tuple[list[Ticket], int]:
-        """Return the page, the most urgent first, then the oldest; and how many there are."""
+    async def search(self, namespace: str, sought: Sought) -> tuple[list[Ticket], int]:
+        """Return the page, the most urgent first, then the oldest; and how many there are.
+
+        Others get their turn meanwhile: there may be thousands of tickets with long texts.
+        """
         words = sought.query.casefold().split()
-        found = [
-            ticket
-            for ticket in self._tickets.indexed(BY_NAMESPACE, namespace)
-            if _fits(ticket, sought) and _says(ticket, words)
-        ]
+        every = self._tickets.indexed(BY_NAMESPACE, namespace)
+        found: list[Ticket] = []
+        for some in _batched(every, _AT_ONCE):
+            found += (one for one in some if _fits(one, sought) and _says(one, words))
+            await asyncio.sleep(0)
         found.sort(key=lambda ticket: (_URGENCY[ticket.spec.priority], *_age(ticket)))
         start = (sought.page - 1) * sought.limit
         return found[start : start + sought.limit], len(found)
@@ -230,6 +236,12 @@ def _check_texts(spec: Mapping[str, Any]) -> None:
 
 def _deleted() -> ToolError:
     return ToolError("NotFound", "ticket_id: the ticket was deleted meanwhile")
+
+
+def _batched(items: list[Ticket], size: int) -> Iterator[list[Ticket]]:
+    """Give the items in lists of at most *size*."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def _age(ticket: Ticket) -> tuple[str, str]:

@@ -25,7 +25,7 @@ def handlers(tickets: Tickets) -> Mapping[str, Handler]:
             limit=wanted.limit,
             page=wanted.page,
         )
-        found, total = tickets.search(caller.namespace, sought)
+        found, total = await tickets.search(caller.namespace, sought)
         rows = tuple(tools.TicketSummary(**_summary(ticket)) for ticket in found)
         return tools.FoundTickets(tickets=rows, total=total)
 

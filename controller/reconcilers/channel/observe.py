@@ -40,7 +40,7 @@ class ChannelObserver:
             messages=counts.messages,
             last_sequence=counts.last_sequence,
             last_message_at=last.timestamp() if last is not None else None,
-            members=len(await self._membership.of(item)),
+            members=len(await self._membership.of(item, counts)),
             missing=tuple(self._missing(item)),
             title_of=self._title_of(item),
         )
