@@ -128,7 +128,8 @@ class Option(Model):
     maximum: int | None = None
     """For numbers: at most this."""
     flag: Annotated[str, Field(min_length=1, max_length=128)] | None = None
-    """A flag of the agent, followed by the value; for a boolean the flag alone, when true."""
+    """A flag of the agent, followed by the value; for a boolean the flag alone, when true. A text
+    that begins with - is refused then, unless `values` has it."""
     env: EnvironmentName | None = None
     """An environment variable of the agent that holds the value: true and false for a boolean."""
 
@@ -178,7 +179,8 @@ class AgentClassSpec(Model):
             },
         ),
     ] = ()
-    """What AgentPod.spec.config may set."""
+    """What AgentPod.spec.config may set. Flags follow all other arguments, in this order; variables
+    win over those of `environment`."""
 
 
 class AgentClassStatus(Status):
