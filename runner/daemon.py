@@ -177,6 +177,7 @@ def _join(
         settings.allow_writable,
         protected=_meshes_around(settings.data_dir),
         none_allowed=settings.allow_no_isolation,
+        mcp_port=settings.mcp_port,
     )
     workshop = Workshop(places, worktrees, trash, ground)
     performer = Performer(places, journal, reports, terminals, workshop, secrets, _boot_id())

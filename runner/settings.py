@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.drivers.mcp_port import FIRST_PORT
 from runner.link.pin import endpoint_of, is_pin
 
 
@@ -27,6 +28,8 @@ class Settings:
     allow_writable: tuple[Path, ...]
     allow_no_isolation: bool
     """Whether pods may run without a sandbox, as this account."""
+    mcp_port: int
+    """Where the MCP servers of pods begin to look for a free port; 0: anywhere."""
     max_pods: int
     """0 leaves it to the Runner object."""
     log_file: Path | None
@@ -59,6 +62,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         allow_local_repositories=tuple(path.absolute() for path in given.allow_local_repositories),
         allow_writable=tuple(path.absolute() for path in given.allow_writable),
         allow_no_isolation=given.allow_no_isolation,
+        mcp_port=given.mcp_port,
         max_pods=given.max_pods,
         log_file=given.log_file,
         search_path=tuple(Path(each) for each in searched if each.startswith("/")),
@@ -99,6 +103,21 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="let pods run without a sandbox: they can read and do all that this account can",
     )
+    add(
+        "--mcp-port",
+        type=_port,
+        default=FIRST_PORT,
+        metavar="PORT",
+        help=f"first port of 127.0.0.1 for the MCP servers of pods, {FIRST_PORT} if not given, the "
+        "next free ones where it is taken; 0: any free ones",
+    )
     add("--max-pods", type=int, default=0, help="most pods at a time; 0 leaves it to the Runner")
     add("--log-file", type=Path, help="where to log; standard error if not given")
     return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port < 65536:
+        raise argparse.ArgumentTypeError("it is a number from 0 to 65535")
+    return port

@@ -121,6 +121,7 @@ class Parts:
             *("--organization", self.organization, "--name", RUNNER_NAME),
             *("--join-token-file", str(self._directory.join_token)),
             *("--ca-pin", self.doors.pin()),
+            *("--mcp-port", str(self._ports.mcp)),
         ]
         for folder in self._settings.local_repositories:
             arguments += ["--allow-local-repositories", str(folder)]

@@ -24,6 +24,8 @@ class Ports:
     """Where runners connect, with mutual TLS."""
     enrolment: int = 7444
     """Where runners enrol and people attach, with the server's certificate only."""
+    mcp: int = 19000
+    """The first of the ports on which pods find their tools: each pod has one of its own."""
 
 
 class Reservation:
@@ -53,7 +55,7 @@ class Reservation:
             CommandError: The port that was asked for is taken.
         """
         before = _before(self._directory)
-        usual = Ports() if asked != 0 else Ports(0, 0, 0)
+        usual = Ports() if asked != 0 else Ports(0, 0, 0, 0)
         if embedded and asked:
             if not self._hold(asked, ours=True):
                 raise CommandError(
@@ -64,7 +66,8 @@ class Reservation:
         else:
             api = self._pick(before.api, usual.api)
         runners = self._pick(before.runners, usual.runners)
-        chosen = Ports(api, runners, self._pick(before.enrolment, usual.enrolment))
+        enrolment = self._pick(before.enrolment, usual.enrolment)
+        chosen = Ports(api, runners, enrolment, self._pick(before.mcp, usual.mcp))
         write_private(self._directory.ports, json.dumps(asdict(chosen)).encode())
         return chosen
 
