@@ -56,6 +56,8 @@ class ChannelMaker:
         title = " ".join(unicodedata.normalize("NFC", wish.name).split())
         if not title or not title.isprintable():
             raise ToolError("InvalidArgument", "name: it must have letters and be on one line")
+        if "\x00" in wish.description:
+            raise ToolError("InvalidArgument", "description: it must not hold NUL characters")
         self._check_references(caller.namespace, wish)
         await self._check_free(caller, title)
         manifest = _manifest(caller, title, wish)

@@ -145,6 +145,13 @@ async def test_a_name_that_nobody_can_read_is_refused(
     await refused(world.call(lead, "create_channel", name=name), "InvalidArgument", "name")
 
 
+async def test_a_description_has_no_nul(world: Talk, lead: AgentPod) -> None:
+    await refused(
+        world.call(lead, "create_channel", name="a", description="b\x00"), "InvalidArgument"
+    )
+    assert (await world.call(lead, "search_channels"))["total"] == 0
+
+
 # --- search_channels ------------------------------------------------------------------------------
 
 
