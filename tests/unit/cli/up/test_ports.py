@@ -54,9 +54,9 @@ def test_the_usual_port_steps_aside_when_it_is_taken(
     directory: DataDir, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ):
     taken = listener.getsockname()[1]
-    monkeypatch.setattr(Ports.__init__, "__defaults__", (taken, taken, taken))
+    monkeypatch.setattr(Ports.__init__, "__defaults__", (taken, taken, taken, taken))
     chosen = choose(directory, None, embedded=True)
-    assert len({taken, chosen.api, chosen.runners, chosen.enrolment}) == 4
+    assert len({taken, chosen.api, chosen.runners, chosen.enrolment, chosen.mcp}) == 5
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"api": "x"}', '{"api": 99999999}', "\x00"])
