@@ -1,5 +1,7 @@
 """Ways that lead back to where they began are found, shortest first, and only they."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,7 +34,7 @@ def test_a_cycle_is_a_shortest_way_back(graph: dict[str, list[str]], name: str) 
         assert way == ()
         return
     assert (way[0], way[-1], len(way)) == (name, name, steps + 1)
-    assert all(there in graph[here] for here, there in zip(way, way[1:], strict=False))
+    assert all(there in graph[here] for here, there in itertools.pairwise(way))
 
 
 def test_a_chain_of_thousands_is_followed_to_its_end() -> None:
