@@ -5,7 +5,7 @@ import sys
 
 from bench.report import Row, markdown
 
-NAMES = ("start", "burst", "terminal", "memory", "apiserver", "messages", "tools", "front")
+NAMES = ("start", "burst", "terminal", "memory", "apiserver", "messages", "tools", "front", "observe")
 
 
 def main(names: list[str]) -> int:
