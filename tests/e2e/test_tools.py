@@ -438,7 +438,7 @@ def test_calls_that_hang_delay_neither_other_pods_nor_heartbeats(
             times.append(quick.call("list_runners")["ms"])
         assert not any(call.exists() for call in calls)
         assert sorted(times)[len(times) // 2] < 500
-        assert max(times) < 3000
+        assert max(times) < 4500
         renewed = mesh.condition("local", "Ready", of="runner")
         assert renewed["status"] == "True", "heartbeats come through"
     finally:
