@@ -56,6 +56,7 @@ async def _serve_ours(ports: list[int]) -> None:
     from runner.converge.states import Row as Pod
     from runner.converge.states import State
     from runner.drivers.terminal_values import McpSocket
+    from runner.mcpserver.ports import Limits
     from runner.mcpserver.server import McpServer
 
     places = Places(Path(tempfile.gettempdir()))
@@ -75,7 +76,10 @@ async def _serve_ours(ports: list[int]) -> None:
             return McpSocket(held[run_dir].dup(), address, port, digest)
 
     controller = _Controller()
-    server = McpServer(lambda: rows, Reports(), places, Shims(), controller, controller, "bench")
+    unpaced = Limits(requests_per_second=1e6)
+    server = McpServer(
+        lambda: rows, Reports(), places, Shims(), controller, controller, "bench", unpaced
+    )
     await server.run()
 
 

@@ -33,7 +33,7 @@ starts. It never has to be written into a repository.
 | arguments | unknown, missing and out-of-range ones are refused before anything is done; null means absent. Ids are names of resources (`AM-123`, `design-review`) |
 | results | `structuredContent`, and the same JSON as text; what is not known is left out. Times are RFC 3339, UTC |
 | failures | `isError` and one sentence: what is wrong and what to do. An unknown tool is the JSON-RPC error -32602 |
-| limits | 1 MiB and 64 KiB a request, 30 s a call, 16 calls of a pod at once (more wait up to 20 s), 64 connections, 100 requests a second |
+| limits | 1 MiB and 64 KiB a request, 30 s a call, 16 calls of a pod at once (more wait up to 20 s), 64 connections, 300 requests a second |
 | giving up | closing the connection cancels its call |
 | a restart of the runner | requests wait in the pod's socket and are answered afterwards; calls under way fail, and may have been carried out |
 | terminals | a pod needs no binding for its own; for another's it needs a binding that grants the scope |
