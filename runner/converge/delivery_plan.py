@@ -40,8 +40,11 @@ RESTLESS_SECONDS: Final = 10.0
 """The same, seen and not seen, for agents at work, whose screens are never quiet."""
 
 TAKEN_SECONDS: Final = 0.3
-WINDOWS: Final = (2.0, 3.0, 5.0, 8.0)
-"""How long each submit key may take to show effect; their number is that of the attempts."""
+WINDOWS: Final = (4.0, 5.0, 6.0, 8.0)
+"""How long each submit key may take to show effect; their number is that of the attempts.
+
+A program that is starved for so long gets a key too many: an empty input, submitted.
+"""
 
 LINE_BYTES: Final = 4095
 """What a terminal in line mode takes as one line, with its end; the rest it drops."""

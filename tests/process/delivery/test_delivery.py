@@ -96,7 +96,7 @@ async def test_a_text_that_no_enter_submits_is_told_and_no_other_is_typed_behind
     await agent.start("tui.py", "deaf")
     async with runner:
         await runner.want("one", TEXT)
-        soon = round(time.time() * 1000) + 25_000
+        soon = round(time.time() * 1000) + 45_000
         await runner.want("two", "the second", give_up_ms=soon)
         report = await runner.end_of("one")
         assert (report.state, report.reason) == (link_pb2.DELIVERY_FAILED, "NotSubmitted")
