@@ -5,7 +5,17 @@ import sys
 
 from bench.report import Row, markdown
 
-NAMES = ("start", "burst", "terminal", "memory", "apiserver", "messages", "tools", "front", "observe")
+NAMES = (
+    "start",
+    "burst",
+    "terminal",
+    "memory",
+    "apiserver",
+    "messages",
+    "tools",
+    "front",
+    "observe",
+)
 
 
 def main(names: list[str]) -> int:

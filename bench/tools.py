@@ -8,6 +8,7 @@ alone and while a pod prints without end to a viewer.
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -154,27 +155,60 @@ def _told(what: str, load: Load, goal: str) -> list[Row]:
     ]
 
 
+class Line:
+    """A pod's connection, by hand: the measuring side shall cost little."""
+
+    def __init__(self, door: Door, target: str) -> None:
+        self._host, _, self._port = door.url.split("/")[2].partition(":")
+        params = {"name": "observe_terminal", "arguments": {"pod_key": target}}
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        body = json.dumps(call).encode()
+        head = (
+            f"POST /mcp HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
+            f"Authorization: Bearer {door.token}\r\nContent-Type: application/json\r\n"
+            "Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2025-11-25\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        self._request = head.encode() + body
+
+    async def open(self) -> None:
+        """Connect."""
+        self._reader, self._writer = await asyncio.open_connection(self._host, int(self._port))
+
+    def close(self) -> None:
+        """Hang up."""
+        self._writer.close()
+
+    async def call(self) -> bool:
+        """Call the tool; return whether it worked."""
+        self._writer.write(self._request)
+        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+        body = await self._reader.readexactly(length)
+        return b" 200 " in head.split(b"\r\n", 1)[0] and b'"isError":true' not in body
+
+
 async def _poll(doors: list[Door], targets: list[str], processes: dict[str, int]) -> Load:
     """Let every pod look at its target once a second."""
     took: list[float] = []
     failed = 0
     end = time.monotonic() + POLL_SECONDS + 2
 
-    async def poll(http: httpx2.AsyncClient, door: Door, target: str, delay: float) -> None:
+    async def poll(line: Line, delay: float) -> None:
         nonlocal failed
+        await line.open()
         await asyncio.sleep(delay)
         while time.monotonic() < end:
             began = time.perf_counter()
-            good = await _raw(http, door, target)
+            failed += not await line.call()
             spent = time.perf_counter() - began
             took.append(spent)
-            failed += not good
             await asyncio.sleep(max(0.0, 1 - spent))
+        line.close()
 
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx2.AsyncClient(timeout=60, limits=limits) as http, asyncio.TaskGroup() as tasks:
-        for number, (door, target) in enumerate(zip(doors, targets, strict=True)):
-            tasks.create_task(poll(http, door, target, number / len(doors)))
+    async with asyncio.TaskGroup() as tasks:
+        for number, pair in enumerate(zip(doors, targets, strict=True)):
+            tasks.create_task(poll(Line(*pair), number / len(doors)))
         await asyncio.sleep(2)
         took.clear()
         before = {name: cpu_seconds(processes[name]) for name in ("runner", "controller")}
@@ -184,26 +218,6 @@ async def _poll(doors: list[Door], targets: list[str], processes: dict[str, int]
         used = {name: cpu_seconds(processes[name]) - before[name] for name in before}
         seen = list(took)
     return Load(seen, used["runner"] / spent, used["controller"] / spent, failed)
-
-
-async def _raw(http: httpx2.AsyncClient, door: Door, target: str) -> bool:
-    """Call the tool by hand, which costs the measuring side less; return whether it worked."""
-    arguments = {"pod_key": target}
-    response = await http.post(
-        door.url,
-        json={
-            "jsonrpc": "2.0",
-            "id": 1,
-            "method": "tools/call",
-            "params": {"name": "observe_terminal", "arguments": arguments},
-        },
-        headers={
-            "Authorization": f"Bearer {door.token}",
-            "Accept": "application/json, text/event-stream",
-            "MCP-Protocol-Version": "2025-11-25",
-        },
-    )
-    return response.status_code == 200 and b'"isError":true' not in response.content
 
 
 @contextlib.contextmanager
