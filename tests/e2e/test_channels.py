@@ -1,6 +1,8 @@
 """People in channels over the whole product: what they say outlives everything but the channel."""
 
 import json
+import os
+import signal
 import subprocess
 from typing import Any
 
@@ -40,6 +42,12 @@ def refused(*argv: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
+def kill(mesh: Mesh, name: str) -> None:
+    """Kill the process, as soon as there is one: it may just have been killed."""
+    pid = until(lambda: mesh.pid(name), seconds=60, what=f"{name} is there")
+    os.kill(pid, signal.SIGKILL)
+
+
 def test_what_is_said_outlives_the_controller(mesh: Mesh) -> None:
     mesh.apply(channel("design", displayName="Design"))
     texts = ["first\n\ttabs and 🦊  ", *(f"before {number}" for number in range(5))]
@@ -53,7 +61,7 @@ def test_what_is_said_outlives_the_controller(mesh: Mesh) -> None:
     try:
         for text in texts[1:]:
             run(*words(mesh, "send", "design", text))
-        mesh.kill("controller")
+        kill(mesh, "controller")
         for number in range(5):  # each waits for the controller, and is stored once
             texts.append(f"after {number}")
             run(*words(mesh, "send", "design", texts[-1]))
@@ -134,9 +142,9 @@ def test_mentions_arrive_once_whoever_dies_meanwhile(mesh: Mesh) -> None:
     for number in range(6):
         run(*words(mesh, "send", "pager", f"page {number} end", "--mention", "on-call"))
         if number in {1, 3}:
-            mesh.kill("controller")
+            kill(mesh, "controller")
         if number in {2, 3}:
-            mesh.kill("runner")
+            kill(mesh, "runner")
 
     def taken() -> list[str]:
         lines = mesh.logs_when_back("on-call").splitlines()
