@@ -255,7 +255,9 @@ class AskLink:
             key = (down.deliver.id, down.ref.epoch)
             told[key] = self._told.get(key, now - RESEND_SECONDS)
             if now - told[key] >= RESEND_SECONDS:
-                await self._put_delivery(down)
+                if await self._room_for_delivery() and not self._is_open(key):
+                    continue  # settled while we waited: behind that word it would begin anew
+                self._put(_DELIVERIES, down)
                 told[key] = now
         self._told = told
 
@@ -272,10 +274,18 @@ class AskLink:
             else:
                 if ended:
                     settled = link_pb2.DeliverySettled(id=report.id)
-                    await self._put_delivery(link_pb2.AskDown(ref=report.ref, settled=settled))
+                    await self._room_for_delivery()
+                    self._put(_DELIVERIES, link_pb2.AskDown(ref=report.ref, settled=settled))
 
-    async def _put_delivery(self, message: link_pb2.AskDown) -> None:
+    def _is_open(self, key: tuple[str, int]) -> bool:
+        still = self._source.open(self.runner)
+        return any((down.deliver.id, down.ref.epoch) == key for down in still)
+
+    async def _room_for_delivery(self) -> bool:
+        """Wait until one more may be put; return whether that took any time."""
+        waited = False
         while len(self._lanes.get(_DELIVERIES, ())) >= _ROOM:
             self._room.clear()
             await self._room.wait()
-        self._put(_DELIVERIES, message)
+            waited = True
+        return waited

@@ -92,7 +92,7 @@ class Mesh:
 
     def kill(self, name: str) -> int:
         """Kill a process, which the supervisor starts again; return which it was."""
-        pid = self.pid(name)
+        pid = int(until(lambda: self.pid(name), what=f"{name} has a process"))  # 0 is all of ours
         os.kill(pid, signal.SIGKILL)
         return pid
 
