@@ -251,12 +251,14 @@ class AskLink:
     async def _tell(self, deliveries: Sequence[link_pb2.AskDown]) -> None:
         now = self._ticks()
         told: dict[tuple[str, int], float] = {}
+        waited = False
         for down in deliveries:
             key = (down.deliver.id, down.ref.epoch)
             told[key] = self._told.get(key, now - RESEND_SECONDS)
             if now - told[key] >= RESEND_SECONDS:
-                if await self._room_for_delivery() and not self._is_open(key):
-                    continue  # settled while we waited: behind that word it would begin anew
+                waited |= await self._room_for_delivery()
+                if waited and not self._is_open(key):
+                    continue  # settled meanwhile: behind that word it would begin anew
                 self._put(_DELIVERIES, down)
                 told[key] = now
         self._told = told

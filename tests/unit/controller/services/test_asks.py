@@ -318,3 +318,26 @@ async def test_thousands_of_deliveries_wait_in_the_source_and_delay_no_ask() -> 
         assert seen < 100
         end.answer(message.number, looked=LOOKED)
         await asked
+
+
+async def test_a_delivery_that_ends_while_it_waits_for_room_is_not_sent_behind_its_end() -> None:
+    source = MemoryDeliveries()
+    for number in range(40):
+        source.add(number)
+    last = source.wanted[-1]
+    async with connected(asks(source)) as end:
+        end.flows.clear()
+        end.report(last, link_pb2.DELIVERY_SUBMITTED)
+        async with asyncio.timeout(5):
+            while not source.reports:
+                await asyncio.sleep(0)
+        end.flows.set()
+        source.add(40)
+        sent: list[str] = []
+        async with asyncio.timeout(5):
+            while "d40" not in sent or "end of d39" not in sent:
+                down = await end.outgoing.get()
+                is_end = down.HasField("settled")
+                sent.append(f"end of {down.settled.id}" if is_end else down.deliver.id)
+    assert "d39" not in sent[sent.index("end of d39") :], "it would begin anew"
+    assert {f"d{number}" for number in range(39)} < set(sent)
