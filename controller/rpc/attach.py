@@ -7,10 +7,10 @@ from typing import Any, Final
 import grpc
 from meshwire.v1 import link_pb2
 
-from controller.kube.errors import KubeError
 from controller.rpc.caller import Caller, current_caller
 from controller.rpc.ports import Placement, PodPlace, RunnerKey
 from controller.rpc.race import first_done
+from controller.rpc.recheck import RECHECK_SECONDS, know_again, recheck
 from controller.rpc.refusal import Refusal, refuse
 from controller.rpc.splice import RawOutput
 from controller.services.access import Access
@@ -21,12 +21,6 @@ logger = logging.getLogger(__name__)
 
 OPEN_SECONDS: Final = 10.0
 """How long a viewer may take for its first message."""
-
-RECHECK_SECONDS: Final = 60.0
-"""How often the API server is asked again about a long stream."""
-
-BLIND_SECONDS: Final = 300.0
-"""How long a stream goes on while the API server cannot be asked."""
 
 _MAX_SIDE: Final = 2000
 """No terminal is wider or higher."""
@@ -71,7 +65,7 @@ class Attach:
             await first_done(
                 _read_viewer(context, view, read_only=wish.read_only),
                 _write_viewer(context, view),
-                self._recheck(caller, wish),
+                recheck(lambda: self._authorise(caller, wish, fresh=True), self._recheck_seconds),
             )
         finally:
             link.forget(view)
@@ -79,12 +73,7 @@ class Attach:
     async def _authorise(self, caller: Caller, wish: link_pb2.AttachOpen, *, fresh: bool) -> None:
         """Ask whether the caller may have what it wishes. Raises Refusal, KubeError."""
         if fresh:
-            caller.user = await self._access.authenticate(caller.token, fresh=True)
-            if caller.user is None:
-                refuse(
-                    grpc.StatusCode.UNAUTHENTICATED,
-                    "the API server no longer accepts the bearer token",
-                )
+            await know_again(self._access, caller)
         verdict = await self._access.may_attach(
             caller.token,
             caller.user,
@@ -110,21 +99,6 @@ class Attach:
                 "why",
             )
         return place, place.runner
-
-    async def _recheck(self, caller: Caller, wish: link_pb2.AttachOpen) -> None:
-        """Ask again now and then; raise Refusal when the right is gone."""
-        loop = asyncio.get_running_loop()
-        sure_at = loop.time()
-        while True:
-            await asyncio.sleep(self._recheck_seconds)
-            try:
-                await self._authorise(caller, wish, fresh=True)
-            except KubeError as exc:
-                if loop.time() - sure_at > BLIND_SECONDS:
-                    raise
-                logger.warning("viewer cannot be checked again", extra={"reason": str(exc)})
-            else:
-                sure_at = loop.time()
 
 
 async def _read_open(context: Any) -> link_pb2.AttachOpen:

@@ -9,9 +9,9 @@ from typing import Any, Final
 import grpc
 from meshwire.v1 import link_pb2
 
-from controller.kube.errors import KubeError
 from controller.rpc.caller import Caller, current_caller
 from controller.rpc.race import first_done
+from controller.rpc.recheck import RECHECK_SECONDS, know_again, recheck
 from controller.rpc.refusal import refuse
 from controller.services.access import Access
 from controller.services.channel_values import Draft, Participant, rfc3339
@@ -26,10 +26,6 @@ from schemas.tools.channel import SendChannelMessage
 
 logger = logging.getLogger(__name__)
 
-RECHECK_SECONDS: Final = 60.0
-"""How often the API server is asked again about a reader that follows."""
-BLIND_SECONDS: Final = 300.0
-"""How long a reader follows while the API server cannot be asked."""
 _LOOK_SECONDS: Final = 10.0
 """A follower looks so often without news: whether the channel is still there."""
 _BATCH: Final = 200
@@ -77,7 +73,10 @@ class ChannelsDoor:
         await self._authorise(caller, request.namespace, request.channel, read_only=True)
         who = _person(caller, request.namespace)
         if request.follow:
-            await first_done(self._write(who, request, context), self._recheck(caller, request))
+            await first_done(
+                self._write(who, request, context),
+                recheck(lambda: self._same_right(caller, request), self._recheck_seconds),
+            )
         else:
             await self._write(who, request, context)
 
@@ -135,39 +134,22 @@ class ChannelsDoor:
         if found.metadata.uid != channel.metadata.uid:
             raise ToolError("NotFound", f"channel {channel.metadata.name} was deleted")
 
+    async def _same_right(self, caller: Caller, request: link_pb2.ChannelRead) -> None:
+        """Ask anew whether the caller may read. Raises Refusal, KubeError."""
+        where = (request.namespace, request.channel)
+        await self._authorise(caller, *where, read_only=True, fresh=True)
+
     async def _authorise(
         self, caller: Caller, namespace: str, channel: str, *, read_only: bool, fresh: bool = False
     ) -> None:
         """Ask whether the caller may. Raises Refusal, KubeError."""
         if fresh:
-            caller.user = await self._access.authenticate(caller.token, fresh=True)
-            if caller.user is None:
-                refuse(
-                    grpc.StatusCode.UNAUTHENTICATED,
-                    "the API server no longer accepts the bearer token",
-                )
+            await know_again(self._access, caller)
         verdict = await self._access.may_talk(
             caller.token, caller.user, namespace, channel, read_only=read_only, fresh=fresh
         )
         if not verdict.allowed:
             refuse(grpc.StatusCode.PERMISSION_DENIED, verdict.message)
-
-    async def _recheck(self, caller: Caller, request: link_pb2.ChannelRead) -> None:
-        """Ask again now and then; raise Refusal when the right is gone."""
-        loop = asyncio.get_running_loop()
-        sure_at = loop.time()
-        while True:
-            await asyncio.sleep(self._recheck_seconds)
-            try:
-                await self._authorise(
-                    caller, request.namespace, request.channel, read_only=True, fresh=True
-                )
-            except KubeError as exc:
-                if loop.time() - sure_at > BLIND_SECONDS:
-                    raise
-                logger.warning("reader cannot be checked again", extra={"reason": str(exc)})
-            else:
-                sure_at = loop.time()
 
 
 @contextmanager

@@ -10,12 +10,13 @@ from meshwire.v1 import link_pb2_grpc
 from controller.pki.authority import Authority
 from controller.pki.clock import Clock, wall_clock
 from controller.rpc.admission import Admission
-from controller.rpc.attach import RECHECK_SECONDS, Attach
+from controller.rpc.attach import Attach
 from controller.rpc.channels import ChannelsDoor
 from controller.rpc.control import RunnerControl
 from controller.rpc.enrollment import Enrollment
 from controller.rpc.interceptor import Gatekeeper
 from controller.rpc.ports import Objects, Placement, Recorder, Registry, Reviews
+from controller.rpc.recheck import RECHECK_SECONDS
 from controller.rpc.session import LinkSettings
 from controller.rpc.sessions import Sessions
 from controller.rpc.terminal import RunnerTerminal

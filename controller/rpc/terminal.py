@@ -1,17 +1,12 @@
 """RunnerTerminal: the runner's stream of terminals, on a connection of its own."""
 
-import asyncio
 from typing import Any
 
-import grpc
 from meshwire.v1 import link_pb2
 
-from controller.rpc.caller import current_caller
-from controller.rpc.refusal import refuse
+from controller.rpc.hello import greeted
 from controller.rpc.sessions import Sessions
 from controller.services.terminals import Terminals
-
-_HELLO_SECONDS = 10.0
 
 
 class RunnerTerminal:
@@ -27,19 +22,5 @@ class RunnerTerminal:
         context: Any,
     ) -> None:
         """Let views be opened onto the terminals of the caller's pods."""
-        runner = current_caller().runner
-        try:
-            async with asyncio.timeout(_HELLO_SECONDS):
-                first = await context.read()
-        except TimeoutError:
-            refuse(grpc.StatusCode.DEADLINE_EXCEEDED, "no TerminalHello came: send it first")
-        if not isinstance(first, link_pb2.TerminalUp) or first.WhichOneof("msg") != "hello":
-            refuse(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be TerminalHello")
-        current = self._sessions.instance(runner)
-        if current is not None and current != first.hello.instance_id:
-            refuse(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                "another instance of the runner holds the session",
-                "DuplicateRunner",
-            )
+        runner = await greeted(context, self._sessions, link_pb2.TerminalUp)
         await self._terminals.serve(runner, context.read, context.write)

@@ -1,21 +1,17 @@
 """RunnerTools: calls of agents' tools, and the runner's stream of asks."""
 
-import asyncio
 import logging
-from typing import Any, Final
+from typing import Any
 
-import grpc
 from meshwire.v1 import link_pb2
 
 from controller.rpc.caller import current_caller
-from controller.rpc.refusal import refuse
+from controller.rpc.hello import greeted
 from controller.rpc.sessions import Sessions
 from controller.services.asks import Asks
 from controller.tools.toolbox import Toolbox
 
 logger = logging.getLogger(__name__)
-
-_HELLO_SECONDS: Final = 10.0
 
 
 class RunnerTools:
@@ -48,19 +44,5 @@ class RunnerTools:
         context: Any,
     ) -> None:
         """Let terminals of the caller's pods be looked at, typed into and given prompts."""
-        runner = current_caller().runner
-        try:
-            async with asyncio.timeout(_HELLO_SECONDS):
-                first = await context.read()
-        except TimeoutError:
-            refuse(grpc.StatusCode.DEADLINE_EXCEEDED, "no TerminalHello came: send it first")
-        if not isinstance(first, link_pb2.AskUp) or first.WhichOneof("msg") != "hello":
-            refuse(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be TerminalHello")
-        current = self._sessions.instance(runner)
-        if current is not None and current != first.hello.instance_id:
-            refuse(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                "another instance of the runner holds the session",
-                "DuplicateRunner",
-            )
+        runner = await greeted(context, self._sessions, link_pb2.AskUp)
         await self._asks.serve(runner, context.read, context.write)

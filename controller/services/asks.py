@@ -15,6 +15,7 @@ from meshwire.v1 import link_pb2
 from controller.kernel.redact import redact
 from controller.rpc.ports import RunnerKey
 from controller.services.asklink import AskLink, BrokenError, DeliverySource, FullError
+from controller.services.newest import Newest
 from controller.tools.call import ToolError
 from schemas.agentpod import AgentPod
 
@@ -47,8 +48,7 @@ class Asks:
         self._answer_seconds = answer_seconds
         self._link_wait_seconds = link_wait_seconds
         self._ticks = ticks
-        self._links: dict[str, AskLink] = {}
-        self._entered = asyncio.Condition()
+        self._links: Newest[AskLink] = Newest()
 
     async def serve(
         self,
@@ -58,17 +58,8 @@ class Asks:
     ) -> None:
         """Carry asks and deliveries of the runner until the stream ends; the newest counts."""
         link = AskLink(runner, self._deliveries, ticks=self._ticks)
-        before = self._links.get(runner.uid)
-        self._links[runner.uid] = link
-        if before is not None:
-            before.close()
-        async with self._entered:
-            self._entered.notify_all()
-        try:
+        with self._links.kept(runner.uid, link):
             await link.run(read, write)
-        finally:
-            if self._links.get(runner.uid) is link:
-                del self._links[runner.uid]
 
     async def ask(self, pod: AgentPod, **message: Any) -> link_pb2.AskUp:
         """Ask the pod's runner one thing: ``look``, ``text`` or ``keys``; return its answer.
@@ -111,19 +102,10 @@ class Asks:
 
     async def _link(self, runner: RunnerKey) -> AskLink:
         """Return the runner's stream; wait a moment for one that is just coming back."""
-        link = self._links.get(runner.uid)
-        if link is not None and not link.closed:
-            return link
-        try:
-            async with asyncio.timeout(self._link_wait_seconds), self._entered:
-                await self._entered.wait_for(lambda: self._open(runner))
-                return self._links[runner.uid]
-        except TimeoutError:
-            raise _away(runner) from None
-
-    def _open(self, runner: RunnerKey) -> bool:
-        link = self._links.get(runner.uid)
-        return link is not None and not link.closed
+        link = await self._links.get(runner.uid, self._link_wait_seconds)
+        if link is None:
+            raise _away(runner)
+        return link
 
 
 def _checked(pod: AgentPod, down: link_pb2.AskDown, up: link_pb2.AskUp) -> link_pb2.AskUp:

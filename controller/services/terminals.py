@@ -19,6 +19,7 @@ from controller.rpc.ports import PodPlace, RunnerKey
 from controller.rpc.race import first_done
 from controller.rpc.refusal import refuse
 from controller.rpc.splice import RawOutput
+from controller.services.newest import Newest
 
 logger = logging.getLogger(__name__)
 
@@ -225,6 +226,11 @@ class TerminalLink:
         if self._views.pop(view.number, None) is not None:
             view.ask(close=link_pb2.CloseView())
 
+    @property
+    def closed(self) -> bool:
+        """Whether it ends."""
+        return self._closed.is_set()
+
     def close(self) -> None:
         """End the stream, and with it all views."""
         self._closed.set()
@@ -274,8 +280,7 @@ class Terminals:
 
     def __init__(self, *, link_wait_seconds: float = LINK_WAIT_SECONDS) -> None:
         self._link_wait_seconds = link_wait_seconds
-        self._links: dict[str, TerminalLink] = {}
-        self._entered = asyncio.Condition()
+        self._links: Newest[TerminalLink] = Newest()
 
     async def serve(
         self,
@@ -285,27 +290,15 @@ class Terminals:
     ) -> None:
         """Carry the terminals of the runner until the stream ends; the newest stream counts."""
         link = TerminalLink(runner)
-        before = self._links.get(runner.uid)
-        self._links[runner.uid] = link
-        if before is not None:
-            before.close()
-        async with self._entered:
-            self._entered.notify_all()
-        try:
+        with self._links.kept(runner.uid, link):
             await link.run(read, write)
-        finally:
-            if self._links.get(runner.uid) is link:
-                del self._links[runner.uid]
 
     async def open(
         self, place: PodPlace, runner: RunnerKey, request: link_pb2.OpenView
     ) -> tuple[TerminalLink, View] | None:
         """Begin a view on the pod; None if its runner stays away. Raises Refusal."""
-        try:
-            async with asyncio.timeout(self._link_wait_seconds), self._entered:
-                await self._entered.wait_for(lambda: runner.uid in self._links)
-                link = self._links[runner.uid]
-        except TimeoutError:
+        link = await self._links.get(runner.uid, self._link_wait_seconds)
+        if link is None:
             return None
         return link, link.open(place, request)
 
