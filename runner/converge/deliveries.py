@@ -15,7 +15,7 @@ from typing import Final
 from meshwire.v1 import link_pb2
 
 from runner.clock import wall_ms
-from runner.converge.delivery_bout import Bout, Ground, Over, Stuck, Terminals, ended
+from runner.converge.delivery_bout import Bout, Ground, Over, Terminals, ended
 from runner.converge.delivery_sight import Screen
 from runner.converge.delivery_states import FIRST, Delivery, Outcome, Stage, first_id
 from runner.converge.diff import may_restart
@@ -81,7 +81,6 @@ class Deliveries:
         self._feeds: set[Feed] = set()
         self._working: set[str] = set()
         self._bouts: dict[str, Bout] = {}
-        self._stuck: dict[str, Stuck] = {}
         self._news: dict[str, asyncio.Event] = {}
         self._forgetting: set[str] = set()
         self.wake: Callable[[], None] = lambda: None
@@ -215,16 +214,13 @@ class Deliveries:
         dirs = (self._places.transcript(uid), self._places.run(uid, row.epoch, row.restart))
         bout = self._bouts[uid] = Bout(self._ground, row, delivery, dirs)
         try:
-            await bout.carry(self._stuck.get(uid))
+            await bout.carry()
         except Over:
             now = self._journal.rows.get(uid)
             stays = now is not None and (now.restart, now.state) == (row.restart, row.state)
             return stays and delivery.id in self._journal.deliveries
         finally:
             del self._bouts[uid]
-            self._stuck.pop(uid, None)
-            if bout.stuck is not None:
-                self._stuck[uid] = bout.stuck
         return False
 
     async def _wait(self, delivery: Delivery, seconds: float | None = None) -> None:

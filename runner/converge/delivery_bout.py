@@ -17,18 +17,23 @@ from typing import Final, Protocol
 from runner.clock import wall_ms
 from runner.converge.delivery_plan import (
     NEVER,
+    UNREAD,
+    UNREAD_NOTE,
     Failed,
     Rule,
     Scene,
+    Step,
     Submitted,
     Type,
     Wait,
     next_step,
     with_mark,
 )
-from runner.converge.delivery_screen import Look, Mark
+from runner.converge.delivery_screen import Look, unread_mark
 from runner.converge.delivery_sight import Screen, Sight
 from runner.converge.delivery_states import Delivery, Outcome, Stage
+from runner.converge.delivery_stuck import Stuck
+from runner.converge.delivery_typing import RESUMED, Keyboard, ResumedError, UnreadError, typed
 from runner.converge.journal import Journal, JournalError
 from runner.converge.prompt import submit_key, typed_text
 from runner.converge.states import Row, State
@@ -36,7 +41,6 @@ from runner.drivers.terminal_values import (
     Chunk,
     Ended,
     Gap,
-    NotOffered,
     NotRunning,
     TerminalError,
 )
@@ -47,23 +51,23 @@ logger = logging.getLogger(__name__)
 _SCREEN_BYTES: Final = 1024 * 1024
 """A screen is rebuilt from this much of the transcript's end."""
 
-_TYPING_SECONDS: Final = 60.0
-"""A program that does not read for so long does not take the prompt."""
-
 _SELDOM_SECONDS: Final = 0.25
 """Between looks at a screen that changes, while an agent is at work: that may take hours."""
 
 _OFTEN_SECONDS: Final = 0.05
 """The same, while something is typed."""
 
-_SIZE_SECONDS: Final = 0.5
+_ASK_SECONDS: Final = 0.5
 """A terminal may get another size or mode at any time; it is asked for them so often at most."""
+
+_UNREAD_SECONDS: Final = 0.25
+"""The same, while its program has not read what was typed."""
 
 _TIMEOUT_SECONDS: Final = 60.0
 _NO_MCP: Final = frozenset({"", "none"})
 
 
-class Terminals(Protocol):
+class Terminals(Keyboard, Protocol):
     """What is needed of ``runner.drivers.terminal.Terminals``."""
 
     def follow(
@@ -76,25 +80,9 @@ class Terminals(Protocol):
         """Return what the shim says."""
         ...
 
-    async def write(self, run_dir: Path, data: bytes) -> None:
-        """Type into the terminal."""
-        ...
-
     def typed_at(self, run_dir: Path) -> float:
         """Return when others than deliveries typed last."""
         ...
-
-    async def write_once(self, run_dir: Path, key: str, data: bytes) -> bool:
-        """Type unless the run took input with that key before."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Stuck:
-    """A text that was typed, not submitted, and is in the input of its run still."""
-
-    run: tuple[int, int]
-    mark: Mark
 
 
 @dataclass(slots=True)
@@ -126,19 +114,20 @@ class Bout:
         self._delivery = delivery
         self._transcript, self._run_dir = dirs
         self._sight: Sight | None = None
-        self._noted = ""
-        self._sized_at = 0.0
-        self.stuck: Stuck | None = None
-        """A text that this bout left in the input, or found there."""
+        self._noted = self._lasting_note = ""
+        self._asked_at = 0.0
+        self._last_key = ""
+        self._give_up_at = NEVER
+        self._stuck: Stuck | None = None
 
-    async def carry(self, stuck: Stuck | None) -> None:
+    async def carry(self) -> None:
         """Work until the delivery has ended.
 
         Raises:
             Over: The run has ended, or is about to.
             JournalError: It could not be written down; nothing was typed that is not.
         """
-        self.stuck = stuck if stuck is not None and stuck.run == self._run else None
+        await self._recall()
         try:
             state = await self._ground.terminals.state(self._run_dir)
         except (TerminalError, TimeoutError) as exc:
@@ -174,8 +163,28 @@ class Bout:
             self._sight.wake()
 
     @property
+    def _paste_key(self) -> str:
+        return f"{self._delivery.id}/paste"
+
+    @property
     def _run(self) -> tuple[int, int]:
         return self._row.epoch, self._row.restart
+
+    async def _recall(self) -> None:
+        """Learn what an earlier delivery left in the input of this very run."""
+        said = self._ground.journal.stuck(self._row.uid)
+        stuck = Stuck.read(said) if said else None
+        if stuck is not None and stuck.run != self._run:
+            stuck = None
+            await self._ground.journal.put_stuck(self._row.uid, "")
+        self._stuck = stuck
+
+    async def _leave(self, stuck: Stuck | None) -> None:
+        """Write down what stands in the input, or that nothing does any more."""
+        if stuck != self._stuck:
+            said = stuck.written() if stuck is not None else ""
+            await self._ground.journal.put_stuck(self._row.uid, said)
+            self._stuck = stuck
 
     def _see(self, state: TerminalState) -> Sight:
         delivery = self._delivery
@@ -193,32 +202,52 @@ class Bout:
     async def _go(self, sight: Sight) -> None:
         scene = self._scene(sight)
         while self._delivery.is_open:
-            self._check(sight)
-            await self._ask_terminal(sight)
-            look = sight.look()
-            scene = dataclasses.replace(scene, listed_at=self._listed_at(scene))
-            match next_step(self._delivery, scene, look):
-                case Wait() as wait:
-                    scene = dataclasses.replace(scene, seen_at=wait.seen_at, taken_at=wait.taken_at)
-                    await self._wait(sight, wait)
-                case Type() as step:
+            scene, look, step = await self._decide(sight, scene)
+            match step:
+                case Wait():
+                    scene = dataclasses.replace(scene, seen_at=step.seen_at, taken_at=step.taken_at)
+                    await self._wait(sight, step, look)
+                case Type():
                     if step.stage is Stage.PASTED:
-                        self._note(step.note)
+                        self._lasting_note = step.note
                     scene = await self._type(step, scene, look)
                 case Submitted():
+                    await self._leave(None)
                     await self._end(Outcome.SUBMITTED)
-                case Failed() as failed:
-                    if failed.is_held:
-                        held = scene.held or with_mark(self._delivery, scene, look).held
-                        self.stuck = Stuck(self._run, held) if held else None
-                    await self._end(Outcome.FAILED, failed.reason, failed.message)
+                case Failed():
+                    if step.is_held:
+                        await self._leave(self._held(scene, look))
+                    await self._end(Outcome.FAILED, step.reason, step.message)
 
-    async def _wait(self, sight: Sight, wait: Wait) -> None:
-        if self._delivery.stage is Stage.WAITING:
-            self._note(wait.note)
-            await sight.changed(wait.until, _SELDOM_SECONDS)
-        else:
-            await sight.changed(wait.until, _OFTEN_SECONDS)
+    async def _decide(self, sight: Sight, scene: Scene) -> tuple[Scene, Look, Step]:
+        """Return what to do next; what is more than waiting is decided on what is true now."""
+        at_once = False
+        while True:
+            self._check(sight)
+            await self._ask_terminal(sight, at_once=at_once)
+            look, is_typed = sight.look(), self._last_key == self._paste_key
+            scene = dataclasses.replace(scene, listed_at=self._listed_at(scene), is_typed=is_typed)
+            step = next_step(self._delivery, scene, look)
+            if at_once or isinstance(step, Wait):
+                return scene, look, step
+            at_once = True
+
+    def _held(self, scene: Scene, look: Look) -> Stuck:
+        """Return how the text, which was not submitted, stands in the input."""
+        mark = scene.held
+        if look.is_unread and self._delivery.stage is Stage.PASTED:
+            mark = unread_mark(self._delivery.text, look)
+        elif mark is None:
+            mark = with_mark(self._delivery, scene, look).held
+        return Stuck(self._run, mark or unread_mark(self._delivery.text, look))
+
+    async def _wait(self, sight: Sight, wait: Wait, look: Look) -> None:
+        until = wait.until
+        if look.is_unread:  # that it reads need not show
+            until = min(until, look.at + _UNREAD_SECONDS)
+        self._note(wait.note or self._lasting_note)
+        is_typed = self._delivery.stage is not Stage.WAITING
+        await sight.changed(until, _OFTEN_SECONDS if is_typed else _SELDOM_SECONDS)
 
     def _scene(self, sight: Sight) -> Scene:
         delivery, readiness, now = self._delivery, self._pod.spec.readiness, time.monotonic()
@@ -228,13 +257,10 @@ class Bout:
             delivery.is_first,
             delivery.is_first and self._pod.spec.mcp.format not in _NO_MCP,
         )
-        give_up = delivery.give_up_ms
-        scene = Scene(
-            rule,
-            now,
-            now + (give_up - wall_ms()) / 1000 if give_up else NEVER,
-            stuck=self.stuck.mark if self.stuck else None,
-        )
+        if give_up := delivery.give_up_ms:
+            self._give_up_at = now + (give_up - wall_ms()) / 1000
+        stuck = self._stuck.mark if self._stuck else None
+        scene = Scene(rule, now, self._give_up_at, stuck=stuck)
         if delivery.stage is Stage.WAITING:
             return scene
         scene = dataclasses.replace(scene, before=sight.at(delivery.pasted_at))
@@ -253,9 +279,9 @@ class Bout:
         delivery, resumed = self._delivery, self._delivery.stage is step.stage
         if step.stage is Stage.PASTED:
             text = typed_text(delivery.text, bracketed=look.bracketed)
-            key, data = f"{delivery.id}/paste", text
+            key, data = self._paste_key, text
             if not resumed:
-                self.stuck = None
+                await self._leave(None)
                 scene = dataclasses.replace(scene, before=look, stuck=None)
                 await self._write_down(
                     stage=Stage.PASTED, restart=self._row.restart, pasted_at=look.offset
@@ -268,7 +294,8 @@ class Bout:
                 await self._write_down(
                     stage=Stage.PRESSED, attempts=step.attempt, offset=look.offset
                 )
-        await self._hand_over(key, data, resumed=resumed)
+        self._note(self._lasting_note)
+        await self._hand_over(key, data, look, resumed=resumed)
         return dataclasses.replace(scene, typed_at=time.monotonic(), taken_at=None)
 
     async def _write_down(self, **fields: object) -> None:
@@ -278,32 +305,29 @@ class Bout:
             await self._ground.journal.prompt_sent(row.uid, row.epoch, row.restart)
         await self._ground.put(self._delivery)
 
-    async def _hand_over(self, key: str, data: bytes, *, resumed: bool) -> None:
-        terminals = self._ground.terminals
+    async def _hand_over(self, key: str, data: bytes, look: Look, *, resumed: bool) -> None:
+        def unread() -> None:
+            if self._sight is not None:
+                self._check(self._sight)
+            self._note(UNREAD_NOTE)
+
+        keyboard, give_up_at = self._ground.terminals, self._give_up_at
         try:
-            async with asyncio.timeout(_TYPING_SECONDS):
-                try:
-                    await terminals.write_once(self._run_dir, key, data)
-                except NotOffered:  # a shim of an older runner: rather never than twice
-                    if not resumed:
-                        await terminals.write(self._run_dir, data)
-                        return
-                    text = "The runner was restarted while it typed, into a pod of an older runner"
-                    text = f"{text}: it may have been taken."
-                    await self._end(Outcome.FAILED, "NotSubmitted", text)
+            await typed(keyboard, self._run_dir, (key, data), resumed, give_up_at, unread)
         except NotRunning as exc:
             raise Over from exc
-        except (TerminalError, TimeoutError):
-            text = "The agent's program did not read what was typed: it may have been taken"
-            await self._end(Outcome.FAILED, "NotSubmitted", f"{text} later.")
+        except ResumedError:
+            await self._end(Outcome.FAILED, "NotSubmitted", RESUMED)
+        except (TerminalError, UnreadError):
+            await self._leave(Stuck(self._run, unread_mark(self._delivery.text, look)))
+            await self._end(Outcome.FAILED, "NotSubmitted", UNREAD)
 
     async def _end(self, state: Outcome, reason: str = "", message: str = "") -> None:
         delivery = self._delivery = ended(self._delivery, state, reason, message)
         await self._ground.put(delivery)
         note = {"pod": delivery.uid, "delivery": delivery.id, "reason": reason}
         logger.info("a prompt was %s", state.value, extra=note)
-        if delivery.is_first and message:
-            self._note(message)
+        self._note(message if delivery.is_first and message else self._lasting_note)
 
     def _note(self, text: str) -> None:
         if text != self._noted:
@@ -324,16 +348,19 @@ class Bout:
         if known is None or not known.is_open:
             raise Over
 
-    async def _ask_terminal(self, sight: Sight) -> None:
+    async def _ask_terminal(self, sight: Sight, *, at_once: bool) -> None:
         now = time.monotonic()
-        if now < self._sized_at + _SIZE_SECONDS:
+        pause = _UNREAD_SECONDS if sight.unread else _ASK_SECONDS
+        if not at_once and now < self._asked_at + pause:
             return
-        self._sized_at = now
+        self._asked_at = now
         try:
             state = await self._ground.terminals.state(self._run_dir)
         except (TerminalError, TimeoutError) as exc:
             raise Over from exc
-        sight.told((state.cols, state.rows), line_mode=state.line_mode)
+        size = (state.cols, state.rows)
+        sight.told(size, line_mode=state.line_mode, unread=bool(state.unread))
+        self._last_key = state.last_key
 
 
 def ended(delivery: Delivery, state: Outcome, reason: str, message: str) -> Delivery:

@@ -41,10 +41,17 @@ RESTLESS_SECONDS: Final = 10.0
 
 TAKEN_SECONDS: Final = 0.3
 WINDOWS: Final = (4.0, 5.0, 6.0, 8.0)
-"""How long each submit key may take to show effect; their number is that of the attempts.
+"""How long each submit key, once read, may take to show effect; there are as many attempts.
 
-A program that is starved for so long gets a key too many: an empty input, submitted.
+Where the shim is of an older runner, which does not tell what was read, a program that is
+starved for so long gets a key too many: an empty input, submitted.
 """
+
+UNREAD_SECONDS: Final = 10.0
+"""What was typed may stay unread until the delivery's time is over, and for so long at least."""
+
+UNREAD: Final = "The agent's program did not read what was typed: it may be taken later."
+UNREAD_NOTE: Final = "The prompt is typed, but the agent's program does not read its terminal."
 
 LINE_BYTES: Final = 4095
 """What a terminal in line mode takes as one line, with its end; the rest it drops."""
@@ -76,6 +83,8 @@ class Scene:
     """A text of an earlier delivery that was never submitted."""
     typed_at: float | None = None
     """When the bytes of the present stage were typed; None when that is not known."""
+    is_typed: bool = False
+    """Whether the text is known to be the last that was typed by us, before a restart even."""
     before: Look | None = None
     """The screen before the text."""
     held: Mark | None = None
@@ -175,6 +184,8 @@ def _omitted(scene: Scene) -> str:
 
 def _ready_at(scene: Scene, look: Look) -> tuple[float, str]:
     """Return when the agent is taken to be ready if nothing changes, and what is lacking."""
+    if look.is_unread:
+        return NEVER, "its program does not read what is typed"
     if scene.stuck is not None and verdict(scene.stuck, look) is not Verdict.TAKEN:
         return NEVER, "an earlier prompt, which was not submitted, is in its input still"
     others_at = look.others_at + OTHERS_SECONDS
@@ -217,6 +228,8 @@ def _sign_at(scene: Scene, look: Look) -> tuple[float, str]:
 def _pasted(delivery: Delivery, scene: Scene, look: Look) -> Step:
     if scene.typed_at is None:
         return _resumed_paste(delivery, scene, look)
+    if look.is_unread:  # text and key would be read as one
+        return _unread(scene, look)
     seen_at = None
     if look.offset > delivery.pasted_at and is_echoed(delivery.text, scene.before, look):
         seen_at = look.at if scene.seen_at is None else scene.seen_at
@@ -229,6 +242,8 @@ def _pasted(delivery: Delivery, scene: Scene, look: Look) -> Step:
 def _resumed_paste(delivery: Delivery, scene: Scene, look: Look) -> Step:
     """Decide after a restart of the runner: typing again is safe, but not into a menu."""
     changed = look.offset > delivery.pasted_at
+    if scene.is_typed:
+        return Type(Stage.PASTED)
     if changed and is_echoed(delivery.text, scene.before, look):
         return Type(Stage.PASTED)
     ready_at, lacking = _ready_at(scene, look)
@@ -242,7 +257,7 @@ def _resumed_paste(delivery: Delivery, scene: Scene, look: Look) -> Step:
 
 def _key_at(delivery: Delivery, scene: Scene, look: Look, seen_at: float | None) -> float:
     """Return when the text counts as being in the input if nothing changes."""
-    typed_at = scene.typed_at or 0.0
+    typed_at = max(scene.typed_at or 0.0, look.unread_at)
     if look.offset <= delivery.pasted_at:
         return typed_at + UNSEEN_SECONDS
     if seen_at is None:
@@ -255,6 +270,8 @@ def _key_at(delivery: Delivery, scene: Scene, look: Look, seen_at: float | None)
 
 
 def _pressed(delivery: Delivery, scene: Scene, look: Look) -> Step:
+    if look.is_unread and not look.line_mode:  # so that whatever is seen is not its effect
+        return _unread(scene, look)
     held = scene.held
     found = Verdict.UNKNOWN if held is None else verdict(held, look)
     if found is Verdict.TAKEN and (scene.typed_at is not None or (held and held.needle)):
@@ -264,7 +281,11 @@ def _pressed(delivery: Delivery, scene: Scene, look: Look) -> Step:
         return Wait(taken_at + TAKEN_SECONDS, taken_at=taken_at)
     if scene.typed_at is None:
         return Type(Stage.PRESSED, delivery.attempts)
-    over_at = scene.typed_at + WINDOWS[min(delivery.attempts, len(WINDOWS)) - 1]
+    if look.is_unread:
+        return _unread(scene, look)
+    over_at = (
+        max(scene.typed_at, look.unread_at) + WINDOWS[min(delivery.attempts, len(WINDOWS)) - 1]
+    )
     if look.at < over_at:
         return Wait(over_at)
     if found is Verdict.UNKNOWN:
@@ -274,3 +295,12 @@ def _pressed(delivery: Delivery, scene: Scene, look: Look) -> Step:
         return Type(Stage.PRESSED, delivery.attempts + 1)
     text = f"The prompt is in the agent's input still, after {len(WINDOWS)} times its submit key"
     return Failed("NotSubmitted", f"{text}.", is_held=True)
+
+
+def _unread(scene: Scene, look: Look) -> Step:
+    """Wait for a program that reads nothing: a key more would only come on top."""
+    typed_at = scene.since if scene.typed_at is None else scene.typed_at
+    over_at = max(scene.give_up_at, typed_at + UNREAD_SECONDS)
+    if look.at < over_at:
+        return Wait(over_at, note=UNREAD_NOTE)
+    return Failed("NotSubmitted", UNREAD, is_held=True)

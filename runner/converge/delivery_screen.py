@@ -47,6 +47,8 @@ class Look:
     """Since when the sign of readiness is shown; None when it is not."""
     others_at: float = float("-inf")
     """When somebody else, a person or another agent, typed last."""
+    unread_at: float = float("-inf")
+    """When the program was last known not to have read all input; ``at``: it has not still."""
     flat: str = field(init=False, default="", compare=False)
     """The text without what is not seen."""
     ends: tuple[int, ...] = field(init=False, default=(), compare=False)
@@ -64,6 +66,11 @@ class Look:
     def calm_seconds(self) -> float:
         """How long there was no output."""
         return self.at - self.changed_at
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether something that was typed is not read by the program yet."""
+        return self.unread_at >= self.at
 
     def rows(self) -> "Counter[str]":
         """Return the rows on which something is to be seen."""
@@ -96,6 +103,8 @@ class Mark:
     """Rows from the needle's end to the cursor."""
     sign_tells: bool = False
     """Whether the sign of readiness was there before the text and is not with it."""
+    anywhere: bool = False
+    """Whether it was not read when it was last seen to: it may stand anywhere on the screen."""
 
 
 def squeezed(text: str) -> str:
@@ -116,10 +125,17 @@ def mark(text: str, before: Look | None, shown: Look) -> Mark:
     return Mark(needle, shown, above, tells)
 
 
+def unread_mark(text: str, shown: Look) -> Mark:
+    """Return where a text will stand that the program has not read yet."""
+    return Mark(squeezed(plain(text))[-_NEEDLES[1] :], shown, anywhere=True)
+
+
 def verdict(held: Mark, look: Look) -> Verdict:
     """Return whether the text is where it was; *look* is later than the mark's."""
     if look.offset <= held.shown.offset:
         return Verdict.HELD if held.needle else Verdict.UNKNOWN
+    if held.anywhere:
+        return Verdict.HELD if held.needle in look.flat else Verdict.TAKEN
     if held.sign_tells and look.sign_at is not None:
         return Verdict.TAKEN
     if look.size != held.shown.size:

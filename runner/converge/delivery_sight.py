@@ -63,6 +63,7 @@ class Sight:
         self.begin, self._history_end = span
         self._offset = self.begin
         self._line_mode = False
+        self._unread_at = float("-inf")
         self._sign = sign
         self._sign_at: float | None = None
         self._others_at = others_at
@@ -72,6 +73,8 @@ class Sight:
         self._kept: dict[int, Look] = {}
         self.ended = False
         """Whether the run is over."""
+        self.unread = False
+        """Whether the program has not read all that was typed, as last told."""
 
     async def read(self, stream: AsyncIterator[Chunk | Gap | Ended]) -> None:
         """Feed the screen until the run ends."""
@@ -108,9 +111,9 @@ class Sight:
         """End a wait: something else than the screen has changed."""
         self._changed.set()
 
-    def told(self, size: tuple[int, int], *, line_mode: bool) -> None:
-        """Follow the terminal's size and mode."""
-        self._line_mode = line_mode
+    def told(self, size: tuple[int, int], *, line_mode: bool, unread: bool = False) -> None:
+        """Follow the terminal's size and mode, and whether its program reads its input."""
+        self._line_mode, self.unread = line_mode, unread
         if size != self._size:
             self._size = size
             self._screen.resize(*size)
@@ -123,6 +126,8 @@ class Sight:
             self._sign_at = None
         elif self._sign_at is None:
             self._sign_at = now
+        if self.unread:
+            self._unread_at = now
         column, row = self._screen.cursor
         return Look(
             text,
@@ -137,6 +142,7 @@ class Sight:
             changed_at=self._changed_at,
             sign_at=self._sign_at,
             others_at=self._others_at(),
+            unread_at=self._unread_at,
         )
 
     def at(self, offset: int) -> Look | None:

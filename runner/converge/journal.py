@@ -27,6 +27,7 @@ _SCHEMA: Final = f"""
 CREATE TABLE IF NOT EXISTS pods ({_COLUMNS[0]} TEXT PRIMARY KEY, {", ".join(_COLUMNS[1:])});
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS listed (uid TEXT PRIMARY KEY, epoch, restart, ms);
+CREATE TABLE IF NOT EXISTS stuck (uid TEXT PRIMARY KEY, said TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS deliveries (
     number INTEGER PRIMARY KEY AUTOINCREMENT, {_DELIVERY[0]} TEXT UNIQUE NOT NULL,
     {", ".join(_DELIVERY[1:])}
@@ -63,6 +64,7 @@ class Journal:
         self._rows: dict[str, Row] = {}
         self._meta: dict[str, str] = {}
         self._listed: dict[str, tuple[_Run, int]] = {}
+        self._stuck: dict[str, str] = {}
         self._deliveries: dict[str, Delivery] = {}
         self._pending: collections.deque[_Change] = collections.deque()
         self._flushing = False
@@ -122,9 +124,11 @@ class Journal:
         def apply() -> None:
             self._rows.pop(uid, None)
             self._listed.pop(uid, None)
+            self._stuck.pop(uid, None)
 
         await self._write("DELETE FROM pods WHERE uid = ?", (uid,), apply)
         await self._write("DELETE FROM listed WHERE uid = ?", (uid,), lambda: None)
+        await self._write("DELETE FROM stuck WHERE uid = ?", (uid,), lambda: None)
 
     # --- beside the rows, which have another writer ----------------------------------------------
 
@@ -153,6 +157,23 @@ class Journal:
             self._deliveries.pop(delivery_id, None)
 
         await self._write("DELETE FROM deliveries WHERE id = ?", (delivery_id,), apply)
+
+    def stuck(self, uid: str) -> str:
+        """Return what was said of a text that stands in the pod's input; empty: there is none."""
+        return self._stuck.get(uid, "")
+
+    async def put_stuck(self, uid: str, said: str) -> None:
+        """Remember a text that stands in the pod's input; an empty one: it does no more."""
+
+        def apply() -> None:
+            self._stuck.pop(uid, None)
+            if said:
+                self._stuck[uid] = said
+
+        if said:
+            await self._write("INSERT OR REPLACE INTO stuck VALUES (?, ?)", (uid, said), apply)
+        else:
+            await self._write("DELETE FROM stuck WHERE uid = ?", (uid,), apply)
 
     async def prompt_sent(self, uid: str, epoch: int, restart: int) -> None:
         """Remember that the first prompt of a run is typed; what else its row says stays."""
@@ -242,6 +263,7 @@ class Journal:
             delivery = _delivery(dict(zip(_DELIVERY_FIELDS, values, strict=True)))
             self._deliveries[delivery.id] = delivery
         self._meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+        self._stuck = dict(connection.execute("SELECT uid, said FROM stuck").fetchall())
         for uid, epoch, restart, at in connection.execute(
             "SELECT uid, epoch, restart, ms FROM listed"
         ):

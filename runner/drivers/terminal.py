@@ -8,6 +8,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Self
 from weakref import WeakValueDictionary
@@ -129,7 +130,7 @@ class Terminals:
             NotRunning: No shim answers.
         """
         answer = await _ask(run_dir, Kind.STATE)
-        return State(**json.loads(answer))
+        return State.told(json.loads(answer))
 
     async def stop(self, run_dir: Path, grace_seconds: float) -> None:
         """Ask the run to end: SIGTERM and SIGHUP, after the grace SIGKILL to every descendant.
@@ -179,11 +180,7 @@ class Terminals:
             NotRunning: No shim answers, or it ended meanwhile.
         """
         turn = self._typing.setdefault(run_dir, asyncio.Lock())
-        self._typed_at.pop(run_dir, None)  # so that the oldest stay in front
-        self._typed_at[run_dir] = time.monotonic()
-        if len(self._typed_at) > _TYPED_REMEMBERED:
-            del self._typed_at[next(iter(self._typed_at))]
-        async with turn, connected(run_dir) as channel:
+        async with self._noted(run_dir), turn, connected(run_dir) as channel:
             sent = got = 0
             pieces = -(-len(data) // MAX_INPUT)
             while got < pieces:
@@ -195,8 +192,23 @@ class Terminals:
                 got += 1
                 taken(min(len(data), got * MAX_INPUT))
 
+    @asynccontextmanager
+    async def _noted(self, run_dir: Path) -> AsyncIterator[None]:
+        """Note that somebody types there, as it begins and as it ends."""
+        self._note_typed(run_dir)
+        try:
+            yield
+        finally:
+            self._note_typed(run_dir)
+
+    def _note_typed(self, run_dir: Path) -> None:
+        self._typed_at.pop(run_dir, None)  # so that the oldest stay in front
+        self._typed_at[run_dir] = time.monotonic()
+        if len(self._typed_at) > _TYPED_REMEMBERED:
+            del self._typed_at[next(iter(self._typed_at))]
+
     def typed_at(self, run_dir: Path) -> float:
-        """Return when ``write`` was last asked to type there, monotonic; minus infinity: never.
+        """Return when ``write`` last began or ended to type there; minus infinity: never.
 
         That is what people and other agents type, and not what ``write_once`` brings.
         """

@@ -9,10 +9,10 @@
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Self
 
 SEGMENT_BYTES: Final = 8 * 1024 * 1024
 """A transcript file is closed and the next one begun at this size."""
@@ -239,6 +239,19 @@ class State:
 
     False also where the shim is of an older runner, which does not tell.
     """
+    unread: int | None = None
+    """Bytes of input that the program has not read: in the terminal (in line mode those of whole
+    lines), and on their way into it. None where the shim is of an older runner.
+    """
+
+    last_key: str = ""
+    """What ``write_once`` typed last; empty: nothing, or the shim is of an older runner."""
+
+    @classmethod
+    def told(cls, said: Mapping[str, Any]) -> Self:
+        """Return what a shim said, without what only a newer runner knows."""
+        known = {each.name for each in fields(cls)}
+        return cls(**{name: value for name, value in said.items() if name in known})
 
 
 @dataclass(frozen=True, slots=True)

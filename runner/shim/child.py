@@ -25,6 +25,8 @@ IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.
 _TIOCGPTPEER = 0x5441
 """Linux' request for the slave side of a terminal; the termios module does not name it."""
 
+_INT = struct.Struct("i")
+
 _READS = 16
 """Reads in one go: enough to make writing cheap, few enough to hear the clients."""
 
@@ -107,6 +109,19 @@ class Child:
             return bool(termios.tcgetattr(self.fd)[3] & termios.ICANON)
         except termios.error:
             return False
+
+    def unread_bytes(self) -> int:
+        """Return how much input the program has not read; in line mode, of whole lines only.
+
+        Asked of the slave side: of the master it would be output that nobody has read.
+        """
+        if self._slave is None:
+            return 0
+        try:
+            answer = fcntl.ioctl(self._slave, termios.FIONREAD, _INT.pack(0))
+        except OSError:
+            return 0  # it hung up: nobody reads any more
+        return int(_INT.unpack(answer)[0])
 
     def groups(self) -> set[int]:
         """Return the program's process group and the one in the terminal's foreground."""

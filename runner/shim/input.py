@@ -30,6 +30,16 @@ class Input:
         """Whether the terminal has to take something."""
         return bool(self._pieces) and not self._hung_up
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How much the terminal has to take."""
+        return 0 if self._hung_up else self._waiting_bytes
+
+    @property
+    def last_key(self) -> str:
+        """Key of what was typed once, last; empty when nothing was."""
+        return next(reversed(self._keys), b"").decode(errors="replace")
+
     def add(self, connection: Connection, payload: bytes) -> None:
         """Accept one piece: sequence number, then at most ``MAX_INPUT`` bytes.
 

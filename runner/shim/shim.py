@@ -62,6 +62,8 @@ class Shim:
             "rows": self._rows,
             "stopping": self._ending.began or self._status is not None,
             "line_mode": self._child.is_in_line_mode(),
+            "last_key": self._input.last_key,
+            "unread": self._input.waiting_bytes + self._child.unread_bytes(),
         }
 
     @property

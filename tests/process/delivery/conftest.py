@@ -220,3 +220,9 @@ def agent(make_agent: Callable[[], Agent]) -> Agent:
 @pytest.fixture
 def runner(agent: Agent) -> Runner:
     return Runner(agent)
+
+
+@pytest.fixture
+def make_runner(agent: Agent) -> Callable[[], Runner]:
+    """Give what makes a runner, one after the other."""
+    return lambda: Runner(agent)

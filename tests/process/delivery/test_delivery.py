@@ -2,7 +2,9 @@
 
 import asyncio
 import dataclasses
+import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ KINDS = [
     pytest.param("tui.py", "paste", SIGN, LONG, LONG, id="shows a long paste as a note"),
     pytest.param("tui.py", "paste", "", LONG, LONG, id="shows a long paste as a note, no sign"),
     pytest.param("tui.py", "slow", SIGN, LONG, LONG, id="reads a long text slowly"),
+    pytest.param("tui.py", "stalls", SIGN, TEXT, TEXT, id="does not read for a while"),
     pytest.param("tui.py", "busy", SIGN, "a", "a", id="is given a single letter"),
     pytest.param("lines.py", "shown", "", LINES, ONE_LINE, id="reads lines"),
     pytest.param("lines.py", "shown", "", LONG[:4094], LONG[:4094], id="reads the longest line"),
@@ -91,10 +94,10 @@ async def test_a_known_delivery_is_only_reported_again_until_it_is_settled(
 
 
 async def test_a_text_that_no_enter_submits_is_told_and_no_other_is_typed_behind_it(
-    agent: Any, runner: Any
+    agent: Any, make_runner: Callable[[], Any]
 ) -> None:
     await agent.start("tui.py", "deaf")
-    async with runner:
+    async with make_runner() as runner:
         await runner.want("one", TEXT)
         soon = round(time.time() * 1000) + 45_000
         await runner.want("two", "the second", give_up_ms=soon)
@@ -104,6 +107,55 @@ async def test_a_text_that_no_enter_submits_is_told_and_no_other_is_typed_behind
         report = await runner.end_of("two")
         assert (report.state, report.reason) == (link_pb2.DELIVERY_FAILED, "NotReady")
         assert "an earlier prompt" in report.message
+    async with make_runner() as again:  # it types nothing behind it either
+        now = round(time.time() * 1000)
+        await again.want("three", "the third", give_up_ms=now + 3000)
+        report = await again.end_of("three")
+        assert "an earlier prompt" in report.message
+        await agent.terminals.write(agent.run_dir, b"\x15")
+        await again.want("four", "the fourth")
+        await until_said(agent, "the fourth")
+        assert again.journal.stuck(agent.uid) == ""
+    assert "the second" not in transcript(agent)
+    assert "the third" not in transcript(agent)
+    assert agent.submitted() == []
+
+
+async def test_nothing_is_typed_behind_what_a_program_has_not_read(agent: Any, runner: Any) -> None:
+    await agent.start("tui.py", "plain", SIGN)
+    async with runner:
+        await until_said(agent, "> ")
+        await agent.terminals.signal(agent.run_dir, signal.SIGSTOP)
+        await runner.want("one", TEXT)
+        await runner.want("two", "the second")
+        await until(lambda: any("does not read" in note for note in runner.notes))
+        assert (await agent.terminals.state(agent.run_dir)).unread == len(TEXT.encode())
+        one = runner.journal.deliveries["one"]
+        assert (one.stage, one.is_open) == (Stage.PASTED, True)
+        await agent.terminals.signal(agent.run_dir, signal.SIGCONT)
+        assert (await runner.end_of("two")).state == link_pb2.DELIVERY_SUBMITTED
+        assert runner.notes[-1] == ""
+    assert agent.submitted() == [TEXT, "the second"]
+
+
+async def test_what_a_program_never_reads_is_given_up_and_nothing_follows_it(
+    agent: Any, make_runner: Callable[[], Any]
+) -> None:
+    await agent.start("tui.py", "plain", SIGN)
+    async with make_runner() as runner:
+        await until_said(agent, "> ")
+        await agent.terminals.signal(agent.run_dir, signal.SIGSTOP)
+        now = round(time.time() * 1000)
+        await runner.want("one", TEXT, give_up_ms=now + 500)
+        report = await runner.end_of("one")
+        assert "did not read what was typed" in report.message
+    async with make_runner() as again:
+        await again.want("two", "x", give_up_ms=round(time.time() * 1000) + 1000)
+        assert "does not read what is typed" in (await again.end_of("two")).message
+        await agent.terminals.signal(agent.run_dir, signal.SIGCONT)
+        await until_said(agent, TEXT)
+        await again.want("three", "y", give_up_ms=round(time.time() * 1000) + 1000)
+        assert "an earlier prompt" in (await again.end_of("three")).message
     assert agent.submitted() == []
 
 
@@ -268,8 +320,12 @@ async def test_a_prompt_that_an_older_runner_typed_is_not_typed_again(
 
 
 async def until_said(agent: Any, word: str) -> None:
+    await until(lambda: word in transcript(agent))
+
+
+async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
-        while word not in transcript(agent):
+        while not holds():
             await asyncio.sleep(0.02)
 
 

@@ -18,6 +18,9 @@ SPACED = TEXT.replace("\n", " ")
 POINTS = 12
 """Two around each of three journal entries, three around each of two inputs."""
 
+TYPED = 5
+"""The one behind the text."""
+
 AT_ONCE = 4
 
 
@@ -61,6 +64,14 @@ async def test_the_points_are_all_there_are(agent: Any) -> None:
     assert agent.submitted() == [SPACED]
 
 
+async def test_killed_before_the_key_a_text_that_is_shown_as_a_note_is_submitted(
+    agent: Any,
+) -> None:
+    long = TEXT * 600  # the sign of readiness is gone, and of the text nothing is to be seen
+    await killed_at(agent, TYPED, "tui.py", "paste", SIGN, long)
+    assert agent.submitted() == [long]
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize("point", [3, 6])
 async def test_killed_again_and_again_a_prompt_is_submitted_once(agent: Any, point: int) -> None:
@@ -93,6 +104,7 @@ async def test_the_first_prompt_of_a_runner_that_is_killed_is_typed_once(agent: 
         pytest.param("tui.py", "chunk", SIGN, TEXT, SPACED, id="takes what is fast for a paste"),
         pytest.param("tui.py", "paste", SIGN, TEXT, TEXT, id="asks for marked pastes"),
         pytest.param("tui.py", "paste", "", TEXT * 600, TEXT * 600, id="is given 32 KiB"),
+        pytest.param("tui.py", "paste", SIGN, TEXT * 600, TEXT * 600, id="shows a note and a sign"),
         pytest.param("tui.py", "busy", SIGN, TEXT, SPACED, id="works meanwhile"),
         pytest.param("lines.py", "shown", "", TEXT, SPACED, id="reads lines"),
         pytest.param("lines.py", "hidden", "", TEXT, SPACED, id="shows nothing of what is typed"),

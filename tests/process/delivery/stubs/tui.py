@@ -11,6 +11,9 @@ What is submitted goes as a line of JSON to FILE. KIND says what is peculiar abo
     deaf    asks for marked pastes and ignores every Enter
     busy    is quiet and ready, then works with a moving spinner, and takes input meanwhile
     slow    reads little at a time
+    stalls  having shown a text, reads nothing for longer than a key may take
+
+Ctrl-U empties the input.
 """
 
 import json
@@ -27,6 +30,7 @@ BEGIN, END = "\x1b[200~", "\x1b[201~"
 MENU_SECONDS = 3.0
 LATE_SECONDS = 1.0
 FAST_SECONDS = 0.05
+STALL_SECONDS = 6.0
 
 
 def record(text: str) -> None:
@@ -67,6 +71,8 @@ class Tui:
             if self.draw_at is not None and time.monotonic() >= self.draw_at:
                 self.draw_at = None
                 self.draw()
+                if KIND == "stalls" and self.text:
+                    time.sleep(STALL_SECONDS)
 
     def wait(self) -> float | None:
         """Return how long nothing happens unless something is typed."""
@@ -113,6 +119,8 @@ class Tui:
         """Take one character."""
         if self.in_paste:
             self.text += "\n" if key == "\r" else key
+        elif key == "\x15":
+            self.text = ""
         elif key != "\r":
             self.text += "" if MARKED else key
         elif KIND == "chunk" and fast:
