@@ -22,10 +22,12 @@ from controller.tools import tickets as ticket_tools
 from controller.tools.bindings import BindingTools
 from controller.tools.call import Handler
 from controller.tools.discovery import Discovery
+from controller.tools.pace import CHANNELS_PER_POD, TICKETS_PER_POD, bounded
 from controller.tools.pods import PodTools
 from controller.tools.terminal import Terminal
 from controller.tools.toolbox import Toolbox
 from schemas.channel import Channel
+from schemas.ticket import Ticket
 
 
 class Toolset:
@@ -55,6 +57,13 @@ class Toolset:
             **channel_tools.handlers(self._channels),
             **ticket_tools.handlers(Tickets(store, kube)),
             **PodTools(Pods(store, kube), bindings).handlers(),
+        }
+        self.handlers |= {
+            name: bounded(store, kind, most, self.handlers[name])
+            for name, kind, most in (
+                ("create_channel", Channel, CHANNELS_PER_POD),
+                ("create_ticket", Ticket, TICKETS_PER_POD),
+            )
         }
         self.services = ToolServices(
             Toolbox(store, fleet.observed, self.handlers), asks, self._channels

@@ -56,7 +56,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         enroll=given.enroll,
         organization=given.organization,
         name=given.name,
-        join_token_file=given.join_token_file.absolute(),
+        join_token_file=(given.join_token_file or given.data_dir / "join-token").absolute(),
         ca_pin=given.ca_pin,
         ca_file=given.ca_file,
         allow_local_repositories=tuple(path.absolute() for path in given.allow_local_repositories),
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--enroll", required=True, metavar="HOST:PORT", help="the controller's public port")
     add("--organization", required=True, help="namespace that the Runner belongs to")
     add("--name", required=True, help="name of the Runner")
-    add("--join-token-file", type=Path, required=True, help="file (0600) with the join token")
+    add("--join-token-file", type=Path, help="file (0600) with the join token: to enrol, once")
     add("--ca-pin", metavar="sha256:HEX", help="hash of the public key of the controller's root")
     add("--ca-file", type=Path, help="the controller's root certificate, instead of --ca-pin")
     add(

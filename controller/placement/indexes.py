@@ -26,7 +26,7 @@ UNPLACED_OF_CLASS: Final = "unplaced-of-class"
 UNPLACED_OF_REPOSITORY: Final = "unplaced-of-repository"
 """AgentPods not placed yet, by (namespace, repository)."""
 CREATED_BY: Final = "created-by"
-"""AgentPods that a pod made, by that pod's uid."""
+"""AgentPods, Channels and Tickets that a pod made, by that pod's uid."""
 OF_TICKET: Final = "of-ticket"
 """AgentPods by (namespace, ticket that they work on)."""
 IN_CHANNEL: Final = "in-channel"
@@ -74,8 +74,8 @@ def _of_repository(pod: AgentPod) -> Iterable[tuple[str, str]]:
         yield pod.metadata.namespace, pod.spec.repository_ref.name
 
 
-def _created_by(pod: AgentPod) -> Iterable[str]:
-    if creator := pod.metadata.annotations.get(ANNOTATION_CREATED_BY_UID):
+def _created_by(item: Any) -> Iterable[str]:
+    if creator := item.metadata.annotations.get(ANNOTATION_CREATED_BY_UID):
         yield creator
 
 
@@ -140,9 +140,18 @@ def new_store() -> Store:
             Collection(RunnerEnrollment),
             Collection(AgentPod, _OF_PODS),
             Collection(PodBinding, {BY_NAMESPACE: _namespace, OF_PAIR: _pair, OF_POD: _ends}),
-            Collection(Channel, {BY_NAMESPACE: _namespace, BY_TITLE: _title}),
             Collection(
-                Ticket, {BY_NAMESPACE: _namespace, OF_PARENT: _parent, DEPENDS_ON: _depends_on}
+                Channel,
+                {BY_NAMESPACE: _namespace, BY_TITLE: _title, CREATED_BY: _created_by},
+            ),
+            Collection(
+                Ticket,
+                {
+                    BY_NAMESPACE: _namespace,
+                    OF_PARENT: _parent,
+                    DEPENDS_ON: _depends_on,
+                    CREATED_BY: _created_by,
+                },
             ),
         )
     )

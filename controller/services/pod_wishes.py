@@ -19,7 +19,7 @@ from controller.placement.resolve import permission_arguments
 from controller.reconcilers.agentpod.checks import FIT, first
 from controller.reconcilers.agentpod.snapshot import Ingredients
 from controller.tools.call import Caller, ToolError
-from schemas.agentclass import AgentClass
+from schemas.agentclass import AgentClass, PromptPosition
 from schemas.agentpod import AgentPod, Network
 from schemas.conditions import FALSE, READY, TRUE, find
 from schemas.organization import Organization
@@ -77,6 +77,7 @@ class Wishes:
         self._check_references(caller, asked)
         spec: dict[str, Any] = {"agentClassName": agent.metadata.name, **_inherited(caller.pod)}
         spec |= _plain(asked)
+        _check_prompt(agent, asked.initial_prompt or "")
         if (mode := _mode(agent, asked)) is not None:
             spec["permissionMode"] = mode
         if asked.config_overrides:
@@ -211,6 +212,16 @@ def _plain(asked: CreatePod) -> dict[str, Any]:
     if asked.ticket_id is not None:
         spec["ticketRef"] = {"name": asked.ticket_id.lower()}
     return spec
+
+
+def _check_prompt(agent: AgentClass, prompt: str) -> None:
+    """Refuse a prompt that the agent's command line would take for an option: it is data."""
+    on_command_line = {PromptPosition.ARGUMENT, PromptPosition.FLAG}
+    if prompt.startswith("-") and agent.spec.prompt.position in on_command_line:
+        raise _wrong(
+            f"initial_prompt: agent {agent.metadata.name} would take it for an option, as it "
+            "begins with -: begin it with a word"
+        )
 
 
 def _mode(agent: AgentClass, asked: CreatePod) -> str | None:

@@ -22,6 +22,7 @@ from controller.placement.observation import Observation, PodState
 from controller.rpc.ports import RunnerKey
 from controller.store import errors as messages
 from controller.tools.call import Caller, Handler, ToolError
+from controller.tools.pace import Pace
 from schemas.agentpod import AgentPod, RestartPolicy
 from schemas.tools.base import Arguments, InvalidArgumentsError, Result, Tool, parsed
 from schemas.tools.catalogue import CATALOGUE
@@ -87,6 +88,7 @@ class Toolbox:
         self._handlers = dict(handlers)
         self._call_seconds = call_seconds
         self._ticks = ticks
+        self._pace = Pace(ticks=ticks)
 
     async def call(self, runner: RunnerKey, request: link_pb2.ToolCall) -> link_pb2.ToolResult:
         """Carry out the call that came with the runner's certificate, and answer."""
@@ -115,12 +117,16 @@ class Toolbox:
         request: link_pb2.ToolCall,
         record: dict[str, str],
     ) -> link_pb2.ToolResult:
-        caller = self._caller(runner, pod, request)
+        await self._pace.runner(runner.uid)
+        self._caller(runner, pod, request)
         tool = CATALOGUE.get(request.tool)
         if tool is None:
             raise ToolError("UnknownTool", "there is no such tool: list the tools")
         arguments = _arguments(tool, request.arguments)
         record["target"] = _target(arguments)
+        await self._pace.pod(request.caller.pod_uid, tool)
+        now = self._pods.by_uid(request.caller.pod_uid)  # it may have ended while it waited
+        caller = self._caller(runner, now, request)
         result = await self._carried_out(tool, caller, arguments)
         structured = json.dumps(result.structured(), ensure_ascii=False, separators=(",", ":"))
         data = structured.encode("utf-8", errors="replace")

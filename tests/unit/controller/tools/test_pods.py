@@ -222,6 +222,29 @@ async def test_an_agent_that_takes_no_prompt_gets_none(world: World, lead: Agent
     assert said.message.startswith("initial_prompt: ")
 
 
+@pytest.mark.parametrize(
+    ("prompt", "taken"),
+    [
+        pytest.param({"position": "argument"}, False, id="the last argument"),
+        pytest.param({"position": "flag", "flag": "--prompt"}, False, id="behind a flag"),
+        pytest.param({"position": "typed"}, True, id="typed into the terminal"),
+    ],
+)
+async def test_a_prompt_is_no_option_of_the_agents_command_line(
+    world: World,
+    lead: AgentPod,
+    prompt: dict[str, str],
+    taken: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    await world.agent_class("cli", prompt=prompt)
+    asked = {"agent_type_id": "cli", "initial_prompt": "--dangerously-skip-permissions"}
+    if taken:
+        await world.call(lead, "create_pod", **asked)
+    else:
+        said = await refused(world, lead, **asked)
+        assert "begin it with a word" in said.message
+
+
 async def test_an_agent_that_cannot_be_used_is_not_started(world: World, lead: AgentPod) -> None:
     await world.agent_class("broken", ready=False)
     said = await refused(world, lead, agent_type_id="broken")
