@@ -278,8 +278,8 @@ class Bout:
         """Write down what is to be typed, type it, and return the scene after it."""
         delivery, resumed = self._delivery, self._delivery.stage is step.stage
         if step.stage is Stage.PASTED:
-            text = typed_text(delivery.text, bracketed=look.bracketed)
-            key, data = self._paste_key, text
+            modes = {"bracketed": look.bracketed, "line_mode": look.line_mode}
+            key, data = self._paste_key, typed_text(delivery.text, **modes)
             if not resumed:
                 await self._leave(None)
                 scene = dataclasses.replace(scene, before=look, stuck=None)

@@ -169,7 +169,8 @@ def _waiting(delivery: Delivery, scene: Scene, look: Look) -> Step:
 
 def _too_long(delivery: Delivery, look: Look) -> Failed | None:
     """Refuse a text of which the terminal would drop a part."""
-    if not look.line_mode or len(typed_text(delivery.text, bracketed=False)) < LINE_BYTES:
+    length = len(typed_text(delivery.text, bracketed=False, line_mode=True))
+    if not look.line_mode or length < LINE_BYTES:
         return None
     text = f"The agent's program reads lines, and its terminal takes at most {LINE_BYTES - 1} bytes"
     return Failed("NotSubmitted", f"{text} of one: the prompt is longer. Nothing was typed.")

@@ -11,6 +11,10 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """All control characters but tab and newline: typed ones would be keys, not text."""
 
 _BLANK: Final = re.compile(r"[ \t]*\n[ \t\n]*|\t")
+_COMPLETED: Final = re.compile(r"(?:\A(?![/!])|\s)\S*[@/#$]\S*\Z")
+"""Last words to which programs offer completions (``@file``, ``/command``, ``$skill``): the list
+takes the next Enter for itself. Not where the whole text is a command: there Enter runs it."""
+
 _SUBMIT: Final = "\r"
 
 
@@ -24,15 +28,19 @@ def plain(text: str) -> str:
     return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def typed_text(text: str, *, bracketed: bool) -> bytes:
+def typed_text(text: str, *, bracketed: bool, line_mode: bool = False) -> bytes:
     """Return what to type for a text, without submitting it.
 
     A program that asked for pastes to be marked (*bracketed*) gets the text as it is, newlines
     as terminals paste them. To any other one a newline is the key that submits and a tab one
     that completes: for them line breaks and tabs become single spaces, so that every word
-    arrives, in one piece and once.
+    arrives, in one piece and once. Where the terminal does not collect lines itself
+    (*line_mode*), a space behind a last word that may be completed closes the list of what it
+    may become; agents cut it off.
     """
     text = plain(text).strip("\n")
+    if not line_mode and _COMPLETED.search(text):
+        text += " "
     if bracketed:
         return (_PASTE_BEGIN + text.replace("\n", "\r") + _PASTE_END).encode()
     return _BLANK.sub(" ", text).encode()

@@ -227,3 +227,30 @@ def _closed(sock: socket.socket) -> bool:
         return False
     except ConnectionResetError:
         return True
+
+
+async def test_the_shim_tells_what_is_unread_and_what_it_typed_last(
+    terminals: Terminals, pods: Pods
+) -> None:
+    go = pods.root / "go"
+    wait = "import time\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.01)\n"
+    launch = pods.python(RAW + wait + "while True: os.read(0, 65536)", str(go))
+    await terminals.start(launch)
+    await output_until(terminals, launch, b"raw")
+    state = await terminals.state(launch.run_dir)
+    assert (state.unread, state.last_key) == (0, "")
+    await terminals.write_once(launch.run_dir, "one", b"1234")
+    await terminals.write_once(launch.run_dir, "two/grüße", b"567")
+    await _until_unread(terminals, launch, 7, 7)
+    assert (await terminals.state(launch.run_dir)).last_key == "two/grüße"
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(terminals.write_once(launch.run_dir, "three", LARGE))
+        await _until_unread(terminals, launch, len(LARGE) // 2, len(LARGE) + 7)
+        go.touch()
+    await _until_unread(terminals, launch, 0, 0)
+
+
+async def _until_unread(terminals: Terminals, launch: Launch, least: int, most: int) -> None:
+    async with asyncio.timeout(20):
+        while not least <= ((await terminals.state(launch.run_dir)).unread or 0) <= most:
+            await asyncio.sleep(0.01)

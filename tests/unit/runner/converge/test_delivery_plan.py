@@ -195,6 +195,42 @@ def test_after_a_restart_a_key_whose_effect_is_seen_is_not_typed() -> None:
     assert next_step(PRESSED, HELD, taken) == Wait(1.3, taken_at=1.0)
 
 
+def test_nothing_is_typed_while_something_is_unread() -> None:
+    ready = look(sign_at=1.0, at=9.0, unread_at=9.0)
+    assert isinstance(next_step(WAITING, scene(Rule(SIGN)), ready), Wait)
+    assert next_step(WAITING, scene(Rule(SIGN)), dataclasses.replace(ready, at=9.1)) == Type(
+        Stage.PASTED
+    )
+    for delivery in (PASTED, PRESSED):
+        now = dataclasses.replace(HELD, typed_at=100.0, give_up_at=500.0)
+        unread = look(f"> {TEXT}", offset=30, at=300.0, changed_at=101.0, unread_at=300.0)
+        wait = next_step(delivery, now, unread)
+        assert isinstance(wait, Wait)
+        assert (wait.until, "does not read" in wait.note) == (500.0, True)
+        over = next_step(delivery, now, dataclasses.replace(unread, at=500.0, unread_at=500.0))
+        assert isinstance(over, Failed)
+        assert (over.reason, over.is_held) == ("NotSubmitted", True)
+
+
+def test_a_key_has_its_time_from_when_it_was_read() -> None:
+    now = dataclasses.replace(HELD, typed_at=100.0)
+    read = dataclasses.replace(TYPED, at=121.0, unread_at=120.0)
+    assert next_step(PRESSED, now, read) == Wait(120.0 + WINDOWS[0])
+
+
+def test_what_is_seen_is_no_effect_of_a_key_that_is_unread_but_for_whole_lines() -> None:
+    now = dataclasses.replace(HELD, typed_at=100.0, taken_at=100.0)
+    gone = look(offset=30, at=101.0, unread_at=101.0)
+    assert isinstance(next_step(PRESSED, now, gone), Wait)
+    assert next_step(PRESSED, now, dataclasses.replace(gone, line_mode=True)) == Submitted()
+
+
+def test_after_a_restart_a_text_that_the_shim_typed_is_taken_further_though_not_seen() -> None:
+    resumed = scene(Rule(SIGN), before=look(), is_typed=True)
+    note = look("> [Pasted text #1]", offset=20, at=1.0)
+    assert next_step(PASTED, resumed, note) == Type(Stage.PASTED)
+
+
 def test_a_line_that_a_terminal_would_cut_is_refused_before_it_is_typed() -> None:
     ready: Any = {"line_mode": True, "sign_at": 0.0, "at": 1.0}
     for length, kind in ((4094, Type), (4095, Failed)):

@@ -74,3 +74,14 @@ async def test_a_wait_ends_with_output_with_a_wake_and_with_the_end() -> None:
             await waiting
         await seen.changed(NEVER, 0.0)  # the run is over: nothing will change any more
     seen.close()
+
+
+async def test_a_look_tells_until_when_something_was_unread() -> None:
+    seen = sight()
+    assert not seen.look().is_unread
+    seen.told((40, 10), line_mode=False, unread=True)
+    last = seen.look()
+    assert last.is_unread
+    seen.told((40, 10), line_mode=False, unread=False)
+    assert (seen.look().is_unread, seen.look().unread_at) == (False, last.at)
+    seen.close()

@@ -120,3 +120,15 @@ async def test_what_is_noted_beside_a_row_belongs_to_one_run_and_outlives_its_ot
     await again.forget("pod-a1")
     assert again.listed_ms(row()) == 0
     await again.close()
+
+
+async def test_what_stands_in_an_input_is_remembered_until_it_does_no_more(tmp_path: Path) -> None:
+    journal = await opened(tmp_path / "j.db")
+    for uid in ("pod-a1", "pod-a2", "pod-a3"):
+        await journal.put_stuck(uid, f"in {uid}")
+    await journal.put_stuck("pod-a1", "")
+    await journal.forget("pod-a2")
+    await journal.close()
+    again = await opened(tmp_path / "j.db")
+    assert [again.stuck(f"pod-a{n}") for n in (1, 2, 3)] == ["", "", "in pod-a3"]
+    await again.close()
