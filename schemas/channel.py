@@ -52,7 +52,9 @@ class Retention(Model):
 class ChannelSpec(Model):
     """What the channel is for and who belongs to it."""
 
-    display_name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    display_name: (
+        Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")] | None
+    ) = None
     """Its name for people and agents; the resource's name if not given. One channel of a namespace
     has it, whatever the case of its letters."""
     description: Annotated[str, Field(max_length=1024)] | None = None

@@ -69,7 +69,7 @@ _TAG = Annotated[str, Field(min_length=1, max_length=63)]
 class TicketSpec(Model):
     """The work."""
 
-    title: Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+    title: Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
     """What it is, in a line."""
     body: Annotated[str, Field(max_length=65_536, pattern=r"^[^\x00]*$")] = ""
     """What there is to do, in Markdown, kept byte for byte."""

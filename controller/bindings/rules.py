@@ -62,12 +62,13 @@ def depth(pod: AgentPod) -> int:
     return max(known, 1 if creator_uid(pod) else 0)
 
 
-def related(one: AgentPod, other: AgentPod) -> bool:
-    """Whether one pod made the other, or the same pod made both: they need not ask."""
-    mine, theirs = creator_uid(one), creator_uid(other)
-    if mine == other.metadata.uid or theirs == one.metadata.uid:
-        return True
-    return bool(mine) and mine == theirs
+def related(initiator: AgentPod, target: AgentPod) -> bool:
+    """Whether the initiator need not ask: it made the target, or the same pod made both.
+
+    Not the other way round: a pod has no rights on the one that made it.
+    """
+    creator = creator_uid(target)
+    return bool(creator) and creator in {initiator.metadata.uid, creator_uid(initiator)}
 
 
 def ordered(scopes: Iterable[Scope]) -> tuple[Scope, ...]:

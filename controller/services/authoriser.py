@@ -6,13 +6,13 @@ was ended with ``unbind_pod`` is ended for the very next call.
 
 from collections.abc import Callable
 
-from controller.bindings.rules import alive, ordered, standing
+from controller.bindings.rules import Standing, alive, ordered, standing
 from controller.kernel.clock import wall
 from controller.kernel.store import Store
 from controller.placement.indexes import OF_PAIR
 from controller.tools.call import Caller, ToolError
 from schemas.agentpod import AgentPod
-from schemas.names import Scope
+from schemas.names import BindingState, Scope
 from schemas.podbinding import PodBinding
 
 
@@ -36,12 +36,14 @@ class Authoriser:
             return frozenset()
         if one.metadata.uid == other.metadata.uid:
             return frozenset(Scope)
-        now, pair = self._clock(), (one.metadata.namespace, one.metadata.name, other.metadata.name)
-        return frozenset(
-            scope
-            for binding in self._bindings.indexed(OF_PAIR, pair)
-            for scope in standing(binding, one, other, now).granted
-        )
+        return frozenset(scope for each in self._standings(one, other) for scope in each.granted)
+
+    def _standings(self, initiator: AgentPod, target: AgentPod) -> list[Standing]:
+        """Return where each binding of the initiator to the target stands."""
+        one, other, now = initiator.metadata, target.metadata, self._clock()
+        pair = (one.namespace, one.name, other.name)
+        found = self._bindings.indexed(OF_PAIR, pair)
+        return [standing(binding, initiator, target, now) for binding in found]
 
     def pod(self, caller: Caller, pod_key: str) -> AgentPod:
         """Return the pod of that name in the caller's organization, whatever its state.
@@ -84,7 +86,7 @@ class Authoriser:
         found = self.living(caller, pod_key)
         held = self.scopes(caller.pod, found)
         if scope not in held:
-            raise ToolError("Forbidden", _missing(pod_key, scope, held))
+            raise ToolError("Forbidden", self._missing(caller.pod, found, scope, held))
         if found.status.placement is None:
             raise ToolError(
                 "NotRunning",
@@ -92,15 +94,23 @@ class Authoriser:
             )
         return found
 
+    def _missing(
+        self, initiator: AgentPod, target: AgentPod, scope: Scope, held: frozenset[Scope]
+    ) -> str:
+        name = target.metadata.name
+        have = f"you have {', '.join(ordered(held))} alone" if held else "you have no binding to it"
+        lack = f"you lack {scope} on pod {name}"
+        known = self._standings(initiator, target)
+        if any(scope in each.pending for each in known):
+            return f"{lack}: you have asked for it, and {name} has not answered yet"
+        again = ""
+        if any(each.state is BindingState.REJECTED for each in known):
+            again = ", which rejected it before (get_bindings says why)"
+        return (
+            f"{lack} ({have}): ask for it with bind_pod, target_pod {name}, scopes [{scope}]{again}"
+        )
+
     def _current(self, pod: AgentPod) -> AgentPod | None:
         """Return the pod as the store has it now, None if it has ended or is gone."""
         found = self._pods.by_uid(pod.metadata.uid)
         return found if found is not None and alive(found) else None
-
-
-def _missing(pod_key: str, scope: Scope, held: frozenset[Scope]) -> str:
-    have = f"you have {', '.join(ordered(held))} alone" if held else "you have no binding to it"
-    return (
-        f"you lack {scope} on pod {pod_key} ({have}): ask for it with bind_pod, target_pod "
-        f"{pod_key}, scopes [{scope}]"
-    )

@@ -54,7 +54,7 @@ class ChannelMaker:
             KubeError: The API server refused or cannot be asked.
         """
         title = " ".join(unicodedata.normalize("NFC", wish.name).split())
-        if not title or not title.isprintable():
+        if not title or not wish.name.strip().isprintable():
             raise ToolError("InvalidArgument", "name: it must have letters and be on one line")
         if "\x00" in wish.description:
             raise ToolError("InvalidArgument", "description: it must not hold NUL characters")

@@ -4,6 +4,7 @@ Refusals are ``controller.tools.call.ToolError``. Ids are names of Tickets, in u
 """
 
 import asyncio
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from schemas.names import (
 from schemas.repository import Repository
 from schemas.ticket import Ticket, TicketPod, TicketPriority
 
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _CROCKFORD: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_LETTERS: Final = 10
 _ATTEMPTS: Final = 8
@@ -228,8 +230,10 @@ def _check_texts(spec: Mapping[str, Any]) -> None:
     title, body = spec.get("title"), spec.get("body", "")
     if title is not None and not title.strip():
         raise ToolError("InvalidArgument", "title: it must not be blank")
-    if "\x00" in (title or "") or "\x00" in body:
-        raise ToolError("InvalidArgument", "title and description must not hold NUL characters")
+    if _CONTROL.search(title or ""):
+        raise ToolError("InvalidArgument", "title: it must be one line without control characters")
+    if "\x00" in body:
+        raise ToolError("InvalidArgument", "description: it must not hold NUL characters")
     if len(body.encode("utf-8", errors="replace")) > _MAX_BODY_BYTES:
         raise ToolError("LimitExceeded", "description: it is larger than 64 KiB of UTF-8")
 

@@ -27,6 +27,8 @@ _CLAUDE_USER_FILE: Final = ".claude.json"
 _CLAUDE_HOME: Final = "CLAUDE_CONFIG_DIR"
 _GEMINI_FILE: Final = ".gemini/settings.json"
 _GEMINI_HOME: Final = "GEMINI_CLI_HOME"
+_GEMINI_TRUST: Final = "GEMINI_CLI_TRUST_WORKSPACE"
+"""Without it Gemini leaves out every MCP server in a folder that it does not know."""
 _OPENCODE: Final = "OPENCODE_CONFIG_CONTENT"
 
 _TIMEOUT_MS: Final = 600_000
@@ -135,7 +137,8 @@ def _gemini(given: Given) -> Configured:
         "timeout": _TIMEOUT_MS,
     }
     text = _added(_file(given, path), "mcpServers", server, f"homeFiles: {path}")
-    return Configured(home_files={path: text})
+    trusted = {} if given.environment.get(_GEMINI_TRUST) else {_GEMINI_TRUST: "true"}
+    return Configured(environment=trusted, home_files={path: text})
 
 
 def _gemini_file(given: Given) -> str:

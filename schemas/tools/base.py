@@ -21,6 +21,13 @@ Time = Annotated[str, Field(max_length=40)]
 _MAX_TOLD: Final = 4
 """So many wrong arguments are named in one sentence."""
 
+_UNION_PARTS: Final = frozenset({"bool", "int", "float", "constrained-str", "str"})
+"""What pydantic adds to where an error is, for each type that a setting may have."""
+_KINDS_OF_SETTING: Final = "it must be a text of at most 4096 characters, a number, true or false"
+
+_EXACT: Final = 2**53
+"""Larger whole numbers are not all there as floats."""
+
 
 class Arguments(BaseModel):
     """Arguments of a tool: unknown ones are refused, nothing is converted, null means absent."""
@@ -78,28 +85,61 @@ def parsed(model: type[Arguments], values: dict[str, Any]) -> Arguments:
         InvalidArgumentsError: They do not fit.
     """
     try:
-        return model.model_validate({k: v for k, v in values.items() if v is not None})
+        given = {name: _exact(value) for name, value in values.items() if value is not None}
+        return model.model_validate(given)
     except ValidationError as exc:
         raise InvalidArgumentsError(_sentence(model, exc)) from None
 
 
 def _sentence(model: type[Arguments], error: ValidationError) -> str:
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    said = [_said(model, each["loc"], each["type"], each["msg"]) for each in found[:_MAX_TOLD]]
-    if len(found) > _MAX_TOLD:
-        said.append(f"and {len(found) - _MAX_TOLD} more")
-    return "; ".join(said)
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    found: dict[str, str] = {}
+    for each in errors:
+        where = tuple(part for part in each["loc"] if part not in _UNION_PARTS)
+        name = _name(where)
+        is_union = len(where) < len(each["loc"])
+        found.setdefault(
+            name, _KINDS_OF_SETTING if is_union else _said(model, each["type"], each["msg"])
+        )
+    # What is wrong with an item is not also said of its list.
+    inner = [name for name in found if not any(each.startswith(f"{name}[") for each in found)]
+    told = [f"{name}: {found[name]}" for name in inner[:_MAX_TOLD]]
+    if len(inner) > _MAX_TOLD:
+        told.append(f"and {len(inner) - _MAX_TOLD} more")
+    return "; ".join(told)
 
 
-def _said(model: type[Arguments], where: tuple[int | str, ...], kind: str, text: str) -> str:
+def _name(where: tuple[int | str, ...]) -> str:
     name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)
-    name = name.removeprefix(".")[:120] or "arguments"
-    if kind == "extra_forbidden":
-        known = ", ".join(model.model_fields) or "none"
-        return f"{name}: there is no such argument; there are: {known}"
-    if kind == "missing":
-        return f"{name}: it is required"
-    return f"{name}: {text[:1].lower()}{text[1:]}".replace("tuple should", "list should")
+    return name.removeprefix(".")[:120] or "arguments"
+
+
+def _said(model: type[Arguments], kind: str, text: str) -> str:
+    match kind:
+        case "extra_forbidden":
+            known = ", ".join(model.model_fields) or "none"
+            return f"there is no such argument; there are: {known}"
+        case "missing":
+            return "it is required"
+        case "tuple_type":
+            return "it must be a list"
+        case "dict_type":
+            return "it must be an object"
+        case _:
+            return f"{text[:1].lower()}{text[1:]}".replace("tuple should", "list should").replace(
+                " after validation", ""
+            )
+
+
+def _exact(value: Any) -> Any:
+    """Return the value with whole numbers as such. Source: JSON Schema, integer: 2.0 is one."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
+        return int(value)
+    if isinstance(value, list):
+        return [_exact(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _exact(each) for key, each in value.items()}
+    return value
 
 
 def json_schema(model: type[BaseModel]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class CreatePod(Arguments):
     branch_name: Annotated[str, Field(min_length=1, max_length=250)] | None = None
     """Branch of its worktree; made if there is none."""
     credential_profile_id: Key | None = None
-    """A ProviderKey."""
+    """A ProviderKey; there are none yet: it is refused."""
     config_overrides: Annotated[dict[Key, Setting], Field(max_length=64)] | None = None
     """Values for options of the agent."""
     permission_mode: Annotated[PermissionMode, Field(strict=False)] = PermissionMode.PLAN

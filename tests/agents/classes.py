@@ -100,10 +100,7 @@ trust_level = "trusted"
 
 def _gemini(url: str) -> dict[str, Any]:
     settings = {
-        "security": {
-            "auth": {"selectedType": "gemini-api-key"},
-            "folderTrust": {"enabled": False},
-        },
+        "security": {"auth": {"selectedType": "gemini-api-key"}},
         "privacy": {"usageStatisticsEnabled": False},
         "general": {"enableAutoUpdate": False},
     }
@@ -113,7 +110,6 @@ def _gemini(url: str) -> dict[str, Any]:
             GOOGLE_GEMINI_BASE_URL=url,
             GEMINI_API_KEY="x",
             GEMINI_CLI_HOME="$(HOME)",
-            GEMINI_CLI_TRUST_WORKSPACE="true",
         ),
         "homeFiles": [{"path": ".gemini/settings.json", "content": json.dumps(settings)}],
     }

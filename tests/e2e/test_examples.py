@@ -25,9 +25,8 @@ def test_two_pods_work_as_a_pair(mesh: Mesh) -> None:
     begin = ("commit", "-q", "--allow-empty", "-m", "Begin")
     run("git", *identity, "-C", str(git / "pair-seed"), *begin)
     run("git", "clone", "-q", "--bare", str(git / "pair-seed"), str(git / "pair.git"))
-    for file in sorted((EXAMPLES / "pair-programming").glob("*.yaml")):
-        text = file.read_text(encoding="utf-8").replace("/srv/git", str(git))
-        mesh.kubectl("apply", "-f", "-", stdin=text)
+    files = sorted(str(file) for file in (EXAMPLES / "pair-programming").glob("*.yaml"))
+    mesh.kubectl("apply", "-f", "-", stdin=run("sed", f"s|/srv/git|{git}|", *files))
     mesh.phase("navigator", "Succeeded", seconds=120)
 
     log = mesh.logs("navigator")

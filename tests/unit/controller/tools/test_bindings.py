@@ -90,7 +90,7 @@ async def test_pods_of_one_creator_are_bound_at_once(world: World, lead: AgentPo
     ] == "active", "it made that pod"
     assert (await world.call(two, "bind_pod", target_pod="lead", scopes=[READ]))[
         "status"
-    ] == "active", "that pod made it"
+    ] == "pending", "who was made asks its maker as any other"
 
 
 @pytest.mark.usefixtures("lead")

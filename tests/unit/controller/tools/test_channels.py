@@ -138,7 +138,7 @@ async def test_of_two_that_make_a_channel_at_once_one_wins(
     assert sum(kind == "Channel" for kind, _, _ in world.kube.objects) == 1
 
 
-@pytest.mark.parametrize("name", [" ", "\t\n", "a\x1b[2Jb", "a\x00b"])
+@pytest.mark.parametrize("name", [" ", "\t\n", "a\nb", "a\x1b[2Jb", "a\x00b"])
 async def test_a_name_that_nobody_can_read_is_refused(
     world: Talk, lead: AgentPod, name: str
 ) -> None:

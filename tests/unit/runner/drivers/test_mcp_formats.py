@@ -74,7 +74,8 @@ def test_codex_reads_every_value_as_it_was(url: str) -> None:
 
 def test_gemini_reads_the_settings_of_its_home() -> None:
     args, environment, files = told(Format.GEMINI)
-    assert (args, environment) == ((), {})
+    assert (args, environment) == ((), {"GEMINI_CLI_TRUST_WORKSPACE": "true"})
+    assert told(Format.GEMINI, {"GEMINI_CLI_TRUST_WORKSPACE": "false"})[1] == {}, "its own word"
     server = {
         "httpUrl": URL,
         "headers": {"Authorization": "Bearer $AGENTSMESH_MCP_TOKEN"},
