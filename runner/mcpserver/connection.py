@@ -1,15 +1,12 @@
-"""One connection of an agent: uvicorn's protocol, with an end to whoever sends nothing."""
+"""One connection of an agent: uvicorn's protocol, from the first head that showed the token on."""
 
 import asyncio
-from typing import Final, Protocol
+from typing import Protocol
 
 from typing_extensions import override
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
-
-_MUTE_SECONDS: Final = 0.5
-"""Who connects has something to say: later than this it is a stranger, or in no hurry."""
 
 
 class Owner(Protocol):
@@ -35,23 +32,29 @@ class Connection(H11Protocol):
     """
 
     def __init__(
-        self, config: Config, state: ServerState, owner: Owner, head_seconds: float
+        self,
+        config: Config,
+        state: ServerState,
+        owner: Owner,
+        received: bytes,
+        head_seconds: float,
     ) -> None:
+        """Begin with what was *received* before it was known whose connection it is."""
         super().__init__(config, state, {"door": owner})
+        self._received = received
         self._owner = owner
         self._head_seconds = head_seconds
         self._deadline: asyncio.TimerHandle | None = None
-        self._opened = self.loop.time()
-
-    @property
-    def is_mute(self) -> bool:
-        """Whether it has been there for a while and has not asked for anything yet."""
-        return self._request is None and self.loop.time() - self._opened > _MUTE_SECONDS
 
     @property
     def rests(self) -> bool:
-        """Whether it has answered a request, and no other has begun."""
-        return self._request is not None and self._is_idle() and self._deadline is None
+        """Whether it has answered a request, all of it, and no other has begun."""
+        return (
+            self._request is not None
+            and self._is_idle()
+            and self._deadline is None
+            and not self.transport.get_write_buffer_size()
+        )
 
     @property
     def _request(self) -> RequestResponseCycle | None:
@@ -75,7 +78,8 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as above it
         super().connection_made(transport)
         self._owner.opened(self)
-        self._arm()
+        received, self._received = self._received, b""
+        self.data_received(received)
 
     @override
     def data_received(self, data: bytes) -> None:

@@ -1,11 +1,12 @@
 """One pod's way in: its listening socket, its token, and how much it may have at once."""
 
 import asyncio
-import contextlib
 import hashlib
 import hmac
 import logging
+import select
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -14,12 +15,28 @@ from uvicorn.server import ServerState
 
 from runner.drivers.terminal_values import McpSocket
 from runner.mcpserver.connection import Connection
+from runner.mcpserver.lobby import Lobby
 from runner.mcpserver.ports import Limits, Run
 
 logger = logging.getLogger(__name__)
 
 _PAUSE_SECONDS: Final = 1.0
 """Without accepting, when the machine has no descriptors left."""
+
+_AT_ONCE: Final = 32
+"""Connections taken in one go: what else is to be done has its turn in between."""
+
+_GRACE_SECONDS: Final = 0.1
+"""Whoever connects has something to say. When many come, who has not said it yet may be shown out
+by who comes next; earlier, if else those outside would wait for longer than below."""
+
+_QUEUE_SECONDS: Final = 0.3
+
+_QUEUE_FIELD: Final = slice(24, 28)
+"""Of a listening socket's TCP_INFO (tcpi_unacked): how many connections wait to be taken."""
+
+_AGAIN_SECONDS: Final = 0.1
+"""How often is looked for a connection that rests, while another wants to take its place."""
 
 _END_SECONDS: Final = 5.0
 """Requests of a closing door get so long to notice."""
@@ -29,7 +46,8 @@ class Door:
     """Takes connections for one run of a pod, and knows who may come in.
 
     The socket is a duplicate of one that the pod's shim holds: connections that come while
-    nobody accepts wait there, and closing ours ends nothing.
+    nobody accepts wait there, and closing ours ends nothing. Those that have shown the token have
+    seats of their own: however many strangers come, they only displace each other.
     """
 
     def __init__(
@@ -45,6 +63,8 @@ class Door:
         self.limits = limits
         self.turns = asyncio.Semaphore(limits.calls)
         self._socket: socket.socket = held.socket
+        self._arrivals = select.poll()
+        self._arrivals.register(held.socket, select.POLLIN)
         self._token_sha256 = held.token_sha256
         self._alive = alive
         self._listed: Callable[[], Awaitable[None]] | None = listed
@@ -52,7 +72,12 @@ class Door:
         self._state = ServerState()
         self._connections: dict[Connection, None] = {}
         self._opening: set[socket.socket] = set()
+        self._waiting: dict[socket.socket, bytes] = {}
+        """Have shown the token, and what they have sent, in the order in which they get seats."""
+        self._lobby = Lobby(self, limits.head_seconds, self._admit, self._listen)
+        self._looking: asyncio.TimerHandle | None = None
         self._listening = False
+        self._exhausted = False
         self._closing = False
         self._next_request = 0.0
 
@@ -92,6 +117,7 @@ class Door:
                     await asyncio.get_running_loop().create_future()
                 finally:
                     self.stop()
+                    self._turn_out()
         finally:
             for taken in self._opening:
                 taken.close()
@@ -117,23 +143,77 @@ class Door:
     def opened(self, connection: Connection) -> None:
         """Count it."""
         self._connections[connection] = None
-        if self._closing:
-            connection.abort()
 
     def rested(self, connection: Connection) -> None:
         """Note which has been unused for the longest: it is closed first, should another come."""
         if connection in self._connections:
             del self._connections[connection]
             self._connections[connection] = None
-        self._listen()
+        self._seat()
 
     def closed(self, connection: Connection) -> None:
         """Forget it."""
         self._connections.pop(connection, None)
+        self._seat()
+
+    # --- those that have shown the token ----------------------------------------------------------
+
+    def _admit(self, taken: socket.socket, received: bytes) -> None:
+        self._waiting[taken] = received
+        self._seat()
+
+    def _seat(self) -> None:
+        if not self._waiting:
+            return
+        seats = min(self.limits.connections, self._share() // 2)
+        while self._waiting and (
+            len(self._connections) + len(self._opening) < seats or self._close_an_idle_one()
+        ):
+            taken = next(iter(self._waiting))
+            self._opening.add(taken)
+            self._tasks.create_task(self._take(taken, self._waiting.pop(taken)))
+        if self._waiting and self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._look)
         self._listen()
 
+    def _look(self) -> None:
+        self._looking = None
+        self._seat()
+
+    async def _take(self, taken: socket.socket, received: bytes) -> None:
+        limits = self.limits
+        try:
+            # asyncio does it only where it knows the protocol; else answers wait for an ACK
+            taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: Connection(self._config, self._state, self, received, limits.head_seconds),
+                taken,
+            )
+        except OSError:
+            taken.close()  # it is gone again
+        finally:
+            self._opening.discard(taken)
+            self._seat()  # it was counted twice for a moment
+
+    def _close_an_idle_one(self) -> bool:
+        idle = next((each for each in self._connections if each.rests), None)
+        if idle is not None:
+            del self._connections[idle]
+            idle.end()
+        return idle is not None
+
+    def _turn_out(self) -> None:
+        self._lobby.close()
+        for taken in self._waiting:
+            taken.close()
+        self._waiting.clear()
+        if self._looking is not None:
+            self._looking.cancel()
+
+    # --- those that have not ----------------------------------------------------------------------
+
     def _listen(self) -> None:
-        if not self._listening and not self._closing:
+        if not self._listening and not self._closing and not self._exhausted:
             self._listening = True
             asyncio.get_running_loop().add_reader(self._socket, self._accept)
 
@@ -143,46 +223,37 @@ class Door:
             asyncio.get_running_loop().remove_reader(self._socket)
 
     def _accept(self) -> None:
-        if (
-            len(self._connections) + len(self._opening) >= self._share()
-            and not self._close_an_idle_one()
-        ):
-            self._rest()  # until one ends or rests
-            return
-        try:
-            taken, _ = self._socket.accept()
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return
-        except OSError as exc:
-            logger.warning(
-                "cannot take connections", extra={"pod": self.run.uid, "reason": exc.errno}
-            )
-            self._rest()
-            asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._listen)
-            return
-        self._opening.add(taken)
-        self._tasks.create_task(self._take(taken))
+        for _ in range(_AT_ONCE):
+            if not self._arrivals.poll(0):
+                return  # nobody is shown out for nobody
+            if not self._has_room():
+                self._rest()  # until one leaves, or has been here for long enough
+                return
+            try:
+                taken, _ = self._socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as exc:
+                self._pause(exc)
+                return
+            taken.setblocking(False)
+            self._lobby.enter(taken)
 
-    async def _take(self, taken: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            with contextlib.suppress(OSError):  # it is gone again
-                taken.setblocking(False)
-                # asyncio does it only where it knows the protocol; else answers wait for an ACK
-                taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                await loop.connect_accepted_socket(
-                    lambda: Connection(self._config, self._state, self, self.limits.head_seconds),
-                    taken,
-                )
-        finally:
-            self._opening.discard(taken)
-            self._listen()  # it was counted twice for a moment
+    def _has_room(self) -> bool:
+        room = min(self.limits.guests, self._share() // 2)
+        while len(self._lobby) + len(self._waiting) >= room:
+            queue = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _QUEUE_FIELD.stop)
+            waiting = int.from_bytes(queue[_QUEUE_FIELD], sys.byteorder)
+            if not self._lobby.displace(min(_GRACE_SECONDS, _QUEUE_SECONDS * room / (waiting + 1))):
+                return False
+        return True
 
-    def _close_an_idle_one(self) -> bool:
-        connections = list(self._connections)
-        idle = [each for each in connections if each.is_mute]
-        idle += [each for each in connections if each.rests]
-        for connection in idle[:1]:
-            del self._connections[connection]
-            connection.end()
-        return bool(idle)
+    def _pause(self, why: OSError) -> None:
+        logger.warning("cannot take connections", extra={"pod": self.run.uid, "reason": why.errno})
+        self._rest()
+        self._exhausted = True
+        asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._resume)
+
+    def _resume(self) -> None:
+        self._exhausted = False
+        self._listen()

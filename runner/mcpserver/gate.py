@@ -1,41 +1,29 @@
 """The ASGI application around the SDK's: lets in a pod's own agent, and nothing else.
 
-Whatever is refused here is refused with one sentence and without reading further. It is never a
-401: that makes agents begin an OAuth registration.
+Strangers do not come so far: ``runner.mcpserver.lobby`` refuses them. But each request of a
+connection is looked at, whatever was sent on it before. Whatever is refused is refused with one
+sentence, and never with 401: that makes agents begin an OAuth registration.
 """
 
 import asyncio
 import contextlib
 import json
-import re
-from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import anyio
 from mcp_types import INVALID_PARAMS, INVALID_REQUEST
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from runner.mcpserver.admission import Refusal, one, refused
 from runner.mcpserver.door import Door
 from runner.mcpserver.ports import Limits
 
-PATH: Final = "/mcp"
-
-_LOOPBACK: Final = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
-_ORIGIN: Final = re.compile(r"https?://" + _LOOPBACK.pattern, re.IGNORECASE)
 _DISCARDED_BYTES: Final = 16 * 1024 * 1024
 """So much of a body that is too large is read all the same: its sender then hears why."""
 
 _HEARD_BYTES: Final = 64 * 1024
 _PATIENCE_SECONDS: Final = 1.0
 """So much is read, and so long, of a request that is refused by its head."""
-
-
-class Refusal(NamedTuple):
-    """Why a request is not let in."""
-
-    status: int
-    message: str
-    allow: str = ""
 
 
 class RefusedError(Exception):
@@ -78,13 +66,12 @@ class Gate:
             await self._pass_on(scope, receive, send, body)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        declared = _one(scope, b"content-length")
+        declared = one(scope, b"content-length")
         limit = self._limits.body_bytes
-        if declared is not None and int(declared) > limit and _one(scope, b"expect") is not None:
+        if declared is not None and int(declared) > limit and one(scope, b"expect") is not None:
             raise RefusedError(_too_large(limit))  # it asked before it sent
         try:
-            async with asyncio.timeout(self._limits.body_seconds):
-                return await _read(receive, limit)
+            return await _read(receive, self._limits)
         except TimeoutError:
             raise RefusedError(Refusal(408, "The request did not come whole in time.")) from None
 
@@ -114,25 +101,6 @@ class Gate:
             watching.cancel()
 
 
-def refused(scope: Scope, door: Door) -> Refusal | None:
-    """Return why the request is not let in; None: it is. Its body is not looked at."""
-    if scope["path"] != PATH:
-        return Refusal(404, f"There is nothing here: the MCP server is at {PATH}.")
-    if _LOOPBACK.fullmatch(_one(scope, b"host") or "") is None:
-        return Refusal(421, "Host must be the loopback address that this server is reached at.")
-    origin = _one(scope, b"origin")
-    if origin is not None and _ORIGIN.fullmatch(origin) is None:
-        return Refusal(403, "Origin must be on loopback: no page from elsewhere may call tools.")
-    kind, _, token = (_one(scope, b"authorization") or "").partition(" ")
-    if kind.lower() != "bearer" or not door.knows(token.strip()):
-        return Refusal(403, "This pod's token is wanted: send it as Authorization: Bearer <token>.")
-    if not door.alive:
-        return Refusal(403, "The pod has ended: its token opens nothing any more.")
-    if scope["method"] != "POST":
-        return Refusal(405, "Only POST: there are no sessions, and no stream to listen to.", "POST")
-    return None
-
-
 async def _let_finish(receive: Receive) -> None:
     """Read a little of what is refused: who is cut off while sending may not hear why."""
     size, more = 0, True
@@ -146,37 +114,32 @@ async def _let_finish(receive: Receive) -> None:
                 more = message.get("more_body", False)
 
 
-async def _read(receive: Receive, limit: int) -> bytes:
-    body, size = bytearray(), 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Gone
-        piece: bytes = message.get("body", b"")
-        size += len(piece)
-        if size <= limit:
-            body += piece
-        else:
-            body.clear()
-        more = message.get("more_body", False)
-        if size > _DISCARDED_BYTES or (not more and size > limit):
-            raise RefusedError(_too_large(limit))
-        if not more:
-            return bytes(body)
+async def _read(receive: Receive, limits: Limits) -> bytes:
+    """Return the body. It must come whole in time, and meanwhile not too slowly."""
+    limit = limits.body_bytes
+    body, size, began = bytearray(), 0, asyncio.get_running_loop().time()
+    async with asyncio.timeout(None) as patience:
+        while True:
+            seconds = limits.body_pause_seconds + size / limits.body_bytes_per_second
+            patience.reschedule(began + min(seconds, limits.body_seconds))
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            piece: bytes = message.get("body", b"")
+            size += len(piece)
+            if size <= limit:
+                body += piece
+            else:
+                body.clear()
+            more = message.get("more_body", False)
+            if size > _DISCARDED_BYTES or (not more and size > limit):
+                raise RefusedError(_too_large(limit))
+            if not more:
+                return bytes(body)
 
 
 def _too_large(limit: int) -> Refusal:
     return Refusal(413, f"The request is larger than {limit} bytes: send less at once.")
-
-
-def _values(scope: Scope, name: bytes) -> Iterator[str]:
-    return (value.decode("latin-1") for key, value in scope["headers"] if key == name)
-
-
-def _one(scope: Scope, name: bytes) -> str | None:
-    """Return the header if it is there once; twice is as good as a wrong one."""
-    found = list(_values(scope, name))
-    return found[0] if len(found) == 1 else None if not found else ""
 
 
 async def _answer(refusal: Refusal, send: Send) -> None:

@@ -86,14 +86,23 @@ class Limits:
     body_seconds: float = 30.0
     """In which a request's body must have come."""
 
-    head_seconds: float = 5.0
-    """In which a request's head must have come, once it has begun."""
+    body_pause_seconds: float = 5.0
+    """How late it may be at most, measured by the pace below."""
+
+    body_bytes_per_second: float = 64 * 1024
+    """Its slowest pace. On loopback it comes at once."""
+
+    head_seconds: float = 2.0
+    """In which a request's head must have come: the first one since the connection was taken."""
 
     idle_seconds: float = 120.0
     """After which a connection that is not used is closed: later than clients close it."""
 
     connections: int = 64
-    """Open at once. More wait in the socket's backlog."""
+    """Open at once of those that have shown the token. More wait."""
+
+    guests: int = 256
+    """Open at once of those that have not, or wait. More wait in the socket's backlog."""
 
     requests_per_second: float = 300.0
     """More are slowed down, so that one pod cannot take the loop from the others.

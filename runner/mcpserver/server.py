@@ -25,7 +25,7 @@ _RETRY_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _CLOSE_SECONDS: Final = 5.0
 """Calls that are under way get so long when the runner stops."""
 
-_FEWEST_CONNECTIONS: Final = 4
+_FEWEST_DESCRIPTORS: Final = 8
 
 
 def _pauses() -> Iterator[float]:
@@ -172,6 +172,5 @@ class McpServer:
             await asyncio.sleep(next(pauses))
 
     def _share(self) -> int:
-        """Return how many connections each pod may have: half the descriptors are for others."""
-        fair = self._descriptors // 2 // max(1, len(self._doors))
-        return min(self._limits.connections, max(_FEWEST_CONNECTIONS, fair))
+        """Return how many descriptors each pod may have: half of all are for others."""
+        return max(_FEWEST_DESCRIPTORS, self._descriptors // 2 // max(1, len(self._doors)))

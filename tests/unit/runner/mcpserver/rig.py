@@ -22,6 +22,7 @@ from runner.converge.states import Row, State
 from runner.drivers.terminal_values import McpSocket, NotOffered, NotRunning
 from runner.mcpserver.ports import Limits
 from runner.mcpserver.server import McpServer
+from runner.shim.listening import BACKLOG
 
 Answering = Callable[[link_pb2.ToolCall], Awaitable[link_pb2.ToolResult]]
 
@@ -152,7 +153,7 @@ class Rig:
 
     def pod(self, uid: str, state: State = State.RUNNING, restart: int = 0) -> Pod:
         """Begin a run; its socket listens from now on."""
-        listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
         listener.setblocking(False)
         token = f"token-of-{uid}-{restart}"
         digest = hashlib.sha256(token.encode()).hexdigest()

@@ -52,14 +52,14 @@ def established(pod: Pod) -> int:
 
 
 async def test_more_connections_than_allowed_wait_and_are_served(rig: Rig) -> None:
-    rig.limits = Limits(connections=8, calls=4)
+    rig.limits = Limits(connections=8, guests=4, calls=4)
     gate = Gate(rig)
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(rig.server().run())
         pod = rig.pod("a-pod")
         calls = [tasks.create_task(ask(pod, tool(number=number))) for number in range(24)]
         await until(lambda: rig.controller.under_way == 4, "the first calls are under way")
-        await until(lambda: established(pod) == 8, "no more connections are taken than allowed")
+        await until(lambda: established(pod) == 12, "no more connections are taken than allowed")
         gate.opened.set()
         for each in calls:
             assert (await each).status == 200
@@ -84,21 +84,73 @@ async def test_an_idle_connection_makes_room_for_a_new_one(rig: Rig) -> None:
         serving.cancel()
 
 
-async def test_a_connection_that_never_asked_makes_room_before_one_that_did(rig: Rig) -> None:
-    rig.limits = Limits(connections=3)
+async def test_connections_that_say_nothing_make_room_only_for_each_other(rig: Rig) -> None:
+    """However many they are, and though they are newer: the agent's is left alone."""
+    rig.limits = Limits(connections=2, guests=2, head_seconds=60.0)
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(rig.server().run())
         pod = rig.pod("a-pod")
-        agent, first_mute, mute = [await Wire.to(pod.port) for _ in range(3)]
+        agent = await Wire.to(pod.port)
         agent.send(request(pod, tool()))
         await agent.answer()
-        await asyncio.sleep(0.6)  # so long a connection may be quiet
+        mute = [await Wire.to(pod.port) for _ in range(5)]
+        for wire in mute[:3]:
+            await wire.ended()
+        await until(lambda: established(pod) == 3, "the two newest stay")
         assert not (await call(pod))["isError"]
-        await first_mute.ended()
+        await mute[3].ended()
         agent.send(request(pod, tool()))
         assert (await agent.answer()).status == 200
-        for wire in (agent, first_mute, mute):
+        for wire in (agent, *mute):
             await wire.close()
+        serving.cancel()
+
+
+async def test_a_stranger_that_goes_on_sending_makes_room_at_once(rig: Rig) -> None:
+    rig.limits = Limits(guests=1, head_seconds=60.0)
+    async with asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(rig.server().run())
+        pod = rig.pod("a-pod")
+        stranger = await Wire.to(pod.port)
+        stranger.send(request(pod, b"{", authorization=None, content_length="99999999"))
+        assert (await stranger.answer()).status == 403
+        assert not (await call(pod))["isError"]
+        await stranger.ended()
+        await stranger.close()
+        serving.cancel()
+
+
+async def test_a_head_in_pieces_is_put_together(mesh: Rig) -> None:
+    pod = mesh.pod("a-pod")
+    wire = await Wire.to(pod.port)
+    for byte in request(pod, tool()):
+        wire.send(bytes([byte]))
+        await asyncio.sleep(0)
+    assert (await wire.answer()).status == 200
+    await wire.close()
+
+
+async def test_an_answer_that_is_being_read_is_not_cut_off_by_the_next_connection(
+    rig: Rig,
+) -> None:
+    """It takes the seat when the answer is out."""
+    rig.limits = Limits(connections=1)
+    text = "x" * 8_000_000
+
+    async def large(_: link_pb2.ToolCall) -> link_pb2.ToolResult:
+        return structured(SEEN | {"output": text})
+
+    rig.controller.answer = large
+    async with asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(rig.server().run())
+        pod = rig.pod("a-pod")
+        first = await Wire.to(pod.port)
+        first.send(request(pod, tool()))
+        await until(lambda: rig.controller.calls, "it has called")
+        second = tasks.create_task(call(pod))
+        assert (await first.answer()).json["result"]["structuredContent"]["output"] == text
+        assert not (await second)["isError"]
+        await first.close()
         serving.cancel()
 
 

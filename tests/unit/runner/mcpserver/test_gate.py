@@ -202,6 +202,38 @@ async def test_a_body_that_never_ends_is_given_up(rig: Rig) -> None:
         serving.cancel()
 
 
+async def test_a_body_that_trickles_is_given_up_long_before_its_time(rig: Rig) -> None:
+    rig.limits = Limits(body_pause_seconds=0.1, body_bytes_per_second=10_000)
+    async with asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(rig.server().run())
+        pod = rig.pod("a-pod")
+        wire = await Wire.to(pod.port)
+        wire.send(request(pod, content_length="100000"))
+
+        async def trickle() -> None:
+            while not wire.writer.is_closing():
+                wire.send(b"x")
+                await asyncio.sleep(0.01)
+
+        trickling = tasks.create_task(trickle())
+        assert (await wire.answer()).status == 408
+        trickling.cancel()
+        await wire.ended()
+        await wire.close()
+        serving.cancel()
+
+
+async def test_a_strangers_body_is_not_waited_for(mesh: Rig) -> None:
+    pod, loop = mesh.pod("a-pod"), asyncio.get_running_loop()
+    assert (await ask(pod, tool())).status == 200
+    wire = await Wire.to(pod.port)
+    began = loop.time()
+    wire.send(request(pod, b"{", authorization=None, content_length="50"))
+    assert (await wire.answer()).status == 403
+    assert loop.time() - began < 0.5
+    await wire.close()
+
+
 async def test_a_sender_that_leaves_in_the_middle_leaves_nothing(mesh: Rig) -> None:
     pod = mesh.pod("a-pod")
     wire = await Wire.to(pod.port)

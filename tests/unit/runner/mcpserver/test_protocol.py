@@ -186,6 +186,6 @@ async def test_a_head_without_an_end_is_refused(mesh: Rig) -> None:
     pod = mesh.pod("a-pod")
     wire = await Wire.to(pod.port)
     wire.send(b"POST /mcp HTTP/1.1\r\nx: " + b"x" * 70_000)
-    assert (await wire.answer()).status == 400
+    assert (await wire.answer()).status == 431
     await wire.ended()
     await wire.close()

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -14,7 +14,18 @@ from runner.link.tools import ToolsAway
 from runner.mcpserver.ports import Limits
 from schemas.tools.base import json_schema
 from schemas.tools.catalogue import CATALOGUE
-from tests.unit.runner.mcpserver.rig import SEEN, Rig, ask, call, rpc, structured, tool, until
+from tests.unit.runner.mcpserver.rig import (
+    SEEN,
+    Rig,
+    Wire,
+    ask,
+    call,
+    request,
+    rpc,
+    structured,
+    tool,
+    until,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -164,15 +175,21 @@ async def test_calls_of_one_pod_wait_for_their_turn_in_order(mesh: Rig) -> None:
         return structured(SEEN)
 
     mesh.controller.answer = slow
-    async with asyncio.TaskGroup() as tasks:
-        for number in range(1, 41):
-            tasks.create_task(call(pod, pod_key="x", lines=number))
-            expected = min(number, 16)
-            await until(lambda wanted=expected: len(mesh.controller.calls) == wanted, "it is there")
-        mesh.controller.answer, other = slow, mesh.pod("another")
-        tasks.create_task(call(other))
-        await until(lambda: len(mesh.controller.calls) == 17, "another pod does not wait")
-        finish.set()
+    async with AsyncExitStack() as stack:
+        wires = [await Wire.to(pod.port) for _ in range(40)]
+        for wire in wires:
+            stack.push_async_callback(wire.close)
+            wire.send(request(pod, rpc("tools/list")))
+            assert (await wire.answer()).status == 200  # none has still to come in
+        for number, wire in enumerate(wires, 1):
+            wire.send(request(pod, tool(pod_key="x", lines=number)))
+        await until(lambda: len(mesh.controller.calls) == 16, "as many as may")
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(call(mesh.pod("another")))
+            await until(lambda: len(mesh.controller.calls) == 17, "another pod does not wait")
+            finish.set()
+        for wire in wires:
+            assert (await wire.answer()).status == 200
     mine = [each for each in mesh.controller.calls if each.caller.pod_uid == "a-pod"]
     assert [json.loads(each.arguments)["lines"] for each in mine] == list(range(1, 41))
     assert mesh.controller.most == 17
