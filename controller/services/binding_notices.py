@@ -2,11 +2,14 @@
 
 Level-triggered: whatever is pending in the store is told, after a restart again; the key of each
 notice keeps it from being told twice. So nothing is lost between the API's answer and the notice.
+Two pods that ask and refuse all the time are told every half minute, of what holds by then.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -14,6 +17,7 @@ from typing import Final, Protocol
 from controller.bindings.rules import Standing, standing
 from controller.kernel.clock import seconds, wall
 from controller.kernel.store import Change, Store
+from controller.services.prompts import quoted
 from controller.store.errors import StoreError
 from schemas.agentpod import AgentPod
 from schemas.podbinding import BindingDecision, DecisionState, PodBinding
@@ -21,6 +25,8 @@ from schemas.podbinding import BindingDecision, DecisionState, PodBinding
 logger = logging.getLogger(__name__)
 
 _AGAIN_SECONDS: Final = 2.0
+_SPACING_SECONDS: Final = 30.0
+"""Between two prompts to one pod about bindings with one other, in one direction."""
 _NEWS_SECONDS: Final = 3600.0
 """Answers older than this were told, or are of no interest any more."""
 
@@ -45,8 +51,17 @@ class Notice:
     """One prompt for one pod."""
 
     pod_uid: str
+    other_uid: str
+    """The other pod of the binding."""
+    asked: bool
+    """It asks the target; else it answers the initiator."""
     text: str
     key: str
+
+    @property
+    def way(self) -> tuple[str, str, bool]:
+        """What has a rate of its own."""
+        return self.pod_uid, self.other_uid, self.asked
 
 
 class BindingNotices:
@@ -61,6 +76,10 @@ class BindingNotices:
         self._news = asyncio.Event()
         self._told: dict[str, set[str]] = {}
         """Keys told since our start, by the binding's uid: spares the message store."""
+        self._last: dict[tuple[str, str, bool], float] = {}
+        """When a pod was told of another last; what is older than the spacing is forgotten."""
+        self._later: dict[str, float] = {}
+        """Bindings, by their uid, that are to be looked at again, and when."""
         store.listen(PodBinding, self._changed)
         for binding in self._bindings:
             self._waiting[binding.metadata.uid] = None
@@ -78,13 +97,17 @@ class BindingNotices:
                     logger.warning("notice not stored", extra={"reason": str(exc)})
                     await asyncio.sleep(_AGAIN_SECONDS)
             self._news.clear()
-            await self._news.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pause()):
+                    await self._news.wait()
+            self._resume()
 
     def _changed(self, change: Change[PodBinding]) -> None:
         uid = change.subject.metadata.uid
         if change.new is None:
             self._waiting.pop(uid, None)
             self._told.pop(uid, None)
+            self._later.pop(uid, None)
             return
         self._waiting[uid] = None
         self._news.set()
@@ -98,9 +121,31 @@ class BindingNotices:
         now = self._clock()
         told = self._told.get(uid, set())
         for notice in notices(binding, standing(binding, one, other, now), now):
-            if notice.key not in told:
-                await self._notices.tell(where, notice.pod_uid, notice.text, key=notice.key)
-                self._told[uid] = told = told | {notice.key}
+            if notice.key in told:
+                continue
+            due = self._last.get(notice.way, -math.inf) + _SPACING_SECONDS
+            if now < due <= now + _SPACING_SECONDS:  # else the clock was set back
+                self._later[uid] = min(due, self._later.get(uid, due))
+                continue
+            await self._notices.tell(where, notice.pod_uid, notice.text, key=notice.key)
+            self._told[uid] = told = told | {notice.key}
+            self._last[notice.way] = now
+
+    def _pause(self) -> float | None:
+        """Return for how long there is nothing to do without news; None: for ever."""
+        if not self._later:
+            return None
+        return max(min(self._later.values()) - self._clock(), 0.0)
+
+    def _resume(self) -> None:
+        """Look again at what has waited long enough, forget what is of no use any more."""
+        now = self._clock()
+        for uid, due in tuple(self._later.items()):
+            if due <= now or due > now + _SPACING_SECONDS:
+                del self._later[uid]
+                self._waiting[uid] = None
+        recent = now - _SPACING_SECONDS
+        self._last = {way: at for way, at in self._last.items() if recent < at <= now}
 
 
 def notices(binding: PodBinding, now_stands: Standing, now: float) -> Iterator[Notice]:
@@ -113,13 +158,14 @@ def notices(binding: PodBinding, now_stands: Standing, now: float) -> Iterator[N
 
 
 def _request(binding: PodBinding, standing: Standing, target_uid: str, asked_at: str) -> Notice:
-    metadata, scopes = binding.metadata, ", ".join(standing.pending)
+    name, scopes = quoted(binding.metadata.name), ", ".join(standing.pending)
     text = (
-        f"[agentsmesh] Pod {binding.spec.initiator} asks for {scopes} on your terminal (binding "
-        f"{metadata.name}). Answer with accept_binding or reject_binding and binding_id "
-        f"{metadata.name}; without an answer the request expires after 24 hours."
+        f"[agentsmesh] Pod {quoted(binding.spec.initiator)} asks for {scopes} on your terminal "
+        f"(binding {name}). Answer with accept_binding or reject_binding and binding_id "
+        f"{name}; without an answer the request expires after 24 hours."
     )
-    return Notice(target_uid, text, _key(binding, "asked", asked_at, scopes))
+    key = _key(binding, "asked", asked_at, scopes)
+    return Notice(target_uid, standing.initiator_uid or "", asked=True, text=text, key=key)
 
 
 def _is_news(
@@ -137,22 +183,17 @@ def _is_news(
 
 
 def _answer(binding: PodBinding, decision: BindingDecision) -> Notice:
-    name, target = binding.metadata.name, binding.spec.target
+    name, target = quoted(binding.metadata.name), quoted(binding.spec.target)
     if decision.state is DecisionState.ACCEPTED:
         scopes = ", ".join(decision.scopes)
         text = f"[agentsmesh] Pod {target} has accepted binding {name}: you have {scopes} on it."
     else:
-        why = f" Its reason: {_line(decision.reason)}" if decision.reason else ""
+        why = f" Its reason: {quoted(decision.reason)}" if decision.reason else ""
         text = f"[agentsmesh] Pod {target} has rejected binding {name}.{why}"
     key = _key(binding, decision.state, decision.at, ",".join(decision.scopes))
-    return Notice(decision.initiator_uid, text, key)
+    return Notice(decision.initiator_uid, decision.target_uid, asked=False, text=text, key=key)
 
 
 def _key(binding: PodBinding, *parts: str) -> str:
     text = "/".join((binding.metadata.uid, *parts))
     return f"binding-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
-
-
-def _line(text: str) -> str:
-    """Return *text* on one line, without control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -26,7 +26,6 @@ from controller.services.channel_values import (
     Wanted,
     current,
 )
-from controller.services.deadlines import promptable
 from controller.services.deliveries import Deliveries
 from controller.services.membership import Membership, declared
 from controller.services.prompts import mention
@@ -186,7 +185,9 @@ class Channels:
         await self._join(who, channel)
         self._touched(channel)
         reached = {delivery.pod_uid for delivery in appended.deliveries} | {who.sender.uid}
-        missed = (one for one in appended.message.mentions if one.pod_uid not in reached)
+        missed = [one for one in appended.message.mentions if one.pod_uid not in reached]
+        if appended.created and who.pod is not None:
+            self._deliveries.unprompted(who.pod, channel, appended.message, missed)
         return Posted(appended.message, tuple(one.pod_name for one in missed))
 
     async def read(
@@ -272,7 +273,7 @@ class Channels:
         return [
             self._deliveries.prompt(pod, text)
             for pod in mentioned
-            if promptable(pod) and pod.metadata.uid != who.sender.uid
+            if self._deliveries.takes(pod) and pod.metadata.uid != who.sender.uid
         ]
 
     async def _append(
@@ -292,7 +293,7 @@ class Channels:
             idempotency_key=draft.idempotency_key,
         )
         try:
-            return await self._messages.append(_ref(channel), message, prompts)
+            return await self._deliveries.post(_ref(channel), message, prompts)
         except KeyConflictError as exc:
             first = {"message_id": exc.first.message_id, "sequence": exc.first.sequence}
             raise ToolError("Conflict", str(exc), first) from exc

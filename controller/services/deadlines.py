@@ -8,6 +8,9 @@ from controller.placement.desired import ended
 from controller.store.records import Delivery, DeliveryState
 from schemas.agentpod import AgentPod, RestartPolicy
 
+TAKES_NO_PROMPTS: Final = "TakesNoPrompts"
+"""The reason of what is not typed because the pod's class does not say that it reads prompts."""
+
 _QUEUED_GRACE: Final = timedelta(seconds=60)
 """The runner's own word on a prompt that it gave up has so long to come."""
 _ACCEPTED_GRACE: Final = timedelta(seconds=600)
@@ -30,14 +33,20 @@ class End(NamedTuple):
     failure: Failure
 
 
-def end(delivery: Delivery, pod: AgentPod | None, now: datetime) -> End:
-    """Return when and why the delivery to *pod* (None: it is gone) fails."""
+def end(delivery: Delivery, pod: AgentPod | None, now: datetime, refusal: str = "") -> End:
+    """Return when and why the delivery to *pod* (None: it is gone) fails.
+
+    *refusal*: why the pod takes no prompts; empty: it does. What a runner has taken is its own to
+    end: it may have been typed.
+    """
     if pod is None:
         return End(now, over(delivery))
     if not promptable(pod) and not pod.metadata.deleting:
         seen = pod.status.observed
         at = seconds(seen.finished_at) if seen is not None else None
         return End(datetime.fromtimestamp(at or 0, UTC) + _ENDED_GRACE, over(delivery))
+    if refusal and delivery.state is DeliveryState.QUEUED:
+        return End(now, Failure(TAKES_NO_PROMPTS, refusal))
     who = delivery.pod_name
     if delivery.state is DeliveryState.ACCEPTED:
         why = f"the runner of pod {who} took it and does not answer: it may have been typed or not"

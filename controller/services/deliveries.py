@@ -2,13 +2,15 @@
 
 Each new stream of a runner gets all that is open for the runner's pods; the runner types each id
 once. An end is recorded before the runner is told that it may forget. A mention that fails is told
-in its channel and as an Event on the sender's pod.
+in its channel and as an Event on the sender's pod. Senders are bounded, and take turns at a pod.
+
+What is open is known here without texts; it is read as a whole at the start, in doubt, and now and
+then. A text is read when it is sent.
 """
 
 import asyncio
 import logging
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -22,12 +24,25 @@ from controller.rpc.ports import Changes, Recorder, RunnerKey
 from controller.rpc.signals import Signals
 from controller.services.deadlines import End, Failure, end, over, promptable
 from controller.services.failures import Failures
+from controller.services.outbox import Outbox
 from controller.services.prompts import MAX_PROMPT_BYTES, cut, numbered, typeable
+from controller.services.takers import Takers
 from controller.store.errors import NotFoundError, StoreError
-from controller.store.messages import Changes as StoreChanges
 from controller.store.messages import MessageStore
-from controller.store.records import Delivery, DeliveryKind, DeliveryState, NewDelivery
+from controller.store.records import (
+    Appended,
+    ChannelRef,
+    Delivery,
+    DeliveryKind,
+    DeliveryState,
+    Mention,
+    Message,
+    NewDelivery,
+    NewMessage,
+)
+from schemas.agentclass import AgentClass
 from schemas.agentpod import AgentPod, Placement
+from schemas.channel import Channel
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +52,6 @@ _KEPT: Final = timedelta(days=7)
 """Settled deliveries are kept so long."""
 _PURGE_SECONDS: Final = 3600.0
 _RETRY_SECONDS: Final = 1.0
-_REMEMBERED: Final = 10_000
 
 _REPORTED: Final = {
     link_pb2.DELIVERY_ACCEPTED: DeliveryState.ACCEPTED,
@@ -63,23 +77,35 @@ class Deliveries:
         self._failures = Failures(store, messages, recorder)
         self._clock = clock
         self._give_up = timedelta(seconds=give_up_seconds)
-        self._open: dict[str, Delivery] = {}  # oldest first
+        self._takers = Takers(store)
         self._downs: dict[str, tuple[int, link_pb2.AskDown]] = {}  # with the epoch
         self._by_runner: dict[str, tuple[link_pb2.AskDown, ...]] = {}
-        self._ended: OrderedDict[str, None] = OrderedDict()
         self._gone: set[str] = set()
         self._signals: Signals[str] = Signals()
         self._settling = asyncio.Lock()  # a failure is told, then recorded: nothing comes between
         self._wake = asyncio.Event()
+        self._outbox = Outbox(messages, self._wake.set)
+        self._open = self._outbox.open
         store.listen(AgentPod, self._pod_changed)
+        store.listen(AgentClass, lambda _: self._wake.set())
+        store.listen(Channel, self._channel_changed)
 
     async def run(self) -> None:
-        """Follow what is stored, fail what nobody takes, forget pods that are gone."""
-        with self._messages.delivery_changes() as changes:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._follow(changes))
-                tasks.create_task(self._purge())
-                await self._work()
+        """Send what is stored, fail what nobody takes, forget pods that are gone."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._purge())
+            await self._work()
+
+    async def post(
+        self, channel: ChannelRef, message: NewMessage, prompts: Sequence[NewDelivery]
+    ) -> Appended:
+        """Store a message of the channel with its prompts, as ``MessageStore.append`` does.
+
+        Raises:
+            ToolError: Too many prompts of the sender wait for a pod already; nothing was stored.
+            StoreError: See there.
+        """
+        return await self._outbox.post(channel, message, prompts)
 
     async def tell(
         self,
@@ -93,7 +119,7 @@ class Deliveries:
         """Have the text typed and submitted at the pod, once; return when that is durable.
 
         A *key* that was used within seven days changes nothing. A pod that has ended is told
-        nothing.
+        nothing; at one that takes no prompts an Event tells it.
 
         Raises:
             UnavailableError: It could not be stored: call again.
@@ -101,8 +127,25 @@ class Deliveries:
         pod = self._pods.by_uid(pod_uid)
         if pod is None or pod.metadata.namespace != namespace or not promptable(pod):
             return
+        if why := self._takers.refusal(pod):
+            self._failures.untyped(pod, f"{why}; this was not typed: {text}")
+            return
         prompt = self.prompt(pod, cut(typeable(text), MAX_PROMPT_BYTES), kind, key)
-        await self._messages.add_delivery(namespace, prompt)
+        await self._outbox.add(namespace, prompt)
+
+    def takes(self, pod: AgentPod) -> bool:
+        """Whether the pod can be given a prompt."""
+        return self._takers.takes(pod)
+
+    def unprompted(
+        self, sender: AgentPod, channel: Channel, message: Message, missed: Iterable[Mention]
+    ) -> None:
+        """Tell the pod that sent the message, as an Event, who of the *missed* takes no prompts."""
+        what = f"message {message.sequence} of channel {channel.metadata.name} was not typed"
+        for mention in missed:
+            pod = self._pods.by_uid(mention.pod_uid)
+            if pod is not None and (why := self._takers.refusal(pod)):
+                self._failures.untyped(sender, f"{why}; {what}")
 
     def prompt(
         self,
@@ -124,7 +167,7 @@ class Deliveries:
     def open(self, runner: RunnerKey) -> Sequence[link_pb2.AskDown]:
         """Return what the runner is to deliver to its pods, oldest first: whole states."""
         downs = self._by_runner.get(runner.uid, ())
-        return tuple(down for down in downs if down.deliver.id not in self._ended)
+        return tuple(down for down in downs if not self._open.has_ended(down.deliver.id))
 
     def changes(self, runner: RunnerKey) -> AbstractContextManager[Changes]:
         """Listen for changes of ``open(runner)``."""
@@ -157,24 +200,23 @@ class Deliveries:
             return state is DeliveryState.SUBMITTED
 
     async def look(self) -> float | None:
-        """Read what is open, fail what is due, tell the runners; return when to look again."""
+        """Fail what is due, tell the runners what is open; return when to look again."""
         for uid in tuple(self._gone):
             await self._forget(uid)
-        listed = await self._messages.open_deliveries()
-        left: dict[str, Delivery] = {}
-        for delivery in listed:
-            end = self._end(delivery)
-            if end.at <= self._now():
-                async with self._settling:
-                    await self._failed(delivery, end.failure)
-            else:
-                left[delivery.delivery_id] = delivery
-        self._open = left
+        await self._outbox.known()
+        for one in self._open:
+            if self._end(one.delivery).at <= self._now():
+                await self._fail_due(one.delivery.delivery_id)
         await self._write_downs()
-        if not left:
-            return None
-        soonest = min(self._end(delivery).at for delivery in left.values())
-        return max((soonest - self._now()).total_seconds(), 0.0)
+        ends = [self._end(one.delivery).at for one in self._open]
+        return max((min(ends) - self._now()).total_seconds(), 0.0) if ends else None
+
+    async def _fail_due(self, delivery_id: str) -> None:
+        """Fail the delivery, unless something was heard of it meanwhile."""
+        async with self._settling:
+            one = self._open.find(delivery_id)
+            if one is not None and (end := self._end(one)).at <= self._now():
+                await self._failed(one, end.failure)
 
     async def _work(self) -> None:
         while True:
@@ -184,16 +226,12 @@ class Deliveries:
             except StoreError as exc:
                 logger.warning("prompts cannot be looked at", extra={"reason": str(exc)})
                 pause = _RETRY_SECONDS
+            reread = self._outbox.pause() or _RETRY_SECONDS
             try:
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(reread if pause is None else min(pause, reread)):
                     await self._wake.wait()
             except TimeoutError:
                 continue
-
-    async def _follow(self, changes: StoreChanges) -> None:
-        while True:
-            await changes.wait()
-            self._wake.set()
 
     async def _purge(self) -> None:
         while True:
@@ -208,8 +246,13 @@ class Deliveries:
         if change.new is None:
             self._gone.add(uid)
             self._wake.set()
-        elif any(delivery.pod_uid == uid for delivery in self._open.values()):
+        elif uid in self._open.pods():
             self._wake.set()
+
+    def _channel_changed(self, change: Change[Channel]) -> None:
+        """Look what has gone with a channel."""
+        if change.new is None:
+            self._outbox.reread()
 
     async def _forget(self, uid: str) -> None:
         """Fail what is open for a pod that is gone, and end its memberships."""
@@ -220,19 +263,25 @@ class Deliveries:
         self._gone.discard(uid)
 
     def _end(self, delivery: Delivery) -> End:
-        return end(delivery, self._pods.by_uid(delivery.pod_uid), self._now())
+        pod = self._pods.by_uid(delivery.pod_uid)
+        return end(delivery, pod, self._now(), self._takers.refusal(pod) if pod else "")
 
     async def _write_downs(self) -> None:
         """Write what each runner is to be told, and wake those for whom that has changed."""
         downs: dict[str, tuple[int, link_pb2.AskDown]] = {}
         by_runner: dict[str, list[link_pb2.AskDown]] = {}
-        for delivery in self._open.values():
+        sent = {delivery_id: place for place, delivery_id in enumerate(self._downs)}
+        due = [one for uid in self._open.pods() for one in self._open.due(uid, sent)]
+        for delivery in due:
             placement = _placed(self._pods.by_uid(delivery.pod_uid), delivery)
             if placement is None:
                 continue
             known = self._downs.get(delivery.delivery_id)
             if known is None or known[0] != placement.epoch:
-                known = (placement.epoch, await self._down(delivery, placement.epoch))
+                down = await self._down(delivery, placement.epoch)
+                if down is None:
+                    continue
+                known = (placement.epoch, down)
             downs[delivery.delivery_id] = known
             by_runner.setdefault(placement.runner_uid, []).append(known[1])
         before = self._by_runner
@@ -242,8 +291,13 @@ class Deliveries:
             if before.get(uid) != self._by_runner.get(uid):
                 self._signals.notify(uid)
 
-    async def _down(self, delivery: Delivery, epoch: int) -> link_pb2.AskDown:
-        text = delivery.text
+    async def _down(self, delivery: Delivery, epoch: int) -> link_pb2.AskDown | None:
+        """Return what the runner is told; None: it was settled meanwhile."""
+        stored = await self._messages.delivery(delivery.delivery_id)
+        if stored is None or stored.settled:
+            self._open.settle(delivery.delivery_id)
+            return None
+        text = stored.text
         if delivery.kind is DeliveryKind.MENTION and delivery.message_id:
             message = await self._messages.by_id(delivery.channel_uid, delivery.message_id)
             text = numbered(text, message) if message is not None else text
@@ -283,11 +337,11 @@ class Deliveries:
         try:
             marked = await self._messages.mark(delivery.delivery_id, state, reason, message)
         except NotFoundError:
+            self._open.settle(delivery.delivery_id)
             return False  # it went with its message
+        self._open.moved(marked.delivery)
         if marked.delivery.settled:
-            self._ended[delivery.delivery_id] = None
-            while len(self._ended) > _REMEMBERED:
-                self._ended.popitem(last=False)
+            self._wake.set()  # the next one's turn
         return marked.moved
 
     def _now(self) -> datetime:

@@ -5,6 +5,7 @@ from typing import Final
 
 from controller.kernel.store import Store
 from controller.rpc.ports import Recorder, Subject
+from controller.services.deadlines import TAKES_NO_PROMPTS
 from controller.store.errors import ChannelGoneError, KeyConflictError, NotFoundError
 from controller.store.messages import MessageStore
 from controller.store.records import (
@@ -80,6 +81,11 @@ class Failures:
             return
         about = Subject(AGENT_POD, pod.metadata.namespace, pod.metadata.name, pod.metadata.uid)
         self._recorder.event(about, warning=True, reason=REASON, message=told.message)
+
+    def untyped(self, pod: AgentPod, message: str) -> None:
+        """Write the Event that a pod takes no prompts: on it, or on the pod that mentioned it."""
+        about = Subject(AGENT_POD, pod.metadata.namespace, pod.metadata.name, pod.metadata.uid)
+        self._recorder.event(about, warning=True, reason=TAKES_NO_PROMPTS, message=message)
 
     async def _append(self, channel: ChannelRef, note: NewMessage) -> None:
         try:

@@ -85,7 +85,8 @@ def test_what_is_said_outlives_the_controller(mesh: Mesh) -> None:
 
 def test_a_mention_that_does_not_arrive_is_told(mesh: Mesh) -> None:
     nowhere = {"matchLabels": {"is": "nowhere"}}
-    mesh.apply(channel("ops"), agent_pod("absent", "idle", runnerSelector=nowhere))
+    reader = agent_class("reader", "exec sleep 100000", "typed")
+    mesh.apply(channel("ops"), reader, agent_pod("absent", "reader", runnerSelector=nowhere))
     until(lambda: mesh.condition("absent", "Scheduled"), what="the pod waits")
     run(*words(mesh, "send", "ops", "are you there?", "--mention", "absent"))
     mesh.delete("absent")
@@ -95,6 +96,18 @@ def test_a_mention_that_does_not_arrive_is_told(mesh: Mesh) -> None:
     assert found[0]["content"].startswith("DeliveryFailed: pod absent did not get message 1")
     assert found[0]["reply_to"] == said(mesh, "ops")[0]["message_id"]
     mesh.kubectl("delete", "channel", "ops", "-n", "default")
+
+
+def test_a_mention_is_not_carried_out_by_a_shell(mesh: Mesh) -> None:
+    mesh.apply(channel("shells"), agent_class("shell", "exec sh"), agent_pod("prey", "shell"))
+    mesh.ready("prey")
+    sending = words(mesh, "send", "shells", "echo $((40 + 2))", "--mention", "prey")
+    done = subprocess.run(sending, capture_output=True, text=True, check=True)
+    assert "pod prey gets no prompt" in done.stderr
+    assert [message["content"] for message in said(mesh, "shells")] == ["echo $((40 + 2))"]
+    assert "agentsmesh" not in mesh.logs("prey")
+    mesh.delete("prey")
+    mesh.kubectl("delete", "channel", "shells", "-n", "default")
 
 
 def test_who_may_read_may_not_send(mesh: Mesh) -> None:
@@ -136,7 +149,9 @@ def test_tickets_show_how_far_they_are(mesh: Mesh) -> None:
 def test_mentions_arrive_once_whoever_dies_meanwhile(mesh: Mesh) -> None:
     listening = 'echo ready; while read -r line; do echo "took: $line"; done'
     mesh.apply(
-        channel("pager"), agent_class("listener", listening), agent_pod("on-call", "listener")
+        channel("pager"),
+        agent_class("listener", listening, "typed"),
+        agent_pod("on-call", "listener"),
     )
     mesh.ready("on-call")
     for number in range(6):

@@ -159,7 +159,7 @@ def second(_mesh: Mesh) -> Iterator[Runner]:
             "spec": {
                 "executable": sys.executable,
                 "args": ["-u", "$(HOME)/caller.py"],
-                "prompt": {"position": "none"},
+                "prompt": {"position": "typed"},
                 "homeFiles": [{"path": "caller.py", "content": source}],
             },
         }

@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from controller.rpc.ports import RunnerKey, Subject
 from controller.services.channels import Channels
 from controller.services.deliveries import Deliveries
@@ -56,6 +58,14 @@ class Talk(World):
             **channel_tools.handlers(self.channels),
             **ticket_tools.handlers(self.tickets),
         }
+
+    @override
+    async def pod(self, name: str, **values: Any) -> AgentPod:
+        """Make a pod that runs; its class is there, as nothing runs without one."""
+        wanted = values.get("agentClassName", "greeter")
+        if ("AgentClass", "", wanted) not in self.kube.objects:
+            await self.agent_class(wanted)
+        return await super().pod(name, **values)
 
     async def channel(self, name: str, org: str = ORG, **spec: Any) -> Channel:
         """Apply a Channel as a person would."""

@@ -152,7 +152,7 @@ async def test_a_person_and_a_pod_talk(port: Port) -> None:
     found = await port.world.call(fix, "get_channel_messages", channel_id="design")
     assert found["messages"][0]["sender_user"] == "ada@acme.example"
     (delivery,) = await port.world.messages.open_deliveries()
-    assert "from user ada@acme.example" in delivery.text
+    assert 'from user "ada@acme.example"' in delivery.text
 
 
 async def test_people_see_private_channels_and_are_told_who_gets_no_prompt(port: Port) -> None:

@@ -1,6 +1,7 @@
 """Pods are told of requests and of answers, once each, whatever fails in between."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -82,7 +83,7 @@ async def test_the_target_is_told_who_asks_for_what_and_how_to_answer(
         asked = await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
         [(uid, text)] = await told.until(1)
     assert uid == fix.metadata.uid
-    for part in ("Pod lead", READ, asked["binding_id"], "accept_binding", "reject_binding"):
+    for part in ('Pod "lead"', READ, asked["binding_id"], "accept_binding", "reject_binding"):
         assert part in text
     assert WRITE not in text
     assert text.isprintable()
@@ -96,6 +97,7 @@ async def test_a_repeat_is_not_told_again_and_a_further_scope_is(
         await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
         await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
         await told.until(1)
+        world.now += 30
         await world.call(lead, "bind_pod", target_pod="fix", scopes=[WRITE])
         texts = await told.until(2)
         [bound] = world.bindings.of(lead)
@@ -146,13 +148,13 @@ async def test_the_initiator_is_told_the_answer(
             fix, "reject_binding", binding_id=asked["binding_id"], reason="not\nnow \x1b[2J"
         )
         [_, (uid, text)] = await told.until(2)
-        world.now += 1
+        world.now += 30
         await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
         await told.until(3)
         await world.call(fix, "accept_binding", binding_id=asked["binding_id"])
         [*_, (_, accepted)] = await told.until(4)
     assert uid == lead.metadata.uid
-    assert text.endswith("Its reason: not now [2J")
+    assert text.endswith('Its reason: "not now (2J"')
     assert "accepted" in accepted
 
 
@@ -175,3 +177,55 @@ async def test_what_was_answered_before_it_could_be_told_is_not_told(
         await quiet()
     assert asked["status"] == "pending"
     assert told.calls == 0
+
+
+async def test_a_loop_of_requests_and_refusals_is_told_every_half_minute(
+    world: World, lead: AgentPod, fix: AgentPod
+) -> None:
+    told = Told()
+    async with running(world, told):
+        for number in range(20):
+            asked = await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
+            await quiet()
+            why = f"no {number}"
+            await world.call(fix, "reject_binding", binding_id=asked["binding_id"], reason=why)
+            await quiet()
+            world.now += 1
+        await world.call(lead, "bind_pod", target_pod="fix", scopes=[WRITE])
+        await quiet()
+        assert [uid for uid, _ in told.texts.values()] == [fix.metadata.uid, lead.metadata.uid]
+        world.now += 10
+        [bound] = world.bindings.of(lead)
+        await world.status(bound.binding, {"observedGeneration": 7})
+        texts = await told.until(3)
+        await quiet()
+    assert told.calls == 3
+    assert texts[2][0] == fix.metadata.uid
+    assert WRITE in texts[2][1], "the latest state"
+    assert READ not in texts[2][1]
+
+
+async def test_what_had_to_wait_is_told_without_further_news(
+    world: World, lead: AgentPod, fix: AgentPod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.services.binding_notices._SPACING_SECONDS", 0.05)
+    world.clock = time.time  # type: ignore[method-assign]  # it goes on by itself
+    told = Told()
+    async with running(world, told):
+        await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
+        await told.until(1)
+        await world.call(lead, "bind_pod", target_pod="fix", scopes=[WRITE])
+        texts = await told.until(2)
+    assert [uid for uid, _ in texts] == [fix.metadata.uid] * 2
+
+
+async def test_pairs_do_not_wait_for_each_other(
+    world: World, lead: AgentPod, fix: AgentPod
+) -> None:
+    other = await world.pod("other")
+    told = Told()
+    async with running(world, told):
+        for pod in (lead, other):
+            await world.call(pod, "bind_pod", target_pod="fix", scopes=[READ])
+        texts = await told.until(2)
+    assert [uid for uid, _ in texts] == [fix.metadata.uid] * 2

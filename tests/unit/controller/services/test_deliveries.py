@@ -12,9 +12,10 @@ from meshwire.v1 import link_pb2
 
 from controller.rpc.ports import RunnerKey
 from controller.services.deliveries import GIVE_UP_SECONDS
-from controller.store.records import DeliveryState
+from controller.store.records import ChannelRef, DeliveryState
+from controller.tools.call import ToolError
 from schemas.agentpod import AgentPod
-from schemas.names import AGENT_POD, CHANNEL
+from schemas.names import AGENT_CLASS, AGENT_POD, CHANNEL
 from tests.unit.controller.talk import Talk, talk
 
 pytestmark = pytest.mark.anyio
@@ -82,7 +83,7 @@ async def test_a_mention_is_sent_to_the_runner_of_its_pod(
     (down,) = world.deliveries.open(there)
     assert (down.ref.pod_uid, down.ref.epoch, down.number) == (fix.metadata.uid, 1, 0)
     assert down.deliver.text == (
-        "[agentsmesh] Message 1 from pod lead in channel design. Answer with "
+        '[agentsmesh] Message 1 from pod "lead" in channel "design". Answer with '
         f'send_channel_message (channel_id "design", reply_to "{sent["message_id"]}"):\n'
         "please look\nat [201~this"
     )
@@ -93,11 +94,11 @@ async def test_a_mention_is_sent_to_the_runner_of_its_pod(
 async def test_prompts_to_a_pod_keep_their_order(
     world: Talk, lead: AgentPod, fix: AgentPod
 ) -> None:
-    for number in range(20):
+    for number in range(8):
         await mention(world, lead, "fix", content=f"number {number}")
     await world.deliveries.look()
     texts = [down.deliver.text for down in world.deliveries.open(world.runner_of(fix))]
-    assert [text.splitlines()[-1] for text in texts] == [f"number {n}" for n in range(20)]
+    assert [text.splitlines()[-1] for text in texts] == [f"number {n}" for n in range(8)]
 
 
 async def test_after_a_restart_all_that_is_open_is_sent_again_and_the_same(
@@ -357,3 +358,243 @@ async def test_a_pod_that_is_gone_gets_no_prompt_and_is_no_member(
     members = await world.messages.members(world.stored("design").metadata.uid)
     assert [member.pod_name for member in members] == ["lead"]
     assert (await world.said(lead, "design"))[-1].endswith("pod fix has ended")
+
+
+# --- who takes no prompts -------------------------------------------------------------------------
+
+
+async def shell(world: Talk, **readiness: str) -> AgentPod:
+    """Return a pod whose class says no word of prompts, but what its readiness says."""
+    await world.agent_class("shell", prompt={"position": "none"}, readiness=readiness)
+    return await world.pod("sh", agentClassName="shell")
+
+
+async def test_nothing_is_typed_into_a_shell(world: Talk, lead: AgentPod) -> None:
+    pod = await shell(world)
+    sent = await mention(world, lead, "sh", content="rm -rf ~")
+    assert sent["undeliverable"] == ["sh"]
+    await world.deliveries.tell("acme", pod.metadata.uid, "Pod lead asks", key="k")
+    assert await world.messages.open_deliveries() == ()
+    assert await world.said(lead, "design") == ["rm -rf ~"], "it is stored"
+    why = (
+        "pod sh takes no prompts: its AgentClass shell has prompt.position none and no"
+        " readiness.regex, so nothing says that it reads them"
+    )
+    assert world.recorder.events == [
+        ("lead", "TakesNoPrompts", f"{why}; message 1 of channel design was not typed"),
+        ("sh", "TakesNoPrompts", f"{why}; this was not typed: Pod lead asks"),
+    ]
+
+
+async def test_an_empty_sign_is_none(world: Talk, lead: AgentPod) -> None:
+    await shell(world, regex="")
+    assert (await mention(world, lead, "sh"))["undeliverable"] == ["sh"]
+
+
+async def test_a_program_whose_class_says_how_it_looks_when_ready_is_prompted(
+    world: Talk, lead: AgentPod
+) -> None:
+    pod = await shell(world, regex="> $")
+    assert (await mention(world, lead, "sh"))["undeliverable"] == []
+    await world.deliveries.look()
+    assert len(world.deliveries.open(world.runner_of(pod))) == 1
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_what_is_queued_fails_when_the_class_says_no_more(
+    world: Talk,
+    lead: AgentPod,
+    gone: bool,  # noqa: FBT001 - a row of a table
+) -> None:
+    pod = await shell(world, regex="> $")
+    async with running(world):
+        sent = await mention(world, lead, "sh")
+        with world.messages.changes(world.stored("design").metadata.uid) as changes:
+            if gone:
+                await world.kube.delete(AGENT_CLASS, "", "shell")
+            else:
+                change = {"spec": {"readiness": {"regex": None}}}
+                await world.kube.patch(AGENT_CLASS, "", "shell", change)
+            await changes.wait()  # the note
+        (stored,) = await world.messages.deliveries_of(sent["message_id"])
+        with world.messages.delivery_changes() as changes:
+            while (await state_of(world, stored.delivery_id)) is not DeliveryState.FAILED:
+                await changes.wait()
+    (stored,) = await world.messages.deliveries_of(sent["message_id"])
+    assert stored.reason == "TakesNoPrompts"
+    assert world.deliveries.open(world.runner_of(pod)) == ()
+
+
+async def test_what_a_runner_has_taken_is_for_the_runner_to_end(
+    world: Talk, lead: AgentPod
+) -> None:
+    pod = await shell(world, regex="> $")
+    await mention(world, lead, "sh")
+    await world.deliveries.look()
+    runner = world.runner_of(pod)
+    (down,) = world.deliveries.open(runner)
+    await world.deliveries.reported(runner, report(down, link_pb2.DELIVERY_ACCEPTED))
+    await world.kube.patch(AGENT_CLASS, "", "shell", {"spec": {"readiness": {"regex": None}}})
+    await world.deliveries.look()
+    assert await state_of(world, down.deliver.id) is DeliveryState.ACCEPTED
+
+
+# --- fairness -------------------------------------------------------------------------------------
+
+
+def contents(world: Talk, pod: AgentPod) -> list[str]:
+    """Return what is to be typed at the pod, as its runner has it."""
+    downs = world.deliveries.open(world.runner_of(pod))
+    return [down.deliver.text.splitlines()[-1] for down in downs]
+
+
+async def too_many(awaitable: Any) -> str:
+    with pytest.raises(ToolError) as caught:
+        await awaitable
+    assert caught.value.reason == "LimitExceeded"
+    return caught.value.message
+
+
+@pytest.mark.usefixtures("fix")
+async def test_a_ninth_prompt_of_one_sender_is_refused_before_anything_is_stored(
+    world: Talk, lead: AgentPod
+) -> None:
+    other = await world.pod("other")
+    sent = await asyncio.gather(
+        *(mention(world, lead, "fix", content=str(n)) for n in range(16)), return_exceptions=True
+    )
+    refused = [one for one in sent if isinstance(one, ToolError)]
+    assert len(refused) == 8
+    assert refused[0].message == (
+        "mentions: 8 prompts of yours wait for pod fix, and more are not taken: try again once it"
+        " has taken some, or send without mentioning it; nothing was sent"
+    )
+    assert {one.reason for one in refused} == {"LimitExceeded"}
+    assert len(await world.said(lead, "design")) == 8
+    assert world.recorder.events == []
+    await mention(world, lead, content="without a mention")
+    await mention(world, other, "fix", content="of another")
+    world.restart()
+    assert "pod fix" in await too_many(mention(world, lead, "other", "fix", content="restarted"))
+    assert len(await world.messages.open_deliveries()) == 9
+
+
+async def test_what_was_taken_makes_room(world: Talk, lead: AgentPod, fix: AgentPod) -> None:
+    for number in range(8):
+        await mention(world, lead, "fix", content=str(number))
+    await world.deliveries.look()
+    first, *_ = world.deliveries.open(world.runner_of(fix))
+    await world.deliveries.reported(
+        world.runner_of(fix), report(first, link_pb2.DELIVERY_SUBMITTED)
+    )
+    await mention(world, lead, "fix", content="8")
+    await world.deliveries.look()
+    assert contents(world, fix) == [str(number) for number in range(1, 9)]
+    await too_many(mention(world, lead, "fix"))
+
+
+@pytest.mark.usefixtures("fix")
+async def test_a_repeat_is_no_ninth_prompt(world: Talk, lead: AgentPod) -> None:
+    arguments = {"channel_id": "design", "content": "once", "mentions": ["fix"]}
+    first = await world.call(lead, "send_channel_message", idempotency_key="k", **arguments)
+    for number in range(7):
+        await mention(world, lead, "fix", content=str(number))
+    again = await world.call(lead, "send_channel_message", idempotency_key="k", **arguments)
+    assert again == first
+    await too_many(world.call(lead, "send_channel_message", idempotency_key="new", **arguments))
+    assert len(await world.messages.open_deliveries()) == 8
+
+
+async def test_senders_take_turns_and_few_are_on_their_way(
+    world: Talk, lead: AgentPod, fix: AgentPod
+) -> None:
+    others = [await world.pod(name) for name in ("b", "c")]
+    for number in range(8):
+        await mention(world, lead, "fix", content=f"lead {number}")
+    for number in range(3):
+        for other in others:
+            await mention(world, other, "fix", content=f"{other.metadata.name} {number}")
+    await world.deliveries.look()
+    assert contents(world, fix) == [
+        *("lead 0", "b 0", "c 0", "lead 1", "b 1", "c 1", "lead 2", "b 2"),
+    ]
+
+
+async def test_who_comes_later_waits_for_what_is_on_its_way_alone(
+    world: Talk, lead: AgentPod, fix: AgentPod
+) -> None:
+    runner, (b, c) = world.runner_of(fix), [await world.pod(name) for name in ("b", "c")]
+    for sender in (lead, b):
+        for number in range(8):
+            await mention(world, sender, "fix", content=f"{sender.metadata.name} {number}")
+    await world.deliveries.look()
+    before = contents(world, fix)
+    await mention(world, c, "fix", content="c 0")
+    await world.deliveries.look()
+    assert contents(world, fix) == before
+    first, *_ = world.deliveries.open(runner)
+    await world.deliveries.reported(runner, report(first, link_pb2.DELIVERY_SUBMITTED))
+    await world.deliveries.look()
+    assert contents(world, fix) == [*before[1:], "c 0"]
+
+
+async def test_texts_are_read_when_they_are_sent_and_not_again(
+    world: Talk, lead: AgentPod, fix: AgentPod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    listed, one = world.messages.open_deliveries, world.messages.delivery
+
+    async def all_of_them(**which: Any) -> Any:
+        read.append("all")
+        return await listed(**which)
+
+    async def text_of(delivery_id: str) -> Any:
+        read.append("one")
+        return await one(delivery_id)
+
+    monkeypatch.setattr(world.messages, "open_deliveries", all_of_them)
+    monkeypatch.setattr(world.messages, "delivery", text_of)
+    b = await world.pod("b")
+    for number in range(8):
+        for sender in (lead, b):
+            await mention(world, sender, "fix", content=str(number))
+            await world.deliveries.look()
+    assert read == ["all", *["one"] * 8]
+    assert len(contents(world, fix)) == 8
+
+
+async def test_what_is_stored_by_a_call_that_was_given_up_is_found(
+    world: Talk, lead: AgentPod, fix: AgentPod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.deliveries.look()
+    append, begun = world.messages.append, asyncio.Event()
+
+    async def heard_of(*what: Any) -> Any:
+        begun.set()
+        return await append(*what)
+
+    monkeypatch.setattr(world.messages, "append", heard_of)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        with world.messages.delivery_changes() as changes:
+            call = tasks.create_task(mention(world, lead, "fix", content="given up"))
+            await begun.wait()
+            call.cancel()
+            await changes.wait()
+    assert call.cancelled()
+    await world.deliveries.look()
+    assert contents(world, fix) == []
+    world.deliveries._outbox.reread()  # noqa: SLF001 - some seconds later
+    await world.deliveries.look()
+    assert contents(world, fix) == ["given up"]
+
+
+async def test_a_deleted_channel_takes_its_prompts_with_it(
+    world: Talk, lead: AgentPod, fix: AgentPod
+) -> None:
+    await mention(world, lead, "fix")
+    await world.deliveries.look()
+    channel = world.stored("design").metadata
+    await world.messages.forget_channel(ChannelRef(channel.uid, "acme"))
+    world.store.remove("Channel", channel.uid)
+    await world.deliveries.look()
+    assert contents(world, fix) == []
