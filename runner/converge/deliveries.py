@@ -85,7 +85,7 @@ class Deliveries:
         self._forgetting: set[str] = set()
         self.wake: Callable[[], None] = lambda: None
         """Called when there is work: ``running`` is to be called then."""
-        self.note: Callable[[str, str], None] = lambda _uid, _text: None
+        self.note: Callable[[str, str, str], None] = lambda _uid, _text, _reason: None
         """Says something about a pod until its state changes."""
 
     # --- the link's side -------------------------------------------------------------------------
@@ -245,8 +245,11 @@ class Deliveries:
         return is_behind and delivery.give_up_ms <= wall_ms()
 
     async def _expire(self, late: list[Delivery]) -> None:
-        text = "The agent was busy with earlier prompts until its time was over."
         for delivery in late:
+            bout = self._bouts.get(delivery.uid)
+            text = "An earlier prompt stood before it until its time was over."
+            if bout is not None and bout.obstacle:
+                text = f"{text} {bout.obstacle}"
             if self._journal.deliveries.get(delivery.id) is delivery and self._is_late(delivery):
                 await self._put(ended(delivery, Outcome.FAILED, "NotReady", text))
 
@@ -294,8 +297,8 @@ class Deliveries:
         for feed in self._feeds:
             feed.changed(delivery)
 
-    def _say(self, uid: str, text: str) -> None:
-        self.note(uid, text)
+    def _say(self, uid: str, text: str, reason: str) -> None:
+        self.note(uid, text, reason)
 
     def _is_stale(self, delivery: Delivery) -> bool:
         """Whether an ended delivery is nobody's business any more."""

@@ -94,12 +94,16 @@ class Ground:
     screen: Callable[[int, int], Screen]
     put: Callable[[Delivery], Awaitable[None]]
     """Journals a delivery and tells of it."""
-    note: Callable[[str, str], None]
-    """Says something about a pod until its state changes."""
+    note: Callable[[str, str, str], None]
+    """Says of a pod what stands in the way of its prompt: uid, sentence, reason; or nothing."""
 
 
 class Over(Exception):  # noqa: N818  a state of the world, named like one
     """Nothing can be typed into the run any more, for now or for ever."""
+
+
+PROMPT_WAITS: Final = "PromptWaits"
+"""Reason of a running pod's report: its prompt cannot be typed or submitted for now."""
 
 
 class Bout:
@@ -245,7 +249,7 @@ class Bout:
         until = wait.until
         if look.is_unread:  # that it reads need not show
             until = min(until, look.at + _UNREAD_SECONDS)
-        self._note(wait.note or self._lasting_note)
+        self._note(wait.note or self._lasting_note, PROMPT_WAITS if wait.note else "")
         is_typed = self._delivery.stage is not Stage.WAITING
         await sight.changed(until, _OFTEN_SECONDS if is_typed else _SELDOM_SECONDS)
 
@@ -309,7 +313,7 @@ class Bout:
         def unread() -> None:
             if self._sight is not None:
                 self._check(self._sight)
-            self._note(UNREAD_NOTE)
+            self._note(UNREAD_NOTE, PROMPT_WAITS)
 
         keyboard, give_up_at = self._ground.terminals, self._give_up_at
         try:
@@ -327,12 +331,20 @@ class Bout:
         await self._ground.put(delivery)
         note = {"pod": delivery.uid, "delivery": delivery.id, "reason": reason}
         logger.info("a prompt was %s", state.value, extra=note)
-        self._note(message if delivery.is_first and message else self._lasting_note)
+        if delivery.is_first and message:
+            self._note(message, reason)
+        else:
+            self._note(self._lasting_note)
 
-    def _note(self, text: str) -> None:
+    @property
+    def obstacle(self) -> str:
+        """What stands in the way of the prompt, as last told; empty: nothing is known."""
+        return self._noted
+
+    def _note(self, text: str, reason: str = "") -> None:
         if text != self._noted:
             self._noted = text
-            self._ground.note(self._row.uid, text)
+            self._ground.note(self._row.uid, text, reason)
 
     def _check(self, sight: Sight) -> None:
         """See that typing is right still.

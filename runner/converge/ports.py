@@ -73,7 +73,7 @@ class Prompts(Protocol):
     """What is needed of ``runner.converge.deliveries.Deliveries``."""
 
     wake: Callable[[], None]
-    note: Callable[[str, str], None]
+    note: Callable[[str, str, str], None]
 
     def running(self, tasks: asyncio.TaskGroup) -> None:
         """Begin to work for every pod that has something to be delivered."""

@@ -113,9 +113,9 @@ class Watch:
     def _sizes(self, uids: list[str]) -> dict[str, int]:
         return {uid: self._terminals.size(self._places.transcript(uid)) for uid in uids}
 
-    def note(self, uid: str, text: str) -> None:
+    def note(self, uid: str, text: str, reason: str = "") -> None:
         """Say something about a pod until the next change of its state."""
-        self._amend(uid, message=text)
+        self._amend(uid, message=text, reason=reason)
 
     def _amend(self, uid: str, **fields: str | int) -> None:
         latest = self._reports.get(uid)

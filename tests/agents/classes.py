@@ -10,7 +10,7 @@ INSTALLED = Path(__file__).resolve().parents[2] / ".agents" / "node_modules" / "
 AGENTS = ("claude", "codex", "gemini", "opencode")
 
 READY = {
-    "claude": r"for agents|for shortcuts",
+    "claude": r"shift\+tab to cycle|for agents|for shortcuts",
     "codex": r"Ask Codex to do anything",
     "gemini": r"Type your message",
     "opencode": r"ctrl\+p commands",

@@ -27,8 +27,13 @@ STARTED: Final = "Started"
 """Normal-true. The agent's process was started."""
 TOOLS_LISTED: Final = "ToolsListed"
 """Normal-true. The agent has asked for its tools. Absent for classes without an MCP format."""
+PROMPT_SUBMITTED: Final = "PromptSubmitted"
+"""Normal-true. Absent unless a prompt cannot be typed into the terminal or submitted there."""
 TEARDOWN_BLOCKED: Final = "TeardownBlocked"
 """Abnormal-true, absent otherwise. It is deleted, and its runner cannot clear it away."""
+
+_PROMPT: Final = frozenset({"PromptWaits", "NotReady", "NotSubmitted"})
+"""Reasons of a running pod's report that are about its prompt."""
 
 _PREPARING: Final = frozenset(
     {"CloneFailed", "RefNotFound", "BranchConflict", "InvalidBranch", "RepositoryNotAllowed"}
@@ -45,6 +50,7 @@ def conditions(
         said.true(SCHEDULED, "Placed", f"on runner {runner}")
         _progress(said, snapshot, observed, phase)
         _tools(said, snapshot, phase)
+        _prompt(said, observed, phase)
         _reachable(said, snapshot, phase, runner)
     else:
         _waiting(said, snapshot.obstacle)
@@ -161,6 +167,13 @@ def _tools(said: Conditions, snapshot: PodSnapshot, phase: PodPhase) -> None:
         said.false(TOOLS_LISTED, "NotListed", "the agent ended without having listed its tools")
     else:
         said.false(TOOLS_LISTED, "Waiting", "the agent has not listed its tools yet")
+
+
+def _prompt(said: Conditions, observed: Observed | None, phase: PodPhase) -> None:
+    """Say what stands in the way of a prompt of a running agent."""
+    reason = observed.reason if observed is not None else None
+    if phase is PodPhase.RUNNING and observed is not None and reason in _PROMPT:
+        said.false(PROMPT_SUBMITTED, reason or "", observed.message or "")
 
 
 def _why(observed: Observed | None) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from controller.kernel.reconciler import Tell
 from controller.reconcilers.agentpod.conditions import (
     INITIALIZED,
     PREPARING,
+    PROMPT_SUBMITTED,
     TEARDOWN_BLOCKED,
     ending,
 )
@@ -47,6 +48,8 @@ def _told(old: AgentPodStatus, new: AgentPodStatus) -> Iterator[tuple[str, str]]
         yield stalled.reason, stalled.message
     elif new.phase is PodPhase.STARTING and (trouble := _trouble(old, new)):
         yield trouble.reason, trouble.message
+    if prompt := _news(old, new, PROMPT_SUBMITTED, FALSE):
+        yield prompt.reason, prompt.message
     if blocked := _news(old, new, TEARDOWN_BLOCKED, TRUE):
         yield TEARDOWN_BLOCKED, f"{blocked.reason}: {blocked.message}"
 

@@ -145,7 +145,7 @@ class Runner:
             Screen,
         )
         self.deliveries.wake = self.wake.set
-        self.deliveries.note = lambda _uid, text: self.notes.append(text)
+        self.deliveries.note = lambda _uid, text, _reason: self.notes.append(text)
         self.heard = asyncio.Event()
         self.feed = self.deliveries.subscribe(self.heard.set)
         self.reports: dict[str, list[link_pb2.DeliveryReport]] = {}

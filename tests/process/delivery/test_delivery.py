@@ -181,7 +181,7 @@ async def test_one_that_stands_behind_others_is_given_up_in_its_time(
         runner.wake.set()
         report = await runner.end_of("two")
         assert (report.state, report.reason) == (link_pb2.DELIVERY_FAILED, "NotReady")
-        assert "earlier prompts" in report.message
+        assert "earlier prompt" in report.message
         assert runner.journal.deliveries["one"].is_open
         await runner.deliveries.settled("one")  # the controller does not want it any more
         assert "one" not in runner.journal.deliveries

@@ -36,6 +36,8 @@ class ObedientRunner:
         self.starts: Counter[tuple[str, int]] = Counter()
         self.saved_ref = ""
         self.tools_listed_ms = 0
+        self.trouble = ("", "")
+        """Reason and message of what it says of running pods."""
 
     def connect(self) -> None:
         info = link_pb2.RunnerInfo(version="1", isolations=["bubblewrap", "none"])
@@ -85,6 +87,8 @@ class ObedientRunner:
         if state in {link_pb2.SUCCEEDED, link_pb2.FAILED}:
             said.finished_unix_ms = 1_800_000_002_000
             said.exit_code = 0 if state == link_pb2.SUCCEEDED else 3
+        if state == link_pb2.RUNNING:
+            said.reason, said.message = self.trouble
         if state == link_pb2.REMOVED:
             said.worktree.saved_ref = self.saved_ref
         return said
