@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from runner.drivers import descriptors
 from runner.drivers.terminal_client import Channel
 from runner.drivers.terminal_observe import alive, last_offset, observe
 from runner.drivers.terminal_values import (
@@ -136,6 +137,7 @@ class Zygote:
                 pass_fds=[fd],
                 start_new_session=True,
             )
+        descriptors.allow_usual(self._process.pid)  # before it forks anything
         self._control = control
 
     def _end(self) -> None:
