@@ -37,7 +37,9 @@ class PromptStyle(Model):
 
     position: PromptPosition = PromptPosition.ARGUMENT
     """argument: as the last argument. flag: after `flag`. typed: into its terminal, once it is
-    ready. none: not at all."""
+    ready. none: not at all; then, and without `readiness.regex`, it takes no later prompts either:
+    mentions in channels and requests to be bound are not typed into it, for a shell would carry
+    them out."""
     flag: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     """The flag, for position flag."""
     submit_keys: Annotated[str, Field(min_length=1, max_length=16)] = "\r"
@@ -138,7 +140,8 @@ class ReadinessSign(Model):
     """How the agent's terminal shows that it takes a prompt."""
 
     regex: Annotated[str, Field(max_length=512)] | None = None
-    """Searched on the screen; without one, two quiet seconds."""
+    """Searched on the screen; without one, two quiet seconds. With `prompt.position` none it is
+    also what says that the program reads prompts at all."""
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
     """How long to wait for it."""
 
