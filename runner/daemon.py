@@ -23,6 +23,7 @@ from meshwire.v1 import link_pb2
 
 from runner import logs
 from runner.clock import wall_ms
+from runner.converge.agents_found import AgentsFound
 from runner.converge.deliveries import Deliveries
 from runner.converge.journal import Journal, JournalError
 from runner.converge.loop import Converger
@@ -34,6 +35,7 @@ from runner.converge.states import Row
 from runner.converge.workshop import Ground, Workshop
 from runner.drivers.sandbox.probe import probe
 from runner.drivers.sandbox.values import Capabilities
+from runner.drivers.sandbox.version import Room, VersionCommand
 from runner.drivers.screen import Screen
 from runner.drivers.terminal import Terminals
 from runner.drivers.trash import Trash
@@ -42,7 +44,7 @@ from runner.link.enrol import Door
 from runner.link.identity import Identity, IdentityStore
 from runner.link.keeper import Keeper
 from runner.link.link import Link
-from runner.link.session import PROTOCOL
+from runner.link.session import FEATURES, PROTOCOL
 from runner.link.tools import ToolsLink
 from runner.mcpserver.server import McpServer
 from runner.settings import Settings
@@ -97,6 +99,7 @@ class Parts:
     trash: Trash
     journal: Journal
     terminals: Terminals
+    agents: AgentsFound
 
 
 async def _run(settings: Settings) -> None:
@@ -124,6 +127,7 @@ async def serve(parts: Parts, stop: asyncio.Event) -> None:
                 parts.views,
                 parts.tools,
                 parts.mcp,
+                parts.agents,
             )
         ]
         await stop.wait()
@@ -196,12 +200,14 @@ def _join(
             instance_id=instance_id,
             protocol_min=PROTOCOL,
             protocol_max=PROTOCOL,
+            features=FEATURES,
             info=info,
             last_controller_epoch=journal.controller_epoch,
             wall_clock_unix_ms=wall_ms(),
         )
 
-    link = Link(settings.controller, keeper, converger, hello)
+    agents = AgentsFound(settings.search_path, _version_command(places, ground, trash))
+    link = Link(settings.controller, keeper, converger, agents, hello)
     secrets.source = link
 
     def rows() -> Mapping[str, Row]:
@@ -211,7 +217,19 @@ def _join(
     asks = TerminalAsks(rows, places, terminals, emulators)
     tools = ToolsLink(settings.controller, keeper, instance_id, asks, deliveries)
     mcp = McpServer(rows, converger, places, terminals, tools, converger, _version())
-    return Parts(converger, keeper, link, views, tools, mcp, trash, journal, terminals)
+    return Parts(converger, keeper, link, views, tools, mcp, trash, journal, terminals, agents)
+
+
+def _version_command(places: Places, ground: Ground, trash: Trash) -> VersionCommand:
+    room = Room(
+        folder=places.versions,
+        settings=places.settings,
+        search_path=ground.search_path,
+        capabilities=ground.capabilities,
+        readable=ground.readable,
+        protected=(places.data_dir, *ground.protected),
+    )
+    return VersionCommand(room, trash)
 
 
 def _door(settings: Settings) -> Door:

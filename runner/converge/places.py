@@ -40,6 +40,11 @@ class Places:
         """Copies of the machine's settings that pods read."""
         return self.data_dir / "settings"
 
+    @property
+    def versions(self) -> Path:
+        """Where programs are asked for their versions."""
+        return self.data_dir / "versions"
+
     def pod(self, uid: str) -> Path:
         """Directory of one pod.
 

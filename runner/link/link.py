@@ -19,7 +19,7 @@ from runner.link.enrol import refusal_of
 from runner.link.errors import Unreachable
 from runner.link.identity import Identity
 from runner.link.keeper import Keeper
-from runner.link.session import Ending, Pods, Session
+from runner.link.session import Agents, Ending, Pods, Session
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +36,13 @@ class Link:
         endpoint: str,
         keeper: Keeper,
         pods: Pods,
+        agents: Agents,
         hello: Callable[[Identity], link_pb2.Hello],
     ) -> None:
         self._endpoint = endpoint
         self._keeper = keeper
         self._pods = pods
+        self._agents = agents
         self._hello = hello
         self._session: Session | None = None
         self._channel: grpc.aio.Channel | None = None
@@ -131,7 +133,9 @@ class Link:
     async def _one(self, identity: Identity, took_over: asyncio.Event | None) -> Ending:
         await self._pods.known_as(identity.about.uid)
         channel = mutual(self._endpoint, identity)
-        session = Session(channel, self._hello(identity), self._pods, self._keeper.take_bundle)
+        session = Session(
+            channel, self._hello(identity), self._pods, self._agents, self._keeper.take_bundle
+        )
         before = self._session, self._channel
         self._session, self._channel = session, channel
         logger.debug("connecting", extra={"endpoint": self._endpoint})

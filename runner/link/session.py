@@ -2,6 +2,7 @@
 
 * writer: Hello; after Welcome all observed pods, then what changes, and heartbeats
 * reader: desired states into the inbox; a silent or outdated controller ends the session
+* which agents the controller would have found goes to ``Agents``, what was found goes back
 """
 
 import asyncio
@@ -21,6 +22,8 @@ from runner.link.pace import Pace
 logger = logging.getLogger(__name__)
 
 PROTOCOL: Final = 1
+FEATURES: Final = ("agents",)
+"""What is understood beyond the protocol: catalogues of agents."""
 _WELCOME_SECONDS: Final = 20.0
 _BATCH_BYTES: Final = 256 * 1024
 _SILENT_BEATS: Final = 3
@@ -77,6 +80,22 @@ class Pods(Protocol):
         ...
 
 
+class Agents(Protocol):
+    """Which agents are on the runner's machine."""
+
+    def look_for(self, catalogue: link_pb2.AgentCatalogue) -> None:
+        """Take the newest catalogue; looked for in the background."""
+        ...
+
+    def found(self) -> link_pb2.AgentsFound | None:
+        """Return what was found last; None before the first look. Never changed afterwards."""
+        ...
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Have *wake* called when something else is found; return what ends that."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How a session ended."""
@@ -101,11 +120,15 @@ class Session:
         channel: grpc.aio.Channel,
         hello: link_pb2.Hello,
         pods: Pods,
+        agents: Agents,
         on_bundle: Callable[[link_pb2.TrustBundle], Any],
     ) -> None:
         self._channel = channel
         self._hello = hello
         self._pods = pods
+        self._agents = agents
+        self._agents_asked = False
+        self._agents_told: link_pb2.AgentsFound | None = None
         self._on_bundle = on_bundle
         self._inbox = Inbox()
         self._welcome: link_pb2.Welcome | None = None
@@ -183,6 +206,10 @@ class Session:
             result = self._inbox.snapshot(epoch, message.snapshot)
         elif kind == "delta":
             result = self._inbox.delta(epoch, message.delta)
+        elif kind == "agents":
+            self._agents.look_for(message.agents)
+            self._agents_asked = True
+            self._wake.set()
         if isinstance(result, Gap):
             self._resync = result.reason
             self._wake.set()
@@ -206,6 +233,7 @@ class Session:
 
     async def _converse(self, call: Any, beat_seconds: float) -> None:
         feed = self._pods.subscribe(self._wake.set)
+        unsubscribe = self._agents.subscribe(self._wake.set)
         try:
             for piece in pieces(self._pods.observed()):
                 await self._write(call, observed_snapshot=piece)
@@ -218,12 +246,17 @@ class Session:
                 await self._pause(due)
             await self._write_changes(call, feed)
         finally:
+            unsubscribe()
             feed.close()
 
     async def _write_changes(self, call: Any, feed: Feed) -> None:
         if self._resync:
             reason, self._resync = self._resync, ""
             await self._write(call, resync=link_pb2.ResyncRequest(reason=reason))
+        found = self._agents.found() if self._agents_asked else None
+        if found is not None and found != self._agents_told:
+            self._agents_told = found
+            await self._write(call, agents=found)
         for piece in pieces(feed.take()):
             if piece.pods:
                 self._pace.spend()

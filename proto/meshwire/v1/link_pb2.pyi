@@ -1,4 +1,4 @@
-# Generated from meshwire/v1/link.proto (sha256 5138c098c0e9) by proto/generate.py. Do not edit.
+# Generated from meshwire/v1/link.proto (sha256 16e200b372d8) by proto/generate.py. Do not edit.
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -155,7 +155,7 @@ class RunnerInfo(_message.Message):
     def __init__(self, version: _Optional[str] = ..., os: _Optional[str] = ..., arch: _Optional[str] = ..., hostname: _Optional[str] = ..., isolations: _Optional[_Iterable[str]] = ..., max_pods: _Optional[int] = ...) -> None: ...
 
 class RunnerMessage(_message.Message):
-    __slots__ = ("seq", "hello", "heartbeat", "observed_snapshot", "observed", "resync", "goodbye")
+    __slots__ = ("seq", "hello", "heartbeat", "observed_snapshot", "observed", "resync", "goodbye", "agents")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
@@ -163,6 +163,7 @@ class RunnerMessage(_message.Message):
     OBSERVED_FIELD_NUMBER: _ClassVar[int]
     RESYNC_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
     seq: int
     hello: Hello
     heartbeat: Heartbeat
@@ -170,7 +171,8 @@ class RunnerMessage(_message.Message):
     observed: Observed
     resync: ResyncRequest
     goodbye: Goodbye
-    def __init__(self, seq: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., observed_snapshot: _Optional[_Union[ObservedSnapshot, _Mapping]] = ..., observed: _Optional[_Union[Observed, _Mapping]] = ..., resync: _Optional[_Union[ResyncRequest, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
+    agents: AgentsFound
+    def __init__(self, seq: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., observed_snapshot: _Optional[_Union[ObservedSnapshot, _Mapping]] = ..., observed: _Optional[_Union[Observed, _Mapping]] = ..., resync: _Optional[_Union[ResyncRequest, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., agents: _Optional[_Union[AgentsFound, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("runner_uid", "boot_id", "instance_id", "protocol_min", "protocol_max", "features", "info", "last_controller_epoch", "last_revision", "wall_clock_unix_ms")
@@ -229,6 +231,24 @@ class Goodbye(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     reason: str
     def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class AgentsFound(_message.Message):
+    __slots__ = ("agents",)
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    agents: _containers.RepeatedCompositeFieldContainer[AgentFound]
+    def __init__(self, agents: _Optional[_Iterable[_Union[AgentFound, _Mapping]]] = ...) -> None: ...
+
+class AgentFound(_message.Message):
+    __slots__ = ("looked_for", "path", "problem", "version")
+    LOOKED_FOR_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    looked_for: AgentProgram
+    path: str
+    problem: str
+    version: str
+    def __init__(self, looked_for: _Optional[_Union[AgentProgram, _Mapping]] = ..., path: _Optional[str] = ..., problem: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
 
 class PodObserved(_message.Message):
     __slots__ = ("ref", "namespace", "name", "generation", "spec_digest", "state", "orphan", "started_unix_ms", "finished_unix_ms", "exit_code", "signal", "reason", "message", "restarts", "terminal_bytes", "worktree", "isolation", "network", "pid", "activity", "initialized", "tools_listed_unix_ms")
@@ -293,7 +313,7 @@ class Worktree(_message.Message):
     def __init__(self, branch: _Optional[str] = ..., commit: _Optional[str] = ..., dirty: _Optional[bool] = ..., saved_ref: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
 
 class ControllerMessage(_message.Message):
-    __slots__ = ("seq", "controller_epoch", "welcome", "snapshot", "delta", "heartbeat_ack", "bundle", "close")
+    __slots__ = ("seq", "controller_epoch", "welcome", "snapshot", "delta", "heartbeat_ack", "bundle", "agents", "close")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     CONTROLLER_EPOCH_FIELD_NUMBER: _ClassVar[int]
     WELCOME_FIELD_NUMBER: _ClassVar[int]
@@ -301,6 +321,7 @@ class ControllerMessage(_message.Message):
     DELTA_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_ACK_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
     CLOSE_FIELD_NUMBER: _ClassVar[int]
     seq: int
     controller_epoch: int
@@ -309,8 +330,25 @@ class ControllerMessage(_message.Message):
     delta: Delta
     heartbeat_ack: HeartbeatAck
     bundle: BundleUpdate
+    agents: AgentCatalogue
     close: CloseSession
-    def __init__(self, seq: _Optional[int] = ..., controller_epoch: _Optional[int] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., snapshot: _Optional[_Union[Snapshot, _Mapping]] = ..., delta: _Optional[_Union[Delta, _Mapping]] = ..., heartbeat_ack: _Optional[_Union[HeartbeatAck, _Mapping]] = ..., bundle: _Optional[_Union[BundleUpdate, _Mapping]] = ..., close: _Optional[_Union[CloseSession, _Mapping]] = ...) -> None: ...
+    def __init__(self, seq: _Optional[int] = ..., controller_epoch: _Optional[int] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., snapshot: _Optional[_Union[Snapshot, _Mapping]] = ..., delta: _Optional[_Union[Delta, _Mapping]] = ..., heartbeat_ack: _Optional[_Union[HeartbeatAck, _Mapping]] = ..., bundle: _Optional[_Union[BundleUpdate, _Mapping]] = ..., agents: _Optional[_Union[AgentCatalogue, _Mapping]] = ..., close: _Optional[_Union[CloseSession, _Mapping]] = ...) -> None: ...
+
+class AgentCatalogue(_message.Message):
+    __slots__ = ("agents",)
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    agents: _containers.RepeatedCompositeFieldContainer[AgentProgram]
+    def __init__(self, agents: _Optional[_Iterable[_Union[AgentProgram, _Mapping]]] = ...) -> None: ...
+
+class AgentProgram(_message.Message):
+    __slots__ = ("name", "executable", "version_args")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXECUTABLE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_ARGS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    executable: str
+    version_args: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., executable: _Optional[str] = ..., version_args: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("session_id", "protocol", "heartbeat_ms", "lease_ttl_ms", "server_time_unix_ms")

@@ -141,6 +141,7 @@ class Controller(
         self.beats = 0
         self.resyncs: list[str] = []
         self.goodbyes: list[str] = []
+        self.agents: list[link_pb2.AgentsFound] = []
         self.revision = 0
         self.terminal_up: list[link_pb2.TerminalUp] = []
         self.terminal_out: asyncio.Queue[link_pb2.TerminalDown] = asyncio.Queue()
@@ -265,6 +266,8 @@ class Controller(
                 case "resync":
                     self.resyncs.append(message.resync.reason)
                     await self._snapshot(session)
+                case "agents":
+                    self.agents.append(message.agents)
                 case "goodbye":
                     self.goodbyes.append(message.goodbye.reason)
             await self.notify()

@@ -56,6 +56,23 @@ async def test_the_identity_is_private_and_the_token_is_used_up(
     assert "amjt_" not in daemon.log.read_text()
 
 
+async def test_agents_are_looked_for_and_told_with_their_versions(
+    controller: Any, daemon: Any
+) -> None:
+    await connected(controller, daemon)
+    assert list(controller.sessions[0].hello.features) == ["agents"]
+    shell = link_pb2.AgentProgram(name="a", executable="bash", version_args=["--version"])
+    none = link_pb2.AgentProgram(name="b", executable="no-such-agent")
+    await controller.say(agents=link_pb2.AgentCatalogue(agents=[shell, none]))
+    await controller.until(lambda: controller.agents and controller.agents[-1].agents[0].version)
+    found, missing = controller.agents[-1].agents
+    assert (found.looked_for, missing.looked_for) == (shell, none)
+    assert found.version.startswith("GNU bash, version ")
+    assert found.path.endswith("/bash")
+    assert missing.problem.startswith("The executable 'no-such-agent' was not found on this runner")
+    assert not list((daemon.data / "versions").iterdir())
+
+
 async def test_an_agent_outlives_its_runner_and_is_found_again(
     controller: Any, daemon: Any, pod: Any, living: Any, tmp_path: Path
 ) -> None:
