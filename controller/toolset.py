@@ -56,7 +56,7 @@ class Toolset:
             **BindingTools(authoriser, bindings).handlers(),
             **channel_tools.handlers(self._channels),
             **ticket_tools.handlers(Tickets(store, kube)),
-            **PodTools(Pods(store, kube), bindings).handlers(),
+            **PodTools(Pods(store, kube, fleet.links), bindings).handlers(),
         }
         self.handlers |= {
             name: bounded(store, kind, most, self.handlers[name])

@@ -152,7 +152,10 @@ class AgentClassSpec(Model):
     executable: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00]+$")]
     """Program to start: a name that the runner looks up in its search path, or an absolute path."""
     version_command: Annotated[tuple[Argument, ...], Field(max_length=16)] | None = None
-    """Arguments that make the program print its version."""
+    """Arguments that make the program print its version to its standard output: list_runners shows
+    the first line. A runner with bubblewrap runs it once for each program that it finds, without
+    network, with an empty home, for at most ten seconds. Without bubblewrap, or with more than 1024
+    bytes of arguments, the version is not known."""
     args: Annotated[tuple[Argument, ...], Field(max_length=128)] = ()
     """Its arguments. $(MODEL), $(POD), $(ORGANIZATION), $(WORKTREE), $(HOME) and the names in
     `environment` are expanded; $$ is a dollar; nothing else is interpreted."""

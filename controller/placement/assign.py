@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from controller.kernel.reconciler import Finding
+from controller.kernel.redact import redact
 from schemas.agentpod import Isolation
 
 
@@ -30,6 +31,9 @@ class Candidate:
     """Pods placed on it that have not ended."""
     isolations: tuple[str, ...]
     """Sandboxes that it can make; ``none`` where its operator lets pods do without."""
+    problems: Mapping[str, str] | None = None
+    """By executable that it has looked for, why it is not there (empty: it is). None: it never
+    says, as older runners do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class Need:
     runner_name: str | None
     selector: tuple[tuple[str, str], ...]
     isolation: Isolation
+    executable: str
+    """The agent's program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,8 @@ class Obstacle(StrEnum):
     CORDONED = "RunnerCordoned"
     OFFLINE = "RunnerOffline"
     ISOLATION = "IsolationUnavailable"
+    UNSEEN = "AgentNotLookedFor"
+    AGENT = "AgentNotFound"
     FULL = "RunnerFull"
 
 
@@ -82,6 +90,11 @@ _SAYS: Mapping[Obstacle, tuple[str, str]] = {
         "does not offer sandbox.isolation as asked for",
         "do not offer sandbox.isolation as asked for",
     ),
+    Obstacle.UNSEEN: (
+        "has not said yet whether it has the agent's program",
+        "have not said yet whether they have the agent's program",
+    ),
+    Obstacle.AGENT: ("does not have the agent's program", "do not have the agent's program"),
     Obstacle.FULL: ("is full", "are full"),
 }
 
@@ -123,7 +136,8 @@ def choose(need: Need, candidates: Sequence[Candidate], allowance: Allowance) ->
     obstacles = [(candidate, _obstacle(need, candidate)) for candidate in candidates]
     fitting = [candidate for candidate, obstacle in obstacles if obstacle is None]
     if not fitting:
-        return _refusal([obstacle for _, obstacle in obstacles if obstacle is not None])
+        refusal = _refusal([obstacle for _, obstacle in obstacles if obstacle is not None])
+        return _with_problem(refusal, need, obstacles)
     best = min(fitting, key=lambda item: (item.used, item.name))
     return Assignment(best.name, best.uid)
 
@@ -139,6 +153,12 @@ def _obstacle(need: Need, candidate: Candidate) -> Obstacle | None:
         return Obstacle.OFFLINE
     if not _isolates(need, candidate):
         return Obstacle.ISOLATION
+    if candidate.problems is not None:
+        problem = candidate.problems.get(need.executable)
+        if problem is None:
+            return Obstacle.UNSEEN
+        if problem:
+            return Obstacle.AGENT
     if candidate.max_pods is not None and candidate.used >= candidate.max_pods:
         return Obstacle.FULL
     return None
@@ -167,3 +187,15 @@ def _refusal(obstacles: Sequence[Obstacle]) -> Finding:
     total = len(obstacles)
     noun = "runner fits" if total == 1 else "runners fit"
     return Finding(str(closest), f"0 of {total} {noun}: {', '.join(parts)}")
+
+
+def _with_problem(
+    refusal: Finding, need: Need, obstacles: Iterable[tuple[Candidate, Obstacle | None]]
+) -> Finding:
+    """Add what the first of the runners without the agent's program says about it."""
+    if refusal.reason != Obstacle.AGENT:
+        return refusal
+    without = [candidate for candidate, obstacle in obstacles if obstacle is Obstacle.AGENT]
+    first = min(without, key=lambda item: item.name)
+    problem = (first.problems or {})[need.executable]
+    return refusal._replace(message=redact(f"{refusal.message}; {first.name} says: {problem}"))

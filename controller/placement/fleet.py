@@ -18,6 +18,7 @@ from controller.kernel.key import Key
 from controller.kernel.queue import WorkQueue
 from controller.kernel.store import Change, Store
 from controller.kube.errors import KubeError
+from controller.placement import programs
 from controller.placement.desired import Desired
 from controller.placement.indexes import ACTIVE_ON, BY_RUNNER
 from controller.placement.links import About, Links
@@ -77,12 +78,14 @@ class Fleet:
         self._absences: dict[str, Absence] = {}
         self._known: dict[str, set[str]] = {}
         self._deleting_since: dict[str, float] = {}
+        self._catalogue = programs.catalogue(())
         self._pod_signals: Signals[str] = Signals()
         self._runner_signals: Signals[tuple[str, str]] = Signals()
         self.links = Links(clock)
         store.listen(AgentPod, self._pod_changed)
         store.listen(Runner, self._runner_changed)
         store.listen(AgentClass, self._ingredient_changed)
+        store.listen(AgentClass, self._class_changed)
         store.listen(Repository, self._ingredient_changed)
 
     # --- for the composition root and the reconcilers ---
@@ -144,8 +147,17 @@ class Fleet:
         ]
 
     def changes(self, runner: RunnerKey) -> AbstractContextManager[Changes]:
-        """Listen for changes of ``desired(runner)``."""
+        """Listen for changes of ``desired(runner)`` and of the catalogue."""
         return self._pod_signals.subscribe(runner.uid)
+
+    def catalogue(self) -> link_pb2.AgentCatalogue:
+        """Return the agents that runners look for."""
+        return self._catalogue
+
+    def found(self, runner: RunnerKey, agents: link_pb2.AgentsFound) -> None:
+        """Take what agents the runner has, and have those looked at who wait for a runner."""
+        if self.links.found(runner.uid, programs.programs(agents, self._catalogue)):
+            self._queue.add(Key(PLACEMENT, runner.namespace, ""))
 
     async def confirmed_empty(self, runner: RunnerKey) -> bool:
         """Whether the API itself, not the store, has no pod placed on the runner."""
@@ -196,6 +208,7 @@ class Fleet:
             isolations=tuple(info.isolations),
             max_pods=info.max_pods or None,
             protocol=hello.protocol_max,
+            looks=programs.FEATURE in hello.features,
         )
         self._known[runner.uid] = set()
         self.links.connected(runner.uid, about)
@@ -283,6 +296,13 @@ class Fleet:
     def _ingredient_changed(self, change: Change[Any]) -> None:
         """A class or repository came: pods that were placed before may be told now."""
         if change.old is None:
+            self._pod_signals.notify_all()
+
+    def _class_changed(self, change: Change[AgentClass]) -> None:  # noqa: ARG002 - all of them count
+        """Have runners look for other agents where there are others."""
+        catalogue = programs.catalogue(self._store.of(AgentClass))
+        if catalogue != self._catalogue:
+            self._catalogue = catalogue
             self._pod_signals.notify_all()
 
 

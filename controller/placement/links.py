@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from controller.placement.programs import NOTHING, Programs
+
 GRACE_SECONDS: Final = 10.0
 """A runner that has lost its connection may be back within this time: nothing is written."""
 SILENCE_SECONDS: Final = 40.0
@@ -24,7 +26,7 @@ class Reach(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a runner said of itself when it connected."""
+    """What a runner said of itself since it connected."""
 
     version: str
     os: str
@@ -34,6 +36,10 @@ class About:
     max_pods: int | None
     """What its owner allows; None = no limit."""
     protocol: int
+    looks: bool = False
+    """Whether it looks for agents and says what it found. Older runners do not."""
+    programs: Programs = NOTHING
+    """What it found; nothing of what it has not looked for yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +61,23 @@ class Links:
         self._links: dict[str, Link] = {}
 
     def connected(self, uid: str, about: About) -> None:
-        """Note that the runner has a session."""
+        """Note that the runner has a session. What it found before counts until it says anew."""
+        if about.looks and (last := self.about(uid)) is not None and last.looks:
+            about = replace(about, programs=last.programs)
         self._links[uid] = Link(connected=True, heard=self._clock(), about=about)
 
     def heartbeat(self, uid: str) -> None:
         """Note that the runner is alive."""
         if link := self._links.get(uid):
             self._links[uid] = replace(link, heard=self._clock())
+
+    def found(self, uid: str, programs: Programs) -> bool:
+        """Note what agents the runner has; return whether that is news."""
+        link = self._links.get(uid)
+        if link is None or link.about is None or link.about.programs == programs:
+            return False
+        self._links[uid] = replace(link, about=replace(link.about, programs=programs))
+        return True
 
     def disconnected(self, uid: str) -> None:
         """Note that the runner's last session has ended."""

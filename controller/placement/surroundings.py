@@ -40,4 +40,5 @@ class Surroundings:
             max_pods=max_pods(runner, about),
             used=self._store.of(AgentPod).count(ACTIVE_ON, uid),
             isolations=about.isolations if about else runner.status.isolations,
+            problems=about.programs.problems if about and about.looks else None,
         )

@@ -158,7 +158,15 @@ class Placement(Protocol):
         ...
 
     def changes(self, runner: RunnerKey) -> AbstractContextManager[Changes]:
-        """Listen for changes of ``desired(runner)``."""
+        """Listen for changes of ``desired(runner)`` and ``catalogue()``."""
+        ...
+
+    def catalogue(self) -> link_pb2.AgentCatalogue:
+        """Return the agents that every runner looks for. One that was handed out never changes."""
+        ...
+
+    def found(self, runner: RunnerKey, agents: link_pb2.AgentsFound) -> None:
+        """Take which of them the runner has, whole: the latest counts."""
         ...
 
     async def confirmed_empty(self, runner: RunnerKey) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import grpc
 from meshwire.v1 import link_pb2
 
+from controller.placement.programs import FEATURE
 from controller.rpc.caller import Caller
 from controller.rpc.desired import Told
 from controller.rpc.ports import Placement, RunnerKey
@@ -63,6 +64,7 @@ class Session:
         self.runner: RunnerKey = caller.runner
         self._caller = caller
         self._instance_id = hello.instance_id
+        self._looks = FEATURE in hello.features
         self._placement = placement
         self._settings = settings
         self._told = Told(first_revision)
@@ -76,6 +78,9 @@ class Session:
         self._heard_at = asyncio.get_running_loop().time()
         self._reported: list[link_pb2.PodObserved] = []
         self._strangers: set[str] = set()
+        self._catalogue_due = False
+        self._catalogue: link_pb2.AgentCatalogue | None = None
+        """As the runner was told it last."""
         self._seq = 0
 
     @property
@@ -135,6 +140,8 @@ class Session:
                 )
                 self._snapshot_due = True
                 self._wake.set()
+            case "agents":
+                self._placement.found(self.runner, message.agents)
             case "goodbye":
                 return True
             case "hello":
@@ -176,7 +183,7 @@ class Session:
             if self._beat is not None:
                 beat, self._beat = self._beat, None
                 await write(self._message(heartbeat_ack=link_pb2.HeartbeatAck(beat=beat)))
-            for message in await self._due():
+            for message in (*self._due_catalogue(), *await self._due()):
                 await write(message)
                 if self._notice is not None:
                     break  # the runner is told to go; the rest of the state is not for it
@@ -193,6 +200,15 @@ class Session:
                 return await self._snapshot()  # the last one goes only when the API confirms it
             return [self._message(delta=delta) for delta in self._told.delta(pods)]
         return []
+
+    def _due_catalogue(self) -> list[link_pb2.ControllerMessage]:
+        """Return the catalogue, if the runner does not have it."""
+        due, self._catalogue_due = self._catalogue_due, False
+        catalogue = self._placement.catalogue() if due else self._catalogue
+        if catalogue is None or catalogue == self._catalogue:
+            return []
+        self._catalogue = catalogue
+        return [self._message(agents=catalogue)]
 
     async def _snapshot(self) -> list[link_pb2.ControllerMessage]:
         pods = self._placement.desired(self.runner)
@@ -243,6 +259,7 @@ class Session:
         """Wake the writer when something changed, and now and then for everything."""
         with self._placement.changes(self.runner) as changes:
             await self._placement.wait_synced()
+            self._catalogue_due = self._looks
             self._ask_for_snapshot()
             loop = asyncio.get_running_loop()
             next_snapshot = loop.time() + self._settings.snapshot_seconds
@@ -251,6 +268,7 @@ class Session:
                     async with asyncio.timeout_at(next_snapshot):
                         await changes.wait()
                     self._delta_due = True
+                    self._catalogue_due = self._looks
                     self._snapshot_due |= not self._began
                     self._wake.set()
                 except TimeoutError:

@@ -15,6 +15,7 @@ from controller.bindings.rules import depth
 from controller.kernel.store import Store
 from controller.placement import options
 from controller.placement.indexes import BY_NAMESPACE
+from controller.placement.links import Links, Reach
 from controller.placement.resolve import permission_arguments
 from controller.reconcilers.agentpod.checks import FIT, first
 from controller.reconcilers.agentpod.snapshot import Ingredients
@@ -63,8 +64,9 @@ class Wish:
 class Wishes:
     """Reads what there is from the store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, links: Links) -> None:
         self._store = store
+        self._links = links
 
     def wish(self, caller: Caller, asked: CreatePod) -> Wish:
         """Return what is to be made.
@@ -75,6 +77,7 @@ class Wishes:
         _check_depth(caller, self.home(caller))
         agent = self._agent(asked.agent_type_id)
         self._check_references(caller, asked)
+        self._check_machines(caller, agent, asked.runner_id)
         spec: dict[str, Any] = {"agentClassName": agent.metadata.name, **_inherited(caller.pod)}
         spec |= _plain(asked)
         _check_prompt(agent, asked.initial_prompt or "")
@@ -130,6 +133,29 @@ class Wishes:
                 "credential_profile_id: this release has no provider keys; leave it out, and the "
                 "agent uses what is configured on its runner",
             )
+
+    def _check_machines(self, caller: Caller, agent: AgentClass, runner_id: str | None) -> None:
+        """The agent's program is on the runner, or on one that may take the pod."""
+        runners = [
+            runner
+            for runner in self._store.of(Runner).indexed(BY_NAMESPACE, caller.namespace)
+            if runner.metadata.name == runner_id
+            or (runner_id is None and self._links.reach(runner.metadata.uid)[0] is Reach.CONNECTED)
+        ]
+        without = [(runner, self._lacks(runner, agent)) for runner in runners]
+        if not without or not all(problem for _, problem in without):
+            return
+        runner, problem = min(without, key=lambda item: item[0].metadata.name)
+        name, what = runner.metadata.name, agent.metadata.name
+        raise _wrong(
+            f"runner_id: runner {name} does not have agent {what}: {problem}"
+            if runner_id is not None
+            else f"agent_type_id: no connected runner has agent {what}; {name} says: {problem}"
+        )
+
+    def _lacks(self, runner: Runner, agent: AgentClass) -> str:
+        about = self._links.about(runner.metadata.uid)
+        return about.programs.lacks(agent) if about else ""
 
     def _repository(self, caller: Caller, asked: CreatePod) -> tuple[str, str]:
         """Return the name of the Repository, or the address of one that is to be made."""

@@ -25,6 +25,7 @@ from controller.kube.errors import (
     Unavailable,
 )
 from controller.placement.indexes import BY_NAMESPACE
+from controller.placement.links import Links
 from controller.rpc.ports import Objects
 from controller.services.pod_wishes import Wish, Wishes
 from controller.tools.call import Caller, ToolError
@@ -72,11 +73,11 @@ class Writer(Objects, Protocol):
 class Pods:
     """Makes pods on behalf of pods."""
 
-    def __init__(self, store: Store, objects: Writer) -> None:
+    def __init__(self, store: Store, objects: Writer, links: Links) -> None:
         self._store = store
         self._pods = store.of(AgentPod)
         self._objects = objects
-        self._wishes = Wishes(store)
+        self._wishes = Wishes(store, links)
         self._repositories = asyncio.Lock()
         """One at a time makes a repository and its pod: else one could take back the other's."""
         self._making: Counter[str] = Counter()

@@ -1,6 +1,6 @@
 """The tools by which an agent finds what there is. Answered from the store alone."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -9,12 +9,11 @@ from controller.placement.capacity import max_pods
 from controller.placement.desired import ended
 from controller.placement.indexes import ACTIVE_ON, BY_NAMESPACE
 from controller.placement.links import About
+from controller.placement.programs import NOTHING, Programs, is_usable
 from controller.services.authoriser import Authoriser
 from controller.tools.call import Caller, Handler
 from schemas.agentclass import AgentClass
 from schemas.agentpod import AgentPod, PodPhase
-from schemas.base import ConditionStatus
-from schemas.conditions import READY, find
 from schemas.names import ANNOTATION_CREATED_BY, GROUP, Scope
 from schemas.repository import Repository
 from schemas.runner import Runner, RunnerPhase
@@ -77,10 +76,7 @@ class Discovery:
         arguments: ListRunners,  # noqa: ARG002 - it has none
     ) -> Runners:
         """Return the organization's runners by name."""
-        agents = tuple(
-            AvailableAgent(name=name)
-            for name in sorted(agent.metadata.name for agent in self._classes if _ready(agent))
-        )
+        agents = sorted((agent for agent in self._classes if is_usable(agent)), key=_name)
         found = self._runners.indexed(BY_NAMESPACE, caller.namespace)
         there = sorted((one for one in found if not one.metadata.deleting), key=_name)
         return Runners(runners=tuple(self._runner(runner, agents) for runner in there))
@@ -112,16 +108,17 @@ class Discovery:
             granted_scopes=_ordered(self._authoriser.scopes(caller.pod, pod)),
         )
 
-    def _runner(self, runner: Runner, agents: tuple[AvailableAgent, ...]) -> AvailableRunner:
+    def _runner(self, runner: Runner, agents: Sequence[AgentClass]) -> AvailableRunner:
         uid, labels = runner.metadata.uid, runner.metadata.labels
+        about = self._about(uid)
         return AvailableRunner(
             runner_id=runner.metadata.name,
             description=runner.spec.description,
             status=runner.status.phase or RunnerPhase.PENDING,
             labels={key: labels[key] for key in sorted(labels) if not _of_ours(key)},
             current_pods=self._pods.count(ACTIVE_ON, uid),
-            max_concurrent_pods=max_pods(runner, self._about(uid)),
-            available_agents=agents,
+            max_concurrent_pods=max_pods(runner, about),
+            available_agents=_available(agents, about.programs if about else NOTHING),
         )
 
 
@@ -151,10 +148,13 @@ def _repository(repository: Repository) -> KnownRepository:
     )
 
 
-def _ready(agent: AgentClass) -> bool:
-    ready = find(agent.status.conditions, READY)
-    is_ready = ready is not None and ready.status is ConditionStatus.TRUE
-    return is_ready and not agent.metadata.deleting
+def _available(agents: Iterable[AgentClass], found: Programs) -> tuple[AvailableAgent, ...]:
+    """Return the agents that the runner has, and those of which it has not said."""
+    return tuple(
+        AvailableAgent(name=agent.metadata.name, version=found.version(agent))
+        for agent in agents
+        if not found.lacks(agent)
+    )
 
 
 def _of_ours(label: str) -> bool:
@@ -170,5 +170,5 @@ def _age(pod: AgentPod) -> tuple[str, str]:
     return pod.metadata.creation_timestamp, pod.metadata.name
 
 
-def _name(resource: Runner | Repository) -> str:
+def _name(resource: Runner | Repository | AgentClass) -> str:
     return resource.metadata.name

@@ -68,6 +68,8 @@ class AvailableRunner(Result):
     max_concurrent_pods: int | None = None
     """Absent: not limited."""
     available_agents: tuple[AvailableAgent, ...]
+    """Agents whose program was found there. Every agent, without a version, of a runner that has
+    not said what it found: one of an older release, or not seen since the controller's start."""
 
 
 class Runners(Result):

@@ -112,6 +112,7 @@ def test_a_missing_executable_is_told_with_what_was_searched_and_where(mesh: Mes
     mesh.apply(missing)
     mesh.apply(agent_pod("no-executable", "missing"))
     _explained(mesh, "no-executable", "Ready", "no-such-agent", "/usr/bin")
+    assert mesh.condition("no-executable", "Scheduled")["reason"] == "AgentNotFound"
     mesh.delete("no-executable")
 
 

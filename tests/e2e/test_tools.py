@@ -346,6 +346,7 @@ class Tour:
         assert mine[self.target.name]["runner"] == self.runner
         runners = self.caller.did("list_runners")["runners"]
         assert {"local", SECOND} <= {one["runner_id"] for one in runners}
+        assert all({"name": "idle"} in one["available_agents"] for one in runners)
         self.did("list_repositories")
 
     def _pods(self) -> None:

@@ -126,10 +126,14 @@ class PodObserver:
         if finding is not None:
             self._scheduler.drop(namespace, uid)
             return finding, None
-        verdict = self._scheduler.ask(namespace, need(pod))
+        verdict = self._scheduler.ask(namespace, need(pod, self._executable(pod)))
         if isinstance(verdict, Assignment):
             return None, verdict
         return verdict, None
+
+    def _executable(self, pod: AgentPod) -> str:
+        agent = self._store.of(AgentClass).get("", pod.spec.agent_class_name)
+        return agent.spec.executable if agent else ""
 
     def _ingredients(self, pod: AgentPod) -> Ingredients:
         homes = self._store.of(Organization).indexed(BY_NAMESPACE, pod.metadata.namespace)
@@ -188,8 +192,8 @@ class PodObserver:
             self._scheduler.drop(change.new.metadata.namespace, uid)
 
 
-def need(pod: AgentPod) -> Need:
-    """Return what the pod asks of a runner."""
+def need(pod: AgentPod, executable: str) -> Need:
+    """Return what the pod, whose agent is that program, asks of a runner."""
     selector = pod.spec.runner_selector
     labels = selector.match_labels if selector else {}
     return Need(
@@ -199,4 +203,5 @@ def need(pod: AgentPod) -> Need:
         runner_name=pod.spec.runner_name,
         selector=tuple(sorted(labels.items())),
         isolation=pod.spec.sandbox.isolation,
+        executable=executable,
     )

@@ -12,6 +12,7 @@ from controller.kernel.store import Store
 from controller.kube.client import Kube
 from controller.kube.errors import NotFound
 from controller.placement.indexes import new_store
+from controller.placement.links import Links
 from controller.rpc.ports import RunnerKey
 from controller.services.authoriser import Authoriser
 from controller.services.bindings import Bindings
@@ -49,7 +50,7 @@ class Desk:
         self.bindings = Bindings(self.store, kube, self.authoriser)
         self.handlers: dict[str, Handler] = {
             **BindingTools(self.authoriser, self.bindings).handlers(),
-            **PodTools(Pods(self.store, kube), self.bindings).handlers(),
+            **PodTools(Pods(self.store, kube, Links()), self.bindings).handlers(),
         }
 
     async def make(self, resource: Resource, name: str, spec: dict[str, Any]) -> None:

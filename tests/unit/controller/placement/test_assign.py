@@ -34,6 +34,7 @@ def need(name: str = "p", **facts: Any) -> Need:
         "runner_name": None,
         "selector": (),
         "isolation": Isolation.PREFERRED,
+        "executable": "agent",
     }
     return Need(name=name, **(usual | facts))
 
@@ -75,6 +76,18 @@ def need(name: str = "p", **facts: Any) -> Need:
         ),
         pytest.param(
             need(), [runner("a", max_pods=1, used=1), runner("b", max_pods=1)], "b", id="not full"
+        ),
+        pytest.param(
+            need(),
+            [runner("a", problems={"agent": "gone"}), runner("b", problems={"agent": ""}, used=9)],
+            "b",
+            id="one that has the agent",
+        ),
+        pytest.param(
+            need(),
+            [runner("a", problems={}), runner("b", problems=None)],
+            "b",
+            id="one that never says what agents it has",
         ),
     ],
 )
@@ -208,3 +221,21 @@ def test_no_limit_is_ever_exceeded_and_nobody_waits_without_need(
 def test_the_order_of_asking_does_not_matter(order: list[str], runners: list[Candidate]) -> None:
     asked = [need(name, created=f"2027-01-01T00:00:0{name[1]}Z") for name in order]
     assert assign(asked, runners, FREE) == assign(sorted(asked, key=str), runners, FREE)
+
+
+def test_a_refusal_for_want_of_the_agent_says_where_it_was_looked_for() -> None:
+    gone = {"agent": "The executable 'agent' was not found (searched /bin)"}
+    without = [runner("b", problems=gone), runner("a", problems=gone)]
+    verdict = choose(need(), [*without, runner("c", cordoned=True)], FREE)
+    assert verdict == Finding(
+        "AgentNotFound",
+        "0 of 3 runners fit: 1 is cordoned, 2 do not have the agent's program; "
+        "a says: The executable 'agent' was not found (searched /bin)",
+    )
+
+
+def test_a_runner_that_is_still_looking_gets_no_pod() -> None:
+    assert choose(need(), [runner(problems={"other": ""})], FREE) == Finding(
+        "AgentNotLookedFor",
+        "0 of 1 runner fits: 1 has not said yet whether it has the agent's program",
+    )

@@ -242,6 +242,38 @@ async def test_texts_of_a_runner_are_made_safe(mesh: World) -> None:
     assert len(pod.message) == 1024
 
 
+async def test_a_runner_that_looks_for_agents_is_told_which_and_each_change(mesh: World) -> None:
+    holder = await mesh.runner()
+    one = link_pb2.AgentProgram(name="one", executable="one", version_args=["-V"])
+    two = link_pb2.AgentProgram(name="two", executable="two")
+    mesh.placement.synced.clear()
+    mesh.placement.look_for(holder.runner, one)
+    call = await _connect(mesh, holder, features=["agents"])
+    await read(call, "welcome")
+    await _nothing_comes(call)
+    mesh.placement.synced.set()
+    assert list((await read(call, "agents")).agents) == [one]
+    await read(call, "snapshot")
+    mesh.placement.look_for(holder.runner, one, two)
+    assert list((await read(call, "agents")).agents) == [one, two]
+    mesh.placement.look_for(holder.runner, one, two)
+    await _nothing_comes(call)
+
+    found = link_pb2.AgentsFound(agents=[link_pb2.AgentFound(looked_for=one, path="/bin/one")])
+    await call.write(_say(agents=found))
+    said = await asyncio.wait_for(mesh.placement.agents_found.get(), 5)
+    assert said == (holder.runner, found)
+
+
+async def test_an_older_runner_is_not_told_of_agents(mesh: World) -> None:
+    holder = await mesh.runner()
+    mesh.placement.look_for(holder.runner, link_pb2.AgentProgram(name="one", executable="one"))
+    call = await _connect(mesh, holder)
+    await read(call, "welcome")
+    assert (await read(call)).WhichOneof("msg") == "snapshot"
+    await _nothing_comes(call)
+
+
 async def test_a_heartbeat_is_noted_and_answered(mesh: World) -> None:
     call = await _connect(mesh, await mesh.runner())
     await call.write(_say(heartbeat=link_pb2.Heartbeat(beat=41, running=3)))

@@ -87,6 +87,20 @@ class MemoryPlacement:
     )
     online: set[RunnerKey] = field(default_factory=set)
     beats: int = 0
+    agents: link_pb2.AgentCatalogue = field(default_factory=link_pb2.AgentCatalogue)
+    agents_found: asyncio.Queue[tuple[RunnerKey, link_pb2.AgentsFound]] = field(
+        default_factory=asyncio.Queue
+    )
+
+    def look_for(self, runner: RunnerKey, *programs: link_pb2.AgentProgram) -> None:
+        self.agents = link_pb2.AgentCatalogue(agents=programs)
+        self.signals.notify(runner)
+
+    def catalogue(self) -> link_pb2.AgentCatalogue:
+        return self.agents
+
+    def found(self, runner: RunnerKey, agents: link_pb2.AgentsFound) -> None:
+        self.agents_found.put_nowait((runner, agents))
 
     def want(self, runner: RunnerKey, *pods: link_pb2.PodDesired) -> None:
         self.wanted[runner] = list(pods)

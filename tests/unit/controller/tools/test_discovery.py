@@ -3,6 +3,7 @@
 import pytest
 
 from controller.placement.links import About
+from controller.placement.programs import Programs
 from controller.tools.discovery import Discovery, clone_url, provider
 from schemas.names import RUNNER, TICKET, Scope
 from tests.unit.controller.tools.world import ELSEWHERE, World
@@ -128,6 +129,20 @@ async def test_runners_show_places_and_agents_and_no_detail_of_their_machines(
         ]
     }
     assert "secret-host" not in str(found)
+
+
+async def test_a_runner_shows_what_it_has_found_and_what_it_has_not_said(world: World) -> None:
+    for name in ("found", "gone", "unsaid"):
+        await world.agent_class(name, executable=name, versionCommand=["-V"])
+    await world.runner("r1")
+    said = Programs({"found": "", "gone": "not there"}, {("found", ("-V",)): "found 1.2"})
+    about = About("1", "linux", "x", "host", (), None, 1, looks=True, programs=said)
+    world.handlers = Discovery(world.store, world.authoriser, lambda _: about).handlers()
+    [runner] = (await world.call(await world.pod("lead"), "list_runners"))["runners"]
+    assert runner["available_agents"] == [
+        {"name": "found", "version": "found 1.2"},
+        {"name": "unsaid"},
+    ]
 
 
 async def test_repositories_show_where_they_are_and_no_credential(world: World) -> None:

@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 
 from controller.kube.errors import Denied, Refused, Unavailable
+from controller.placement.links import About, Links
+from controller.placement.programs import Programs
 from controller.services.pods import Pods
 from controller.tools.bindings import BindingTools
 from controller.tools.call import ToolError
 from controller.tools.pods import PodTools
+from schemas.agentclass import AgentClass
 from schemas.agentpod import AgentPod
 from schemas.names import AGENT_POD, ORGANIZATION, REPOSITORY, TICKET, Resource, Scope
 from schemas.tools.base import InvalidArgumentsError
@@ -28,10 +31,15 @@ CLASS = {
 
 
 @pytest.fixture
-async def world(monkeypatch: pytest.MonkeyPatch) -> World:
+def links() -> Links:
+    return Links()
+
+
+@pytest.fixture
+async def world(monkeypatch: pytest.MonkeyPatch, links: Links) -> World:
     monkeypatch.setattr("controller.services.pods._WORD_SECONDS", 0.01)
     world = World()
-    pods = Pods(world.store, world.kube)
+    pods = Pods(world.store, world.kube, links)
     world.handlers |= PodTools(pods, world.bindings).handlers()
     world.handlers |= BindingTools(world.authoriser, world.bindings).handlers()
     await world.organization()
@@ -469,3 +477,40 @@ async def test_unknown_and_missing_arguments_are_refused(world: World, lead: Age
     ):
         with pytest.raises(InvalidArgumentsError):
             await world.call(lead, "create_pod", **arguments)
+
+
+async def _joins(world: World, links: Links, name: str, problem: str | None) -> None:
+    """Have a runner connect that says so of the agent's program; None: it never says."""
+    uid = (await world.runner(name)).metadata.uid
+    executable = next(iter(world.store.of(AgentClass))).spec.executable
+    about = About("1", "linux", "x", "host", (), None, 1, looks=problem is not None)
+    links.connected(uid, about)
+    if problem is not None:
+        links.found(uid, Programs({executable: problem}))
+
+
+async def test_an_agent_that_its_runner_does_not_have_is_refused(
+    world: World, lead: AgentPod, links: Links
+) -> None:
+    await _joins(world, links, "r2", "it was not found (searched /bin)")
+    await _joins(world, links, "r3", "")
+    error = await refused(world, lead, runner_id="r2")
+    assert (error.reason, error.message) == (
+        "InvalidArgument",
+        "runner_id: runner r2 does not have agent greeter: it was not found (searched /bin)",
+    )
+    await made(world, lead, runner_id="r3")
+    await made(world, lead)
+
+
+async def test_an_agent_that_no_connected_runner_has_is_refused(
+    world: World, lead: AgentPod, links: Links
+) -> None:
+    await _joins(world, links, "r2", "it was not found (searched /bin)")
+    await _joins(world, links, "r3", "nor here")
+    assert str(await refused(world, lead)) == (
+        "agent_type_id: no connected runner has agent greeter; r2 says: it was not found "
+        "(searched /bin)"
+    )
+    await _joins(world, links, "r4", None)
+    await made(world, lead)
