@@ -33,6 +33,7 @@ from runner.converge.reports import Reports
 from runner.converge.secrets import LinkSecrets
 from runner.converge.states import Row
 from runner.converge.workshop import Ground, Workshop
+from runner.drivers import descriptors
 from runner.drivers.sandbox.probe import probe
 from runner.drivers.sandbox.values import Capabilities
 from runner.drivers.sandbox.version import Room, VersionCommand
@@ -73,6 +74,7 @@ def run(settings: Settings) -> None:
         StartError: It cannot start.
     """
     os.umask(0o077)
+    descriptors.allow_many()
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # no core, no ptrace: it holds a key
     lock = _claim(settings.data_dir)
     try:

@@ -5,6 +5,7 @@ fast waits; only who would wait longer than a call may take is refused.
 """
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -84,6 +85,7 @@ def bounded(store: Store, kind: type[Object], most: int, handler: Handler) -> Ha
     made = store.of(kind)
     what = f"{kind.definition.resource.kind}s"
 
+    @functools.wraps(handler)
     async def checked(caller: Caller, arguments: Any) -> Result:
         if made.count(CREATED_BY, caller.uid) >= most:
             raise ToolError(

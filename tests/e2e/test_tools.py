@@ -249,7 +249,7 @@ class Tour:
         read, write = ["terminal:read"], ["terminal:write"]
         asked = self.did("bind_pod", target_pod=self.target.name, scopes=read)
         assert (asked["status"], asked["granted_scopes"]) == ("pending", [])
-        assert "bind_pod" in self.refused("observe_terminal", **there)
+        assert "has not answered yet" in self.refused("observe_terminal", **there)
         waiting = self.did("get_bindings", self.target, status="pending")["bindings"]
         assert [one["binding_id"] for one in waiting] == [asked["binding_id"]]
         self.refused("accept_binding", binding_id=asked["binding_id"])

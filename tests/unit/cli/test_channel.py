@@ -168,7 +168,7 @@ def test_channels_are_listed_by_name(door: Door, said: Said) -> None:
     numbers = {"memberCount": 3, "messageCount": 12, "lastMessageAt": "2027-01-15T08:00:00Z"}
     items = [
         channel("zoo", archived=True),
-        channel("chan-1", numbers, displayName="Design \x1b[2Jreview", visibility="private"),
+        channel("chan-1", numbers, displayName="Design \x9b[2Jreview", visibility="private"),
     ]
     door.api.answers[CHANNELS] = (200, {"items": items})
     assert door.run("list") == 0
