@@ -63,7 +63,7 @@ def send(arguments: Namespace) -> int:
     else:
         print(f"message {answer.sequence} sent to {arguments.channel}")
     for pod in answer.undeliverable:
-        print(f"agentsmesh: pod {pod} gets no prompt: it does not run", file=sys.stderr)
+        print(f"agentsmesh: pod {pod} gets no prompt: it has ended or takes none", file=sys.stderr)
     return 0
 
 

@@ -8,7 +8,7 @@ from controller.kernel.clock import stamp
 from controller.services.authoriser import Authoriser
 from controller.services.bindings import Bindings, Bound
 from controller.tools.call import Caller, Handler, ToolError
-from schemas.names import Scope
+from schemas.names import BindingState, Scope
 from schemas.tools.binding import (
     AcceptBinding,
     BindPod,
@@ -76,7 +76,10 @@ class BindingTools:
         found = self._bindings.of(caller.pod)
         return AllTold(
             bindings=tuple(
-                told(each) for each in found if arguments.status in {None, each.standing.state}
+                told(each)
+                for each in found
+                if arguments.status in {None, each.standing.state}
+                or (arguments.status is BindingState.PENDING and each.standing.pending)
             )
         )
 

@@ -72,7 +72,7 @@ class GetBindings(Arguments):
     """Which bindings."""
 
     status: Annotated[BindingState, Field(strict=False)] | None = None
-    """Only those in this state."""
+    """Only those in this state; pending: also active ones for which more was asked."""
 
 
 class Bindings(Result):

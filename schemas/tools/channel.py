@@ -101,7 +101,7 @@ class Sent(Result):
     sequence: int
     created_at: Time
     undeliverable: tuple[str, ...] = ()
-    """Mentioned pods that get no prompt: they do not run."""
+    """Mentioned pods that get no prompt: they have ended, or take no prompts."""
 
 
 class GetChannelMessages(Arguments):

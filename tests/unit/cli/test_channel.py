@@ -297,7 +297,7 @@ def test_a_message_is_sent(door: Door, capsys: pytest.CaptureFixture[str]) -> No
     assert (list(request.mentions), request.reply_to) == (["fix", "gone"], "id-0")
     printed = capsys.readouterr()
     assert printed.out == "message 1 sent to design\n"
-    assert printed.err == "agentsmesh: pod gone gets no prompt: it does not run\n"
+    assert printed.err == "agentsmesh: pod gone gets no prompt: it has ended or takes none\n"
 
 
 def test_what_was_sent_is_told_to_scripts(door: Door, said: Said) -> None:

@@ -440,3 +440,14 @@ async def test_bindings_go_with_both_pods(world: World, lead: AgentPod, fix: Age
     }
     assert not any(owner.get("controller") for owner in metadata["ownerReferences"])
     assert metadata["annotations"]["agentsmesh.io/created-by"] == "lead"
+
+
+async def test_what_waits_for_an_answer_is_pending_also_beside_what_is_granted(
+    world: World, lead: AgentPod, fix: AgentPod
+) -> None:
+    first = await world.call(lead, "bind_pod", target_pod="fix", scopes=[READ])
+    await world.call(fix, "accept_binding", binding_id=first["binding_id"])
+    assert (await world.call(fix, "get_bindings", status="pending"))["bindings"] == []
+    await world.call(lead, "bind_pod", target_pod="fix", scopes=BOTH)
+    waits = (await world.call(fix, "get_bindings", status="pending"))["bindings"]
+    assert [(each["status"], each["pending_scopes"]) for each in waits] == [("active", [WRITE])]
