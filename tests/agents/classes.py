@@ -32,6 +32,7 @@ def agent_class(agent: str, model_url: str) -> dict[str, Any]:
         "metadata": {"name": agent},
         "spec": {
             "executable": agent,
+            "versionCommand": ["--version"],
             "prompt": {"position": "typed"},
             "readiness": {"regex": READY[agent], "timeoutSeconds": 120},
             "mcp": {"format": agent},
