@@ -23,8 +23,9 @@ from runner.link.lanes import Lanes
 
 logger = logging.getLogger(__name__)
 
-_RECONNECT_SECONDS: Final = 3.0
-"""A call waits so long for a connection that may be coming back."""
+_RECONNECT_SECONDS: Final = 12.0
+"""A call waits so long for a connection that may be coming back: a controller that is started again
+takes 3 to 5 seconds, which an agent need not notice."""
 
 _QUIET_SECONDS: Final = 30.0
 """The stream of a new certificate is opened in a moment when nothing is asked on the older one,

@@ -9,6 +9,7 @@ import grpc
 import pytest
 from meshwire.v1 import link_pb2, link_pb2_grpc
 
+from runner.link import tools
 from runner.link.identity import About, Identity, assemble, new_key, signing_request
 from runner.link.tools import ToolsAway, ToolsLink
 from tests.process.runner.daemon.conftest import DER, Authority
@@ -259,13 +260,16 @@ async def test_a_call_waits_for_a_controller_that_comes_back(world: World) -> No
     assert calling.result() == b'{"a":1}'
 
 
-async def test_without_a_controller_a_call_ends_soon_and_says_so(world: World) -> None:
+async def test_without_a_controller_a_call_ends_soon_and_says_so(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tools, "_RECONNECT_SECONDS", 0.5)
     await world.stream()
     await world.controller.end()
     began = asyncio.get_running_loop().time()
     with pytest.raises(ToolsAway, match="cannot be reached now: try again") as away:
         await world.call(seconds=20)
-    assert asyncio.get_running_loop().time() - began < 4
+    assert asyncio.get_running_loop().time() - began < 1.5
     assert not away.value.sent
     assert not world.controller.calls
 
