@@ -26,7 +26,7 @@ bench: setup ## how fast, against the floor and against tmux
 test-cluster: setup ## only the tests against a real API server (KUBEBUILDER_ASSETS)
 	@scripts/test cluster
 
-test-faults: setup ## the long runs that kill processes at random
+test-faults: setup ## the long runs: processes killed at each step and at random
 	@scripts/test faults
 
 test-agents: setup ## the agents' own command lines (npm packages) against a model on loopback

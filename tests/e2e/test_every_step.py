@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.harness import Mesh, agent_class, agent_pod, leftovers, processes_of, until
 from tests.e2e.watching import AGENT_PODS, Watch
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 _PARTS = ("apiserver", "controller", "runner")
 _SCRIPT = """

