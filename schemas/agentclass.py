@@ -146,6 +146,67 @@ class ReadinessSign(Model):
     """How long to wait for it."""
 
 
+class ActivityHooks(StrEnum):
+    """What the agent itself tells of what it does."""
+
+    CLAUDE = "claude"
+    NONE = "none"
+
+
+class ActivitySigns(Model):
+    """How executing, waiting and idle are told apart.
+
+    Patterns are searched on the screen, line by line, and in the terminal's title; of several that
+    are seen, waiting counts before executing, and executing before idle.
+    """
+
+    waiting: Annotated[tuple[Annotated[str, Field(max_length=512)], ...], Field(max_length=32)] = ()
+    """The agent asks a person something: a permission, a choice, an answer."""
+    executing: Annotated[
+        tuple[Annotated[str, Field(max_length=512)], ...], Field(max_length=32)
+    ] = ()
+    """The agent is at work, even where it prints nothing."""
+    idle: Annotated[tuple[Annotated[str, Field(max_length=512)], ...], Field(max_length=32)] = ()
+    """The agent has done what it was told and takes the next prompt."""
+    idle_seconds: Annotated[int, Field(ge=1, le=3600)] = 10
+    """Without a sign: so long without output, and with no process of it at work, is idle."""
+    stuck_seconds: Annotated[int, Field(ge=10, le=86400)] = 900
+    """At work by its signs, and so long without output or use of the processor: condition Stuck."""
+    hooks: ActivityHooks = ActivityHooks.NONE
+    """claude: its HTTP hooks, given in --settings, say what it does."""
+
+
+class Resume(Model):
+    """How an agent that ended is started again in the same worktree and home."""
+
+    args: Annotated[tuple[Argument, ...], Field(max_length=32)] = ()
+    """Arguments that make it go on with its own session; they follow all others. As `args`."""
+    prompt: bool = False
+    """Whether it is given the first prompt once more: only for programs that may be told twice."""
+
+
+class SetupScript(Model):
+    """A script that makes a new worktree ready, run inside the pod's sandbox."""
+
+    script: Annotated[str, Field(min_length=1, max_length=32768, pattern=r"^[^\x00]*$")]
+    """Its text: run by /bin/sh -eu in the worktree, unless its first line names an interpreter.
+    What it prints is in the pod's terminal."""
+    timeout_seconds: Annotated[int, Field(ge=1, le=7200)] = 600
+    """After so long it is ended, and the pod has failed."""
+
+
+class WorktreeStyle(Model):
+    """What the agent needs of its worktree."""
+
+    setup: SetupScript | None = None
+    """Run in each new worktree, after the Repository's, before the agent starts."""
+    depth: Annotated[int, Field(ge=1, le=1000000)] | None = None
+    """Only so many commits of the history are fetched; all if not given."""
+    filter: Annotated[str, Field(pattern=r"^(blob:none|tree:0)$", max_length=16)] | None = None
+    """blob:none or tree:0: contents are fetched for what is checked out, not for the history.
+    Source: git rev-list, --filter."""
+
+
 class AgentClassSpec(Model):
     """How the agent is started."""
 
@@ -175,6 +236,13 @@ class AgentClassSpec(Model):
     """Files in the pod's private home, written before the start."""
     readiness: ReadinessSign = ReadinessSign()
     """How its terminal shows that it takes a typed prompt."""
+    activity: ActivitySigns = ActivitySigns()
+    """How executing, waiting and idle are told apart."""
+    resume: Resume | None = None
+    """How it is started again after it was stopped or has failed; without it: with args alone, and
+    without its prompt, which it was given already."""
+    worktree: WorktreeStyle = WorktreeStyle()
+    """What it needs of its worktree."""
     options: Annotated[
         tuple[Option, ...],
         Field(

@@ -152,6 +152,13 @@ class ResourceLimits(Model):
     """Bytes, as a Kubernetes quantity such as 4Gi."""
     pids: Annotated[int, Field(ge=1, le=4194304)] | None = None
     """Processes and threads."""
+    open_files: Annotated[int, Field(ge=16, le=1048576)] | None = None
+    """Open files of each process."""
+    disk: (
+        Annotated[str, Field(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$")]
+        | None
+    ) = None
+    """Bytes of worktree, home and temporary files together, as a Kubernetes quantity."""
 
 
 class Resources(Model):
@@ -231,19 +238,24 @@ class AgentPodSpec(Model):
     terminal: Terminal = Terminal()
     """The size of its terminal."""
     desired_state: DesiredState = DesiredState.RUNNING
-    """Running, or Stopped: the agent is ended with grace and everything else kept."""
+    """Running, or Stopped: the agent is ended with grace and everything else kept. Running again:
+    it is started again in the same worktree, as the `resume` of its class says."""
     restart_policy: RestartPolicy = RestartPolicy.NEVER
-    """What follows when the agent fails. Agents are not idempotent: Never unless you are sure."""
+    """What follows when the agent fails: nothing, or (OnFailure) it is started again, after a pause
+    that grows, as the `resume` of its class says."""
     disconnect: Disconnect = Disconnect()
     """What follows when the runner cannot be reached."""
     active_deadline_seconds: Annotated[int, Field(ge=1, le=31536000)] | None = None
     """The pod is stopped, and has failed, so many seconds after its start."""
+    idle_timeout_seconds: Annotated[int, Field(ge=10, le=31536000)] | None = None
+    """The pod is stopped, as with desiredState Stopped, after it was idle for so many seconds."""
     termination_grace_period_seconds: Annotated[int, Field(ge=0, le=3600)] = 30
     """How long the agent may take to end when asked to."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31536000)] | None = None
     """The AgentPod is deleted so many seconds after its end."""
     suspend: bool = False
-    """True: not placed while it is not yet placed. A running pod goes on."""
+    """True: not placed while it is not yet placed; a running pod is frozen, with all its processes,
+    until it is false again."""
 
 
 class Placement(Model):
@@ -304,6 +316,11 @@ class SandboxStatus(Model):
     """bubblewrap, landlock or none."""
     network: Annotated[str, Field(max_length=32)] | None = None
     """host or none."""
+    limits: dict[Annotated[str, Field(max_length=32)], Annotated[str, Field(max_length=64)]] = (
+        Field(default_factory=dict, max_length=16)
+    )
+    """What keeps each limit: cgroup2, cgroup1, rlimit, watched (looked at now and then, and ended
+    when it is over), or none."""
 
 
 class TerminalStatus(Model):
@@ -332,12 +349,16 @@ class AgentPodStatus(Status):
     """Its terminal."""
     activity: Annotated[str, Field(max_length=32)] | None = None
     """executing, waiting or idle."""
+    activity_since: Timestamp | None = None
+    """Since when."""
+    activity_evidence: Annotated[str, Field(max_length=256)] | None = None
+    """What it was told by: a hook, a sign of the class, output, processes."""
 
 
 _AFTER_PLACEMENT = (
-    "only desiredState, suspend, activeDeadlineSeconds, ttlSecondsAfterFinished, disconnect, "
-    "runnerName (once) and channelRefs can be changed once the pod is placed; "
-    "delete it and make a new one"
+    "only desiredState, suspend, activeDeadlineSeconds, idleTimeoutSeconds, "
+    "ttlSecondsAfterFinished, disconnect, runnerName (once) and channelRefs can be changed once "
+    "the pod is placed; delete it and make a new one"
 )
 _FROZEN = (
     "prompt",

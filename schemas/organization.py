@@ -13,6 +13,7 @@ from schemas.base import (
     Name,
     Object,
     Rule,
+    SecretReference,
     Status,
     immutable,
 )
@@ -70,6 +71,55 @@ class Quota(Model):
     """Hours of running pods in a calendar month. Recorded; enforced by a later release."""
 
 
+class NotificationEvent(StrEnum):
+    """What is told."""
+
+    WAITING = "Waiting"
+    STUCK = "Stuck"
+    FAILED = "Failed"
+    SUCCEEDED = "Succeeded"
+
+
+class Webhook(Model):
+    """An address that is told of what happens to pods, by POST of a JSON object."""
+
+    name: Name
+    """Its name, for messages."""
+    url: Annotated[
+        str,
+        Field(
+            max_length=2048,
+            pattern=r"^https?://[A-Za-z0-9\[][A-Za-z0-9.:\]_-]*(/[A-Za-z0-9._~/?&=%+-]*)?$",
+        ),
+    ]
+    """https://, or http:// for an address on loopback alone. No user, no password: what is secret
+    goes into the Secret."""
+    secret_ref: SecretReference | None = None
+    """Secret in the organization's namespace: `key` signs each request (X-AgentsMesh-Signature-256:
+    sha256=HMAC of the body, hexadecimal), `authorization` becomes that header."""
+    events: Annotated[
+        tuple[NotificationEvent, ...],
+        Field(min_length=1, max_length=8, json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ] = (NotificationEvent.WAITING,)
+    """Which: Waiting (a pod waits for a person), Stuck, Failed, Succeeded."""
+
+
+class Notifications(Model):
+    """Who is told what."""
+
+    webhooks: Annotated[
+        tuple[Webhook, ...],
+        Field(
+            max_length=8,
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+            },
+        ),
+    ] = ()
+    """Addresses."""
+
+
 class OrganizationSpec(Model):
     """What the organization is and may have."""
 
@@ -85,6 +135,8 @@ class OrganizationSpec(Model):
     pod_depth: Annotated[int, Field(ge=0, le=16)] = 2
     """How deep pods may make pods with create_pod: 0 not at all, 1 pods that people made may, 2
     their children may, too."""
+    notifications: Notifications = Notifications()
+    """Who is told when a pod waits for a person."""
     suspend: bool = False
     """Leave everything as it is: no pod is placed while true."""
 

@@ -1,9 +1,11 @@
 """Repository: a git repository that agents work on."""
 
+from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from schemas.agentclass import SetupScript
 from schemas.base import (
     READY_COLUMNS,
     Column,
@@ -53,6 +55,31 @@ _URL_RULES = (
 )
 
 
+class Submodules(StrEnum):
+    """Whether submodules are checked out."""
+
+    NEVER = "Never"
+    CHECKOUT = "Checkout"
+
+
+class RepositoryWorktree(Model):
+    """What each new worktree of the repository gets."""
+
+    setup: SetupScript | None = None
+    """Run in each new worktree before the agent starts."""
+    include: Annotated[
+        tuple[
+            Annotated[
+                str, Field(min_length=1, max_length=256, pattern=r"^[^/\x00-\x1f][^\x00-\x1f]*$")
+            ],
+            ...,
+        ],
+        Field(max_length=64),
+    ] = ()
+    """Files and folders of the runner's includeDir for this repository that are put into each new
+    worktree, such as .env: relative paths, no `..`. Only those that git ignores there."""
+
+
 class RepositorySpec(Model):
     """Where the repository is and how to reach it."""
 
@@ -74,6 +101,16 @@ class RepositorySpec(Model):
     auth_secret_ref: SecretReference | None = None
     """Secret with username and password (or token) for https, or ssh-privatekey (and known_hosts)
     for ssh. Its values reach git on the runner in memory and never the agent."""
+    submodules: Submodules = Submodules.NEVER
+    """Never, or Checkout: submodules are checked out where their address is on the same host, or
+    relative."""
+    lfs: bool = False
+    """Whether files that are kept with Git LFS are fetched; needs git-lfs on the runner."""
+    worktree: RepositoryWorktree = RepositoryWorktree()
+    """What each new worktree gets."""
+    warm_worktrees: Annotated[int, Field(ge=0, le=32)] = 0
+    """So many worktrees of the default branch are kept ready on each runner that has had a pod of
+    the repository: a start need not wait for the files."""
 
 
 class RepositoryStatus(Status):
@@ -96,6 +133,12 @@ class Repository(Object):
                 "!self.url.contains('..')",
                 "url must not contain '..'",
                 ".url",
+            ),
+            Rule(
+                "!has(self.worktree.include) || !self.worktree.include.exists(f, "
+                "f.split('/').exists(s, s == '..' || s == '.git'))",
+                "worktree.include must not contain '..' or '.git'",
+                ".worktree.include",
             ),
             Rule(
                 "!self.defaultBranch.startsWith('-')",

@@ -97,6 +97,10 @@ class RunnerStatus(Status):
         tuple[Annotated[str, Field(max_length=32)], ...], Field(max_length=8)
     ] = ()
     """Sandboxes that it can make, best first; none where its operator lets pods do without."""
+    limits: dict[Annotated[str, Field(max_length=32)], Annotated[str, Field(max_length=64)]] = (
+        Field(default_factory=dict, max_length=16)
+    )
+    """How it keeps each of resources.limits: cgroup2, cgroup1, rlimit, watched or none."""
     max_pods: int | None = None
     """How many pods it takes: the smaller of spec.capacity.maxPods and its own limit."""
     running: int | None = None

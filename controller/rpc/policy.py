@@ -27,6 +27,9 @@ ALLOWED: Final[dict[str, Principal]] = {
     "/meshwire.v1.RunnerTools/Call": Principal.RUNNER,
     "/meshwire.v1.RunnerTools/Serve": Principal.RUNNER,
     "/meshwire.v1.Attach/Attach": Principal.USER,
+    "/meshwire.v1.Prompts/Submit": Principal.USER,
+    "/meshwire.v1.Ports/Forward": Principal.USER,
+    "/meshwire.v1.Worktrees/Restore": Principal.USER,
     "/meshwire.v1.Channels/Send": Principal.USER,
     "/meshwire.v1.Channels/Read": Principal.USER,
 }

@@ -1,4 +1,4 @@
-# Generated from meshwire/v1/link.proto (sha256 16e200b372d8) by proto/generate.py. Do not edit.
+# Generated from meshwire/v1/link.proto (sha256 ea6e83347418) by proto/generate.py. Do not edit.
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -25,6 +25,7 @@ class DesiredState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RUN: _ClassVar[DesiredState]
     STOP: _ClassVar[DesiredState]
     REMOVE: _ClassVar[DesiredState]
+    SUSPEND: _ClassVar[DesiredState]
 
 class PromptPosition(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -61,6 +62,7 @@ DESIRED_STATE_UNSPECIFIED: DesiredState
 RUN: DesiredState
 STOP: DesiredState
 REMOVE: DesiredState
+SUSPEND: DesiredState
 PROMPT_NONE: PromptPosition
 PROMPT_ARGUMENT: PromptPosition
 PROMPT_FLAG: PromptPosition
@@ -139,20 +141,29 @@ class RenewResponse(_message.Message):
     def __init__(self, chain_der: _Optional[_Iterable[bytes]] = ..., bundle: _Optional[_Union[TrustBundle, _Mapping]] = ..., renew_after_unix: _Optional[int] = ...) -> None: ...
 
 class RunnerInfo(_message.Message):
-    __slots__ = ("version", "os", "arch", "hostname", "isolations", "max_pods")
+    __slots__ = ("version", "os", "arch", "hostname", "isolations", "limits", "max_pods")
+    class LimitsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     VERSION_FIELD_NUMBER: _ClassVar[int]
     OS_FIELD_NUMBER: _ClassVar[int]
     ARCH_FIELD_NUMBER: _ClassVar[int]
     HOSTNAME_FIELD_NUMBER: _ClassVar[int]
     ISOLATIONS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
     MAX_PODS_FIELD_NUMBER: _ClassVar[int]
     version: str
     os: str
     arch: str
     hostname: str
     isolations: _containers.RepeatedScalarFieldContainer[str]
+    limits: _containers.ScalarMap[str, str]
     max_pods: int
-    def __init__(self, version: _Optional[str] = ..., os: _Optional[str] = ..., arch: _Optional[str] = ..., hostname: _Optional[str] = ..., isolations: _Optional[_Iterable[str]] = ..., max_pods: _Optional[int] = ...) -> None: ...
+    def __init__(self, version: _Optional[str] = ..., os: _Optional[str] = ..., arch: _Optional[str] = ..., hostname: _Optional[str] = ..., isolations: _Optional[_Iterable[str]] = ..., limits: _Optional[_Mapping[str, str]] = ..., max_pods: _Optional[int] = ...) -> None: ...
 
 class RunnerMessage(_message.Message):
     __slots__ = ("seq", "hello", "heartbeat", "observed_snapshot", "observed", "resync", "goodbye", "agents")
@@ -251,7 +262,14 @@ class AgentFound(_message.Message):
     def __init__(self, looked_for: _Optional[_Union[AgentProgram, _Mapping]] = ..., path: _Optional[str] = ..., problem: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
 
 class PodObserved(_message.Message):
-    __slots__ = ("ref", "namespace", "name", "generation", "spec_digest", "state", "orphan", "started_unix_ms", "finished_unix_ms", "exit_code", "signal", "reason", "message", "restarts", "terminal_bytes", "worktree", "isolation", "network", "pid", "activity", "initialized", "tools_listed_unix_ms")
+    __slots__ = ("ref", "namespace", "name", "generation", "spec_digest", "state", "orphan", "started_unix_ms", "finished_unix_ms", "exit_code", "signal", "reason", "message", "restarts", "terminal_bytes", "worktree", "isolation", "network", "pid", "activity", "initialized", "tools_listed_unix_ms", "suspended", "activity_unix_ms", "activity_evidence", "stuck", "limits", "conditions", "agent_version", "prompt_given")
+    class LimitsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     REF_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -274,6 +292,14 @@ class PodObserved(_message.Message):
     ACTIVITY_FIELD_NUMBER: _ClassVar[int]
     INITIALIZED_FIELD_NUMBER: _ClassVar[int]
     TOOLS_LISTED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    SUSPENDED_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITY_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITY_EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    STUCK_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    CONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_GIVEN_FIELD_NUMBER: _ClassVar[int]
     ref: PodRef
     namespace: str
     name: str
@@ -296,7 +322,27 @@ class PodObserved(_message.Message):
     activity: str
     initialized: bool
     tools_listed_unix_ms: int
-    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., generation: _Optional[int] = ..., spec_digest: _Optional[str] = ..., state: _Optional[_Union[PodState, str]] = ..., orphan: _Optional[bool] = ..., started_unix_ms: _Optional[int] = ..., finished_unix_ms: _Optional[int] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., restarts: _Optional[int] = ..., terminal_bytes: _Optional[int] = ..., worktree: _Optional[_Union[Worktree, _Mapping]] = ..., isolation: _Optional[str] = ..., network: _Optional[str] = ..., pid: _Optional[int] = ..., activity: _Optional[str] = ..., initialized: _Optional[bool] = ..., tools_listed_unix_ms: _Optional[int] = ...) -> None: ...
+    suspended: bool
+    activity_unix_ms: int
+    activity_evidence: str
+    stuck: str
+    limits: _containers.ScalarMap[str, str]
+    conditions: _containers.RepeatedCompositeFieldContainer[PodCondition]
+    agent_version: str
+    prompt_given: bool
+    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., generation: _Optional[int] = ..., spec_digest: _Optional[str] = ..., state: _Optional[_Union[PodState, str]] = ..., orphan: _Optional[bool] = ..., started_unix_ms: _Optional[int] = ..., finished_unix_ms: _Optional[int] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., restarts: _Optional[int] = ..., terminal_bytes: _Optional[int] = ..., worktree: _Optional[_Union[Worktree, _Mapping]] = ..., isolation: _Optional[str] = ..., network: _Optional[str] = ..., pid: _Optional[int] = ..., activity: _Optional[str] = ..., initialized: _Optional[bool] = ..., tools_listed_unix_ms: _Optional[int] = ..., suspended: _Optional[bool] = ..., activity_unix_ms: _Optional[int] = ..., activity_evidence: _Optional[str] = ..., stuck: _Optional[str] = ..., limits: _Optional[_Mapping[str, str]] = ..., conditions: _Optional[_Iterable[_Union[PodCondition, _Mapping]]] = ..., agent_version: _Optional[str] = ..., prompt_given: _Optional[bool] = ...) -> None: ...
+
+class PodCondition(_message.Message):
+    __slots__ = ("type", "status", "reason", "message")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    status: bool
+    reason: str
+    message: str
+    def __init__(self, type: _Optional[str] = ..., status: _Optional[bool] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Worktree(_message.Message):
     __slots__ = ("branch", "commit", "dirty", "saved_ref", "note")
@@ -419,7 +465,7 @@ class PodRef(_message.Message):
     def __init__(self, pod_uid: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class PodDesired(_message.Message):
-    __slots__ = ("ref", "namespace", "name", "generation", "spec_digest", "desired", "grace_seconds", "spec", "deadline_unix_ms")
+    __slots__ = ("ref", "namespace", "name", "generation", "spec_digest", "desired", "grace_seconds", "spec", "deadline_unix_ms", "idle_timeout_seconds")
     REF_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -429,6 +475,7 @@ class PodDesired(_message.Message):
     GRACE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    IDLE_TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ref: PodRef
     namespace: str
     name: str
@@ -438,10 +485,11 @@ class PodDesired(_message.Message):
     grace_seconds: int
     spec: RunSpec
     deadline_unix_ms: int
-    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., generation: _Optional[int] = ..., spec_digest: _Optional[str] = ..., desired: _Optional[_Union[DesiredState, str]] = ..., grace_seconds: _Optional[int] = ..., spec: _Optional[_Union[RunSpec, _Mapping]] = ..., deadline_unix_ms: _Optional[int] = ...) -> None: ...
+    idle_timeout_seconds: int
+    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., generation: _Optional[int] = ..., spec_digest: _Optional[str] = ..., desired: _Optional[_Union[DesiredState, str]] = ..., grace_seconds: _Optional[int] = ..., spec: _Optional[_Union[RunSpec, _Mapping]] = ..., deadline_unix_ms: _Optional[int] = ..., idle_timeout_seconds: _Optional[int] = ...) -> None: ...
 
 class RunSpec(_message.Message):
-    __slots__ = ("executable", "args", "environment", "prompt", "prompt_position", "prompt_flag", "submit_keys", "repository", "terminal", "sandbox", "limits", "restart_policy", "home_files", "organization", "readiness", "mcp")
+    __slots__ = ("executable", "args", "environment", "prompt", "prompt_position", "prompt_flag", "submit_keys", "repository", "terminal", "sandbox", "limits", "restart_policy", "home_files", "organization", "readiness", "mcp", "resume", "activity", "setup", "version_args")
     EXECUTABLE_FIELD_NUMBER: _ClassVar[int]
     ARGS_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
@@ -458,6 +506,10 @@ class RunSpec(_message.Message):
     ORGANIZATION_FIELD_NUMBER: _ClassVar[int]
     READINESS_FIELD_NUMBER: _ClassVar[int]
     MCP_FIELD_NUMBER: _ClassVar[int]
+    RESUME_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITY_FIELD_NUMBER: _ClassVar[int]
+    SETUP_FIELD_NUMBER: _ClassVar[int]
+    VERSION_ARGS_FIELD_NUMBER: _ClassVar[int]
     executable: str
     args: _containers.RepeatedScalarFieldContainer[str]
     environment: _containers.RepeatedCompositeFieldContainer[EnvironmentVariable]
@@ -474,7 +526,43 @@ class RunSpec(_message.Message):
     organization: str
     readiness: Readiness
     mcp: Mcp
-    def __init__(self, executable: _Optional[str] = ..., args: _Optional[_Iterable[str]] = ..., environment: _Optional[_Iterable[_Union[EnvironmentVariable, _Mapping]]] = ..., prompt: _Optional[str] = ..., prompt_position: _Optional[_Union[PromptPosition, str]] = ..., prompt_flag: _Optional[str] = ..., submit_keys: _Optional[str] = ..., repository: _Optional[_Union[Repository, _Mapping]] = ..., terminal: _Optional[_Union[TerminalSize, _Mapping]] = ..., sandbox: _Optional[_Union[Sandbox, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., restart_policy: _Optional[_Union[RestartPolicy, str]] = ..., home_files: _Optional[_Iterable[_Union[HomeFile, _Mapping]]] = ..., organization: _Optional[str] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ..., mcp: _Optional[_Union[Mcp, _Mapping]] = ...) -> None: ...
+    resume: Resume
+    activity: Activity
+    setup: _containers.RepeatedCompositeFieldContainer[Setup]
+    version_args: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, executable: _Optional[str] = ..., args: _Optional[_Iterable[str]] = ..., environment: _Optional[_Iterable[_Union[EnvironmentVariable, _Mapping]]] = ..., prompt: _Optional[str] = ..., prompt_position: _Optional[_Union[PromptPosition, str]] = ..., prompt_flag: _Optional[str] = ..., submit_keys: _Optional[str] = ..., repository: _Optional[_Union[Repository, _Mapping]] = ..., terminal: _Optional[_Union[TerminalSize, _Mapping]] = ..., sandbox: _Optional[_Union[Sandbox, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., restart_policy: _Optional[_Union[RestartPolicy, str]] = ..., home_files: _Optional[_Iterable[_Union[HomeFile, _Mapping]]] = ..., organization: _Optional[str] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ..., mcp: _Optional[_Union[Mcp, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., activity: _Optional[_Union[Activity, _Mapping]] = ..., setup: _Optional[_Iterable[_Union[Setup, _Mapping]]] = ..., version_args: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Resume(_message.Message):
+    __slots__ = ("args", "prompt")
+    ARGS_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_FIELD_NUMBER: _ClassVar[int]
+    args: _containers.RepeatedScalarFieldContainer[str]
+    prompt: bool
+    def __init__(self, args: _Optional[_Iterable[str]] = ..., prompt: _Optional[bool] = ...) -> None: ...
+
+class Activity(_message.Message):
+    __slots__ = ("waiting", "executing", "idle", "idle_seconds", "stuck_seconds", "hooks")
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    EXECUTING_FIELD_NUMBER: _ClassVar[int]
+    IDLE_FIELD_NUMBER: _ClassVar[int]
+    IDLE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    STUCK_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    HOOKS_FIELD_NUMBER: _ClassVar[int]
+    waiting: _containers.RepeatedScalarFieldContainer[str]
+    executing: _containers.RepeatedScalarFieldContainer[str]
+    idle: _containers.RepeatedScalarFieldContainer[str]
+    idle_seconds: int
+    stuck_seconds: int
+    hooks: str
+    def __init__(self, waiting: _Optional[_Iterable[str]] = ..., executing: _Optional[_Iterable[str]] = ..., idle: _Optional[_Iterable[str]] = ..., idle_seconds: _Optional[int] = ..., stuck_seconds: _Optional[int] = ..., hooks: _Optional[str] = ...) -> None: ...
+
+class Setup(_message.Message):
+    __slots__ = ("script", "timeout_seconds")
+    SCRIPT_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    script: str
+    timeout_seconds: int
+    def __init__(self, script: _Optional[str] = ..., timeout_seconds: _Optional[int] = ...) -> None: ...
 
 class Mcp(_message.Message):
     __slots__ = ("format",)
@@ -491,7 +579,7 @@ class EnvironmentVariable(_message.Message):
     def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
 class Repository(_message.Message):
-    __slots__ = ("url", "ref", "branch", "create_branch", "has_credentials", "default_branch", "continue_branch")
+    __slots__ = ("url", "ref", "branch", "create_branch", "has_credentials", "default_branch", "continue_branch", "depth", "filter", "submodules", "lfs", "include", "warm_worktrees", "name")
     URL_FIELD_NUMBER: _ClassVar[int]
     REF_FIELD_NUMBER: _ClassVar[int]
     BRANCH_FIELD_NUMBER: _ClassVar[int]
@@ -499,6 +587,13 @@ class Repository(_message.Message):
     HAS_CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_BRANCH_FIELD_NUMBER: _ClassVar[int]
     CONTINUE_BRANCH_FIELD_NUMBER: _ClassVar[int]
+    DEPTH_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    SUBMODULES_FIELD_NUMBER: _ClassVar[int]
+    LFS_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_FIELD_NUMBER: _ClassVar[int]
+    WARM_WORKTREES_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
     url: str
     ref: str
     branch: str
@@ -506,7 +601,14 @@ class Repository(_message.Message):
     has_credentials: bool
     default_branch: str
     continue_branch: bool
-    def __init__(self, url: _Optional[str] = ..., ref: _Optional[str] = ..., branch: _Optional[str] = ..., create_branch: _Optional[bool] = ..., has_credentials: _Optional[bool] = ..., default_branch: _Optional[str] = ..., continue_branch: _Optional[bool] = ...) -> None: ...
+    depth: int
+    filter: str
+    submodules: bool
+    lfs: bool
+    include: _containers.RepeatedScalarFieldContainer[str]
+    warm_worktrees: int
+    name: str
+    def __init__(self, url: _Optional[str] = ..., ref: _Optional[str] = ..., branch: _Optional[str] = ..., create_branch: _Optional[bool] = ..., has_credentials: _Optional[bool] = ..., default_branch: _Optional[str] = ..., continue_branch: _Optional[bool] = ..., depth: _Optional[int] = ..., filter: _Optional[str] = ..., submodules: _Optional[bool] = ..., lfs: _Optional[bool] = ..., include: _Optional[_Iterable[str]] = ..., warm_worktrees: _Optional[int] = ..., name: _Optional[str] = ...) -> None: ...
 
 class TerminalSize(_message.Message):
     __slots__ = ("cols", "rows")
@@ -527,14 +629,18 @@ class Sandbox(_message.Message):
     def __init__(self, isolation: _Optional[str] = ..., network: _Optional[str] = ..., writable_paths: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("memory_bytes", "cpu_millis", "pids")
+    __slots__ = ("memory_bytes", "cpu_millis", "pids", "open_files", "disk_bytes")
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     CPU_MILLIS_FIELD_NUMBER: _ClassVar[int]
     PIDS_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FILES_FIELD_NUMBER: _ClassVar[int]
+    DISK_BYTES_FIELD_NUMBER: _ClassVar[int]
     memory_bytes: int
     cpu_millis: int
     pids: int
-    def __init__(self, memory_bytes: _Optional[int] = ..., cpu_millis: _Optional[int] = ..., pids: _Optional[int] = ...) -> None: ...
+    open_files: int
+    disk_bytes: int
+    def __init__(self, memory_bytes: _Optional[int] = ..., cpu_millis: _Optional[int] = ..., pids: _Optional[int] = ..., open_files: _Optional[int] = ..., disk_bytes: _Optional[int] = ...) -> None: ...
 
 class HomeFile(_message.Message):
     __slots__ = ("path", "content")
@@ -579,23 +685,53 @@ class GitCredentials(_message.Message):
     def __init__(self, username: _Optional[str] = ..., password: _Optional[str] = ..., ssh_private_key: _Optional[str] = ..., known_hosts: _Optional[str] = ..., ca_bundle: _Optional[str] = ...) -> None: ...
 
 class TerminalDown(_message.Message):
-    __slots__ = ("view", "open", "credit", "input", "resize", "close")
+    __slots__ = ("view", "open", "credit", "input", "resize", "close", "open_port", "export", "restore")
     VIEW_FIELD_NUMBER: _ClassVar[int]
     OPEN_FIELD_NUMBER: _ClassVar[int]
     CREDIT_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     RESIZE_FIELD_NUMBER: _ClassVar[int]
     CLOSE_FIELD_NUMBER: _ClassVar[int]
+    OPEN_PORT_FIELD_NUMBER: _ClassVar[int]
+    EXPORT_FIELD_NUMBER: _ClassVar[int]
+    RESTORE_FIELD_NUMBER: _ClassVar[int]
     view: int
     open: OpenView
     credit: Credit
     input: Input
     resize: TerminalSize
     close: CloseView
-    def __init__(self, view: _Optional[int] = ..., open: _Optional[_Union[OpenView, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., input: _Optional[_Union[Input, _Mapping]] = ..., resize: _Optional[_Union[TerminalSize, _Mapping]] = ..., close: _Optional[_Union[CloseView, _Mapping]] = ...) -> None: ...
+    open_port: OpenPort
+    export: ExportTranscript
+    restore: RestoreWork
+    def __init__(self, view: _Optional[int] = ..., open: _Optional[_Union[OpenView, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., input: _Optional[_Union[Input, _Mapping]] = ..., resize: _Optional[_Union[TerminalSize, _Mapping]] = ..., close: _Optional[_Union[CloseView, _Mapping]] = ..., open_port: _Optional[_Union[OpenPort, _Mapping]] = ..., export: _Optional[_Union[ExportTranscript, _Mapping]] = ..., restore: _Optional[_Union[RestoreWork, _Mapping]] = ...) -> None: ...
+
+class OpenPort(_message.Message):
+    __slots__ = ("ref", "port")
+    REF_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    ref: PodRef
+    port: int
+    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., port: _Optional[int] = ...) -> None: ...
+
+class ExportTranscript(_message.Message):
+    __slots__ = ("ref", "from_offset")
+    REF_FIELD_NUMBER: _ClassVar[int]
+    FROM_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    ref: PodRef
+    from_offset: int
+    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., from_offset: _Optional[int] = ...) -> None: ...
+
+class RestoreWork(_message.Message):
+    __slots__ = ("pod_uid", "namespace")
+    POD_UID_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    pod_uid: str
+    namespace: str
+    def __init__(self, pod_uid: _Optional[str] = ..., namespace: _Optional[str] = ...) -> None: ...
 
 class TerminalUp(_message.Message):
-    __slots__ = ("view", "opened", "output", "gap", "input_ack", "ended", "hello")
+    __slots__ = ("view", "opened", "output", "gap", "input_ack", "ended", "hello", "recorded")
     VIEW_FIELD_NUMBER: _ClassVar[int]
     OPENED_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
@@ -603,6 +739,7 @@ class TerminalUp(_message.Message):
     INPUT_ACK_FIELD_NUMBER: _ClassVar[int]
     ENDED_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_FIELD_NUMBER: _ClassVar[int]
     view: int
     opened: ViewOpened
     output: Output
@@ -610,7 +747,26 @@ class TerminalUp(_message.Message):
     input_ack: InputAck
     ended: ViewEnded
     hello: TerminalHello
-    def __init__(self, view: _Optional[int] = ..., opened: _Optional[_Union[ViewOpened, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., input_ack: _Optional[_Union[InputAck, _Mapping]] = ..., ended: _Optional[_Union[ViewEnded, _Mapping]] = ..., hello: _Optional[_Union[TerminalHello, _Mapping]] = ...) -> None: ...
+    recorded: Recorded
+    def __init__(self, view: _Optional[int] = ..., opened: _Optional[_Union[ViewOpened, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., input_ack: _Optional[_Union[InputAck, _Mapping]] = ..., ended: _Optional[_Union[ViewEnded, _Mapping]] = ..., hello: _Optional[_Union[TerminalHello, _Mapping]] = ..., recorded: _Optional[_Union[Recorded, _Mapping]] = ...) -> None: ...
+
+class Recorded(_message.Message):
+    __slots__ = ("at_seconds", "output", "resize", "input_bytes", "gap", "marker", "began_unix_ms")
+    AT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    RESIZE_FIELD_NUMBER: _ClassVar[int]
+    INPUT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    GAP_FIELD_NUMBER: _ClassVar[int]
+    MARKER_FIELD_NUMBER: _ClassVar[int]
+    BEGAN_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    at_seconds: float
+    output: bytes
+    resize: TerminalSize
+    input_bytes: int
+    gap: Gap
+    marker: str
+    began_unix_ms: int
+    def __init__(self, at_seconds: _Optional[float] = ..., output: _Optional[bytes] = ..., resize: _Optional[_Union[TerminalSize, _Mapping]] = ..., input_bytes: _Optional[int] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., marker: _Optional[str] = ..., began_unix_ms: _Optional[int] = ...) -> None: ...
 
 class TerminalHello(_message.Message):
     __slots__ = ("instance_id",)
@@ -713,7 +869,7 @@ class AttachIn(_message.Message):
     def __init__(self, open: _Optional[_Union[AttachOpen, _Mapping]] = ..., input: _Optional[_Union[Input, _Mapping]] = ..., resize: _Optional[_Union[TerminalSize, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ...) -> None: ...
 
 class AttachOpen(_message.Message):
-    __slots__ = ("namespace", "pod", "read_only", "start", "from_offset", "follow", "size", "tail_lines")
+    __slots__ = ("namespace", "pod", "read_only", "start", "from_offset", "follow", "size", "tail_lines", "recording")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     POD_FIELD_NUMBER: _ClassVar[int]
     READ_ONLY_FIELD_NUMBER: _ClassVar[int]
@@ -722,6 +878,7 @@ class AttachOpen(_message.Message):
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
+    RECORDING_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     pod: str
     read_only: bool
@@ -730,21 +887,102 @@ class AttachOpen(_message.Message):
     follow: bool
     size: TerminalSize
     tail_lines: int
-    def __init__(self, namespace: _Optional[str] = ..., pod: _Optional[str] = ..., read_only: _Optional[bool] = ..., start: _Optional[_Union[ViewStart, str]] = ..., from_offset: _Optional[int] = ..., follow: _Optional[bool] = ..., size: _Optional[_Union[TerminalSize, _Mapping]] = ..., tail_lines: _Optional[int] = ...) -> None: ...
+    recording: bool
+    def __init__(self, namespace: _Optional[str] = ..., pod: _Optional[str] = ..., read_only: _Optional[bool] = ..., start: _Optional[_Union[ViewStart, str]] = ..., from_offset: _Optional[int] = ..., follow: _Optional[bool] = ..., size: _Optional[_Union[TerminalSize, _Mapping]] = ..., tail_lines: _Optional[int] = ..., recording: _Optional[bool] = ...) -> None: ...
 
 class AttachOut(_message.Message):
-    __slots__ = ("opened", "output", "gap", "input_ack", "ended")
+    __slots__ = ("opened", "output", "gap", "input_ack", "ended", "recorded")
     OPENED_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     GAP_FIELD_NUMBER: _ClassVar[int]
     INPUT_ACK_FIELD_NUMBER: _ClassVar[int]
     ENDED_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_FIELD_NUMBER: _ClassVar[int]
     opened: ViewOpened
     output: Output
     gap: Gap
     input_ack: InputAck
     ended: ViewEnded
-    def __init__(self, opened: _Optional[_Union[ViewOpened, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., input_ack: _Optional[_Union[InputAck, _Mapping]] = ..., ended: _Optional[_Union[ViewEnded, _Mapping]] = ...) -> None: ...
+    recorded: Recorded
+    def __init__(self, opened: _Optional[_Union[ViewOpened, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., input_ack: _Optional[_Union[InputAck, _Mapping]] = ..., ended: _Optional[_Union[ViewEnded, _Mapping]] = ..., recorded: _Optional[_Union[Recorded, _Mapping]] = ...) -> None: ...
+
+class ForwardIn(_message.Message):
+    __slots__ = ("open", "data", "credit", "end")
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    open: ForwardOpen
+    data: bytes
+    credit: Credit
+    end: CloseView
+    def __init__(self, open: _Optional[_Union[ForwardOpen, _Mapping]] = ..., data: _Optional[bytes] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., end: _Optional[_Union[CloseView, _Mapping]] = ...) -> None: ...
+
+class ForwardOpen(_message.Message):
+    __slots__ = ("namespace", "pod", "port")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    POD_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    pod: str
+    port: int
+    def __init__(self, namespace: _Optional[str] = ..., pod: _Optional[str] = ..., port: _Optional[int] = ...) -> None: ...
+
+class ForwardOut(_message.Message):
+    __slots__ = ("opened", "data", "ended", "credit")
+    OPENED_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_FIELD_NUMBER: _ClassVar[int]
+    opened: ViewOpened
+    data: bytes
+    ended: ViewEnded
+    credit: Credit
+    def __init__(self, opened: _Optional[_Union[ViewOpened, _Mapping]] = ..., data: _Optional[bytes] = ..., ended: _Optional[_Union[ViewEnded, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ...) -> None: ...
+
+class PromptSubmit(_message.Message):
+    __slots__ = ("namespace", "pod", "text", "idempotency_key")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    POD_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    pod: str
+    text: str
+    idempotency_key: str
+    def __init__(self, namespace: _Optional[str] = ..., pod: _Optional[str] = ..., text: _Optional[str] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+
+class PromptProgress(_message.Message):
+    __slots__ = ("state", "reason", "message", "prompt_id")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_ID_FIELD_NUMBER: _ClassVar[int]
+    state: DeliveryState
+    reason: str
+    message: str
+    prompt_id: str
+    def __init__(self, state: _Optional[_Union[DeliveryState, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., prompt_id: _Optional[str] = ...) -> None: ...
+
+class RestoreRequest(_message.Message):
+    __slots__ = ("namespace", "pod")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    POD_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    pod: str
+    def __init__(self, namespace: _Optional[str] = ..., pod: _Optional[str] = ...) -> None: ...
+
+class RestoreChunk(_message.Message):
+    __slots__ = ("saved_ref", "commit", "branch", "data")
+    SAVED_REF_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    BRANCH_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    saved_ref: str
+    commit: str
+    branch: str
+    data: bytes
+    def __init__(self, saved_ref: _Optional[str] = ..., commit: _Optional[str] = ..., branch: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class ToolCall(_message.Message):
     __slots__ = ("caller", "tool", "arguments")
