@@ -182,6 +182,11 @@ class Disconnect(Model):
 
     lost_after_seconds: Annotated[int, Field(ge=10, le=604800)] = 300
     """After how long the pod counts as Lost. It goes on working; nothing takes its place."""
+    stop_after_seconds: Annotated[int, Field(ge=10, le=604800)] | None = None
+    """The runner ends the agent once it has not heard from the controller for so long.
+
+    Without it the agent goes on working. Counted also while the machine sleeps.
+    """
 
 
 class KeyUse(Model):

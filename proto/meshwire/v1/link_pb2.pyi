@@ -1,4 +1,4 @@
-# Generated from meshwire/v1/link.proto (sha256 ea6e83347418) by proto/generate.py. Do not edit.
+# Generated from meshwire/v1/link.proto (sha256 d8da0555694f) by proto/generate.py. Do not edit.
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -50,6 +50,7 @@ class DeliveryState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DELIVERY_ACCEPTED: _ClassVar[DeliveryState]
     DELIVERY_SUBMITTED: _ClassVar[DeliveryState]
     DELIVERY_FAILED: _ClassVar[DeliveryState]
+    DELIVERY_QUEUED: _ClassVar[DeliveryState]
 POD_STATE_UNSPECIFIED: PodState
 PREPARING: PodState
 STARTING: PodState
@@ -75,6 +76,7 @@ DELIVERY_STATE_UNSPECIFIED: DeliveryState
 DELIVERY_ACCEPTED: DeliveryState
 DELIVERY_SUBMITTED: DeliveryState
 DELIVERY_FAILED: DeliveryState
+DELIVERY_QUEUED: DeliveryState
 
 class GetBundleRequest(_message.Message):
     __slots__ = ()
@@ -465,7 +467,7 @@ class PodRef(_message.Message):
     def __init__(self, pod_uid: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class PodDesired(_message.Message):
-    __slots__ = ("ref", "namespace", "name", "generation", "spec_digest", "desired", "grace_seconds", "spec", "deadline_unix_ms", "idle_timeout_seconds")
+    __slots__ = ("ref", "namespace", "name", "generation", "spec_digest", "desired", "grace_seconds", "spec", "deadline_unix_ms", "idle_timeout_seconds", "stop_after_seconds")
     REF_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -476,6 +478,7 @@ class PodDesired(_message.Message):
     SPEC_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     IDLE_TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    STOP_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ref: PodRef
     namespace: str
     name: str
@@ -486,7 +489,8 @@ class PodDesired(_message.Message):
     spec: RunSpec
     deadline_unix_ms: int
     idle_timeout_seconds: int
-    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., generation: _Optional[int] = ..., spec_digest: _Optional[str] = ..., desired: _Optional[_Union[DesiredState, str]] = ..., grace_seconds: _Optional[int] = ..., spec: _Optional[_Union[RunSpec, _Mapping]] = ..., deadline_unix_ms: _Optional[int] = ..., idle_timeout_seconds: _Optional[int] = ...) -> None: ...
+    stop_after_seconds: int
+    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., generation: _Optional[int] = ..., spec_digest: _Optional[str] = ..., desired: _Optional[_Union[DesiredState, str]] = ..., grace_seconds: _Optional[int] = ..., spec: _Optional[_Union[RunSpec, _Mapping]] = ..., deadline_unix_ms: _Optional[int] = ..., idle_timeout_seconds: _Optional[int] = ..., stop_after_seconds: _Optional[int] = ...) -> None: ...
 
 class RunSpec(_message.Message):
     __slots__ = ("executable", "args", "environment", "prompt", "prompt_position", "prompt_flag", "submit_keys", "repository", "terminal", "sandbox", "limits", "restart_policy", "home_files", "organization", "readiness", "mcp", "resume", "activity", "setup", "version_args")
