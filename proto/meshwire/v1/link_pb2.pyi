@@ -1,4 +1,4 @@
-# Generated from meshwire/v1/link.proto (sha256 d8da0555694f) by proto/generate.py. Do not edit.
+# Generated from meshwire/v1/link.proto (sha256 6217757b388a) by proto/generate.py. Do not edit.
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -689,7 +689,7 @@ class GitCredentials(_message.Message):
     def __init__(self, username: _Optional[str] = ..., password: _Optional[str] = ..., ssh_private_key: _Optional[str] = ..., known_hosts: _Optional[str] = ..., ca_bundle: _Optional[str] = ...) -> None: ...
 
 class TerminalDown(_message.Message):
-    __slots__ = ("view", "open", "credit", "input", "resize", "close", "open_port", "export", "restore")
+    __slots__ = ("view", "open", "credit", "input", "resize", "close", "open_port", "export", "restore", "end")
     VIEW_FIELD_NUMBER: _ClassVar[int]
     OPEN_FIELD_NUMBER: _ClassVar[int]
     CREDIT_FIELD_NUMBER: _ClassVar[int]
@@ -699,6 +699,7 @@ class TerminalDown(_message.Message):
     OPEN_PORT_FIELD_NUMBER: _ClassVar[int]
     EXPORT_FIELD_NUMBER: _ClassVar[int]
     RESTORE_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
     view: int
     open: OpenView
     credit: Credit
@@ -708,7 +709,8 @@ class TerminalDown(_message.Message):
     open_port: OpenPort
     export: ExportTranscript
     restore: RestoreWork
-    def __init__(self, view: _Optional[int] = ..., open: _Optional[_Union[OpenView, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., input: _Optional[_Union[Input, _Mapping]] = ..., resize: _Optional[_Union[TerminalSize, _Mapping]] = ..., close: _Optional[_Union[CloseView, _Mapping]] = ..., open_port: _Optional[_Union[OpenPort, _Mapping]] = ..., export: _Optional[_Union[ExportTranscript, _Mapping]] = ..., restore: _Optional[_Union[RestoreWork, _Mapping]] = ...) -> None: ...
+    end: CloseView
+    def __init__(self, view: _Optional[int] = ..., open: _Optional[_Union[OpenView, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., input: _Optional[_Union[Input, _Mapping]] = ..., resize: _Optional[_Union[TerminalSize, _Mapping]] = ..., close: _Optional[_Union[CloseView, _Mapping]] = ..., open_port: _Optional[_Union[OpenPort, _Mapping]] = ..., export: _Optional[_Union[ExportTranscript, _Mapping]] = ..., restore: _Optional[_Union[RestoreWork, _Mapping]] = ..., end: _Optional[_Union[CloseView, _Mapping]] = ...) -> None: ...
 
 class OpenPort(_message.Message):
     __slots__ = ("ref", "port")
@@ -735,7 +737,7 @@ class RestoreWork(_message.Message):
     def __init__(self, pod_uid: _Optional[str] = ..., namespace: _Optional[str] = ...) -> None: ...
 
 class TerminalUp(_message.Message):
-    __slots__ = ("view", "opened", "output", "gap", "input_ack", "ended", "hello", "recorded")
+    __slots__ = ("view", "opened", "output", "gap", "input_ack", "ended", "hello", "recorded", "end")
     VIEW_FIELD_NUMBER: _ClassVar[int]
     OPENED_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
@@ -744,6 +746,7 @@ class TerminalUp(_message.Message):
     ENDED_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
     RECORDED_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
     view: int
     opened: ViewOpened
     output: Output
@@ -752,7 +755,8 @@ class TerminalUp(_message.Message):
     ended: ViewEnded
     hello: TerminalHello
     recorded: Recorded
-    def __init__(self, view: _Optional[int] = ..., opened: _Optional[_Union[ViewOpened, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., input_ack: _Optional[_Union[InputAck, _Mapping]] = ..., ended: _Optional[_Union[ViewEnded, _Mapping]] = ..., hello: _Optional[_Union[TerminalHello, _Mapping]] = ..., recorded: _Optional[_Union[Recorded, _Mapping]] = ...) -> None: ...
+    end: CloseView
+    def __init__(self, view: _Optional[int] = ..., opened: _Optional[_Union[ViewOpened, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., input_ack: _Optional[_Union[InputAck, _Mapping]] = ..., ended: _Optional[_Union[ViewEnded, _Mapping]] = ..., hello: _Optional[_Union[TerminalHello, _Mapping]] = ..., recorded: _Optional[_Union[Recorded, _Mapping]] = ..., end: _Optional[_Union[CloseView, _Mapping]] = ...) -> None: ...
 
 class Recorded(_message.Message):
     __slots__ = ("at_seconds", "output", "resize", "input_bytes", "gap", "marker", "began_unix_ms")
@@ -933,16 +937,18 @@ class ForwardOpen(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., pod: _Optional[str] = ..., port: _Optional[int] = ...) -> None: ...
 
 class ForwardOut(_message.Message):
-    __slots__ = ("opened", "data", "ended", "credit")
+    __slots__ = ("opened", "data", "ended", "credit", "end")
     OPENED_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     ENDED_FIELD_NUMBER: _ClassVar[int]
     CREDIT_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
     opened: ViewOpened
     data: bytes
     ended: ViewEnded
     credit: Credit
-    def __init__(self, opened: _Optional[_Union[ViewOpened, _Mapping]] = ..., data: _Optional[bytes] = ..., ended: _Optional[_Union[ViewEnded, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ...) -> None: ...
+    end: CloseView
+    def __init__(self, opened: _Optional[_Union[ViewOpened, _Mapping]] = ..., data: _Optional[bytes] = ..., ended: _Optional[_Union[ViewEnded, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., end: _Optional[_Union[CloseView, _Mapping]] = ...) -> None: ...
 
 class PromptSubmit(_message.Message):
     __slots__ = ("namespace", "pod", "text", "idempotency_key")
