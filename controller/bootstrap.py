@@ -1,4 +1,4 @@
-"""What must be on the API before anything is watched: namespace, CRDs, ClusterRoles.
+"""What must be on the API before anything is watched: namespace, CRDs, ClusterRoles, classes.
 
 Every step may be repeated, and changes nothing where nothing has to be changed.
 """
@@ -7,6 +7,7 @@ import asyncio
 import logging
 from typing import Any, Final
 
+from controller.builtin.install import install
 from controller.kube.client import Kube
 from controller.kube.errors import AlreadyExists, Unavailable
 from schemas.crdgen import crds
@@ -78,6 +79,7 @@ async def prepare(kube: Kube) -> None:
         await _established(kube, str(manifest["metadata"]["name"]))
     for name, rules in ROLES.items():
         await _ensure(kube, CLUSTER_ROLE, _named(CLUSTER_ROLE, name) | {"rules": rules})
+    await install(kube)
 
 
 def _named(resource: Resource, name: str) -> dict[str, Any]:

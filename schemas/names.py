@@ -36,6 +36,8 @@ ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/requested-at"
 """Any new value asks for a look now; mirrored to ``status.lastHandledRequestAt``."""
 ANNOTATION_RECONCILE: Final = f"{GROUP}/reconcile"
 """``disabled``: the controller leaves the object alone."""
+ANNOTATION_BUILTIN: Final = f"{GROUP}/builtin"
+"""On an AgentClass that came with the controller: digest of the spec that was applied."""
 ANNOTATION_FORCE_TEARDOWN: Final = f"{GROUP}/force-teardown"
 """The pod's uid: a person states that its runner will not come back."""
 
@@ -53,6 +55,8 @@ TRUST_BUNDLE: Final = "agentsmesh-trust-bundle"
 """ConfigMap in an organization's namespace: ``ca.crt``, ``publicEndpoint``, ``runnerEndpoint``."""
 CA_ROOT_SECRET: Final = "agentsmesh-ca-root"  # noqa: S105 - a name
 CA_ISSUING_SECRET: Final = "agentsmesh-ca-issuing"  # noqa: S105 - a name
+BUILTIN_CLASSES: Final = "agentsmesh-builtin-classes"
+"""ConfigMap in the controller's namespace: which built-in AgentClasses were ever made."""
 
 
 class Scope(StrEnum):
