@@ -41,6 +41,16 @@ LINK_WAIT_SECONDS: Final = 3.0
 Upward = link_pb2.TerminalUp | RawOutput
 """What a runner sends; output is never taken apart."""
 
+Order = link_pb2.OpenView | link_pb2.OpenPort | link_pb2.ExportTranscript | link_pb2.RestoreWork
+"""What a view can be of."""
+
+_ORDERS: Final[dict[type[Order], str]] = {
+    link_pb2.OpenView: "open",
+    link_pb2.OpenPort: "open_port",
+    link_pb2.ExportTranscript: "export",
+    link_pb2.RestoreWork: "restore",
+}
+
 
 class View:
     """One viewer of one pod's terminal."""
@@ -63,6 +73,7 @@ class View:
         self._credit = 0
         self._size: link_pb2.TerminalSize | None = None
         self._input: deque[link_pb2.Input] = deque()
+        self._input_ended = False
         self._unacked: deque[tuple[int, int]] = deque()
         self._unacked_bytes = 0
         self._room = asyncio.Event()
@@ -86,7 +97,7 @@ class View:
                     return
                 case "input_ack":
                     self._acked(up.input_ack.seq)
-                case "opened" | "gap":
+                case "opened" | "gap" | "recorded" | "end":
                     pass
                 case _:
                     return
@@ -163,6 +174,11 @@ class View:
             self._room.clear()
         self._ready(self)
 
+    def end_input(self) -> None:
+        """Say, behind all input, that no more comes."""
+        self._input_ended = True
+        self._ready(self)
+
     def _grant(self) -> None:
         limit = min(self._allowed, self._passed + WINDOW_BYTES)
         more = limit - self._granted
@@ -191,6 +207,9 @@ class View:
             return link_pb2.TerminalDown(view=self.number, credit=link_pb2.Credit(bytes=credit))
         if self._input:
             return link_pb2.TerminalDown(view=self.number, input=self._input.popleft())
+        if self._input_ended:
+            self._input_ended = False
+            return link_pb2.TerminalDown(view=self.number, end=link_pb2.CloseView())
         return None
 
 
@@ -206,7 +225,7 @@ class TerminalLink:
         self._wake = asyncio.Event()
         self._closed = asyncio.Event()
 
-    def open(self, place: PodPlace, request: link_pb2.OpenView) -> View:
+    def open(self, place: PodPlace, request: Order) -> View:
         """Begin a view. Raises Refusal if there are too many."""
         on_pod = sum(1 for view in self._views.values() if view.place.uid == place.uid)
         if on_pod >= MAX_VIEWS_PER_POD or len(self._views) >= MAX_VIEWS_PER_RUNNER:
@@ -218,7 +237,7 @@ class TerminalLink:
         self._last_view += 1
         view = View(self._last_view, place, self._mark)
         self._views[view.number] = view
-        view.ask(open=request)
+        view.ask(**{_ORDERS[type(request)]: request})
         return view
 
     def forget(self, view: View) -> None:
@@ -294,7 +313,7 @@ class Terminals:
             await link.run(read, write)
 
     async def open(
-        self, place: PodPlace, runner: RunnerKey, request: link_pb2.OpenView
+        self, place: PodPlace, runner: RunnerKey, request: Order
     ) -> tuple[TerminalLink, View] | None:
         """Begin a view on the pod; None if its runner stays away. Raises Refusal."""
         link = await self._links.get(runner.uid, self._link_wait_seconds)
