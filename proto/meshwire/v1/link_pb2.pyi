@@ -1,4 +1,4 @@
-# Generated from meshwire/v1/link.proto (sha256 6217757b388a) by proto/generate.py. Do not edit.
+# Generated from meshwire/v1/link.proto (sha256 8fbe5cf79b90) by proto/generate.py. Do not edit.
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -729,15 +729,47 @@ class ExportTranscript(_message.Message):
     def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., from_offset: _Optional[int] = ...) -> None: ...
 
 class RestoreWork(_message.Message):
-    __slots__ = ("pod_uid", "namespace")
+    __slots__ = ("pod_uid", "namespace", "pod", "have")
     POD_UID_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    POD_FIELD_NUMBER: _ClassVar[int]
+    HAVE_FIELD_NUMBER: _ClassVar[int]
     pod_uid: str
     namespace: str
-    def __init__(self, pod_uid: _Optional[str] = ..., namespace: _Optional[str] = ...) -> None: ...
+    pod: str
+    have: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, pod_uid: _Optional[str] = ..., namespace: _Optional[str] = ..., pod: _Optional[str] = ..., have: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WorkFound(_message.Message):
+    __slots__ = ("pod_uid", "pod", "saved_ref", "commit", "branch", "saved_unix_ms", "refs", "bundled")
+    POD_UID_FIELD_NUMBER: _ClassVar[int]
+    POD_FIELD_NUMBER: _ClassVar[int]
+    SAVED_REF_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    BRANCH_FIELD_NUMBER: _ClassVar[int]
+    SAVED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    REFS_FIELD_NUMBER: _ClassVar[int]
+    BUNDLED_FIELD_NUMBER: _ClassVar[int]
+    pod_uid: str
+    pod: str
+    saved_ref: str
+    commit: str
+    branch: str
+    saved_unix_ms: int
+    refs: _containers.RepeatedCompositeFieldContainer[KeptRef]
+    bundled: bool
+    def __init__(self, pod_uid: _Optional[str] = ..., pod: _Optional[str] = ..., saved_ref: _Optional[str] = ..., commit: _Optional[str] = ..., branch: _Optional[str] = ..., saved_unix_ms: _Optional[int] = ..., refs: _Optional[_Iterable[_Union[KeptRef, _Mapping]]] = ..., bundled: _Optional[bool] = ...) -> None: ...
+
+class KeptRef(_message.Message):
+    __slots__ = ("name", "commit")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    commit: str
+    def __init__(self, name: _Optional[str] = ..., commit: _Optional[str] = ...) -> None: ...
 
 class TerminalUp(_message.Message):
-    __slots__ = ("view", "opened", "output", "gap", "input_ack", "ended", "hello", "recorded", "end")
+    __slots__ = ("view", "opened", "output", "gap", "input_ack", "ended", "hello", "recorded", "end", "work")
     VIEW_FIELD_NUMBER: _ClassVar[int]
     OPENED_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
@@ -747,6 +779,7 @@ class TerminalUp(_message.Message):
     HELLO_FIELD_NUMBER: _ClassVar[int]
     RECORDED_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
+    WORK_FIELD_NUMBER: _ClassVar[int]
     view: int
     opened: ViewOpened
     output: Output
@@ -756,7 +789,8 @@ class TerminalUp(_message.Message):
     hello: TerminalHello
     recorded: Recorded
     end: CloseView
-    def __init__(self, view: _Optional[int] = ..., opened: _Optional[_Union[ViewOpened, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., input_ack: _Optional[_Union[InputAck, _Mapping]] = ..., ended: _Optional[_Union[ViewEnded, _Mapping]] = ..., hello: _Optional[_Union[TerminalHello, _Mapping]] = ..., recorded: _Optional[_Union[Recorded, _Mapping]] = ..., end: _Optional[_Union[CloseView, _Mapping]] = ...) -> None: ...
+    work: WorkFound
+    def __init__(self, view: _Optional[int] = ..., opened: _Optional[_Union[ViewOpened, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., input_ack: _Optional[_Union[InputAck, _Mapping]] = ..., ended: _Optional[_Union[ViewEnded, _Mapping]] = ..., hello: _Optional[_Union[TerminalHello, _Mapping]] = ..., recorded: _Optional[_Union[Recorded, _Mapping]] = ..., end: _Optional[_Union[CloseView, _Mapping]] = ..., work: _Optional[_Union[WorkFound, _Mapping]] = ...) -> None: ...
 
 class Recorded(_message.Message):
     __slots__ = ("at_seconds", "output", "resize", "input_bytes", "gap", "marker", "began_unix_ms")
@@ -975,24 +1009,30 @@ class PromptProgress(_message.Message):
     def __init__(self, state: _Optional[_Union[DeliveryState, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., prompt_id: _Optional[str] = ...) -> None: ...
 
 class RestoreRequest(_message.Message):
-    __slots__ = ("namespace", "pod")
+    __slots__ = ("namespace", "pod", "have")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     POD_FIELD_NUMBER: _ClassVar[int]
+    HAVE_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     pod: str
-    def __init__(self, namespace: _Optional[str] = ..., pod: _Optional[str] = ...) -> None: ...
+    have: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, namespace: _Optional[str] = ..., pod: _Optional[str] = ..., have: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RestoreChunk(_message.Message):
-    __slots__ = ("saved_ref", "commit", "branch", "data")
+    __slots__ = ("saved_ref", "commit", "branch", "data", "found", "runner")
     SAVED_REF_FIELD_NUMBER: _ClassVar[int]
     COMMIT_FIELD_NUMBER: _ClassVar[int]
     BRANCH_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    RUNNER_FIELD_NUMBER: _ClassVar[int]
     saved_ref: str
     commit: str
     branch: str
     data: bytes
-    def __init__(self, saved_ref: _Optional[str] = ..., commit: _Optional[str] = ..., branch: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
+    found: WorkFound
+    runner: str
+    def __init__(self, saved_ref: _Optional[str] = ..., commit: _Optional[str] = ..., branch: _Optional[str] = ..., data: _Optional[bytes] = ..., found: _Optional[_Union[WorkFound, _Mapping]] = ..., runner: _Optional[str] = ...) -> None: ...
 
 class ToolCall(_message.Message):
     __slots__ = ("caller", "tool", "arguments")
