@@ -50,7 +50,11 @@ _VIEWER: Final = [
 _MEMBER: Final = [
     *_VIEWER,
     _rule(GROUP, ["agentpods", "podbindings", "channels", "tickets"], _WRITE),
-    _rule(GROUP, ["agentpods/attach", "channels/messages"], ["create"]),
+    _rule(
+        GROUP,
+        ["agentpods/attach", "agentpods/prompt", "agentpods/portforward", "channels/messages"],
+        ["create"],
+    ),
 ]
 _ADMIN: Final = [
     *_MEMBER,

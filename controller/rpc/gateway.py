@@ -14,8 +14,10 @@ from controller.rpc.attach import Attach
 from controller.rpc.channels import ChannelsDoor
 from controller.rpc.control import RunnerControl
 from controller.rpc.enrollment import Enrollment
+from controller.rpc.forward import PortsDoor
 from controller.rpc.interceptor import Gatekeeper
 from controller.rpc.ports import Objects, Placement, Recorder, Registry, Reviews
+from controller.rpc.prompts import PromptsDoor
 from controller.rpc.recheck import RECHECK_SECONDS
 from controller.rpc.session import LinkSettings
 from controller.rpc.sessions import Sessions
@@ -27,6 +29,7 @@ from controller.services.asks import Asks
 from controller.services.channels import Channels
 from controller.services.enrolment import Enrolment
 from controller.services.issuing import Issuer
+from controller.services.prompting import Prompting
 from controller.services.renewal import Renewal
 from controller.services.secrets import GitSecrets
 from controller.services.terminals import LINK_WAIT_SECONDS, Terminals
@@ -87,6 +90,7 @@ class ToolServices:
     toolbox: Toolbox
     asks: Asks
     channels: Channels
+    prompting: Prompting
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +164,16 @@ class Gateway:
             Attach(self._terminals, access, placement, recheck_seconds=settings.recheck_seconds),
             self._public_server,
         )
+        link_pb2_grpc.add_PortsServicer_to_server(  # type: ignore[no-untyped-call]  # generated
+            PortsDoor(self._terminals, access, placement, recheck_seconds=settings.recheck_seconds),
+            self._public_server,
+        )
         link_pb2_grpc.add_ChannelsServicer_to_server(  # type: ignore[no-untyped-call]  # generated
             ChannelsDoor(tools.channels, access, recheck_seconds=settings.recheck_seconds),
+            self._public_server,
+        )
+        link_pb2_grpc.add_PromptsServicer_to_server(  # type: ignore[no-untyped-call]  # generated
+            PromptsDoor(tools.prompting, access, recheck_seconds=settings.recheck_seconds),
             self._public_server,
         )
 

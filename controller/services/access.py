@@ -98,6 +98,28 @@ class Access:
         wish = _Wish(verb, AGENT_POD, subresource, namespace, pod)
         return await self._may(token, user, wish, fresh=fresh)
 
+    async def may_prompt(
+        self, token: str, user: Any, namespace: str, pod: str, *, fresh: bool
+    ) -> Verdict:
+        """Return whether the user may give the pod's agent a prompt.
+
+        Raises:
+            KubeError: The API server cannot be asked.
+        """
+        wish = _Wish("create", AGENT_POD, "prompt", namespace, pod)
+        return await self._may(token, user, wish, fresh=fresh)
+
+    async def may_forward(
+        self, token: str, user: Any, namespace: str, pod: str, *, fresh: bool
+    ) -> Verdict:
+        """Return whether the user may connect to ports of the pod's own network.
+
+        Raises:
+            KubeError: The API server cannot be asked.
+        """
+        wish = _Wish("create", AGENT_POD, "portforward", namespace, pod)
+        return await self._may(token, user, wish, fresh=fresh)
+
     async def may_talk(
         self, token: str, user: Any, namespace: str, channel: str, *, read_only: bool, fresh: bool
     ) -> Verdict:
