@@ -13,9 +13,9 @@ import grpc
 from meshwire.v1 import link_pb2, link_pb2_grpc
 
 from cli import channel_text
+from cli.door import door, metadata, refused
 from cli.errors import CommandError, Unreachable
 from cli.terminal.address import Address, Desk
-from cli.terminal.stream import refusal
 
 _PATIENCE_SECONDS: Final = 15.0
 """So long the controller is tried for, once the API server has said where it is."""
@@ -25,13 +25,6 @@ _QUIET_SECONDS: Final = 2.0
 """An interruption that is over so soon is not mentioned."""
 _CALL_SECONDS: Final = 20.0
 _MAX_CHARACTERS: Final = 32_768
-_OPTIONS: Final = (
-    ("grpc.keepalive_time_ms", 20_000),  # a laptop that slept notices that nobody is there
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.enable_retries", 0),
-)
-_LOOPBACK: Final = ("127.", "localhost:", "[::1]")
 
 
 def read(arguments: Namespace) -> int:
@@ -75,9 +68,7 @@ async def _send(desk: Desk, request: link_pb2.ChannelSend) -> link_pb2.ChannelMe
         request.namespace = address.namespace
         try:
             async with _door(address) as door:
-                answer = await door.Send(
-                    request, metadata=_metadata(address), timeout=_CALL_SECONDS
-                )
+                answer = await door.Send(request, metadata=metadata(address), timeout=_CALL_SECONDS)
                 assert isinstance(answer, link_pb2.ChannelMessage)  # noqa: S101 - the stub's type
                 return answer
         except grpc.aio.AioRpcError as exc:
@@ -158,7 +149,7 @@ class _Reader:
         began = time.monotonic()
         try:
             async with _door(address) as door:
-                async for message in door.Read(request, metadata=_metadata(address)):
+                async for message in door.Read(request, metadata=metadata(address)):
                     self._well()
                     yield message
         except grpc.aio.AioRpcError as exc:
@@ -182,18 +173,9 @@ class _Reader:
 @asynccontextmanager
 async def _door(address: Address) -> AsyncIterator[Any]:
     """Give a stub of the service on a connection of its own."""
-    credentials = grpc.ssl_channel_credentials(root_certificates=address.roots)
-    direct = address.endpoint.startswith(_LOOPBACK)
-    options = [*_OPTIONS, *([("grpc.enable_http_proxy", 0)] if direct else [])]
-    async with grpc.aio.secure_channel(address.endpoint, credentials, options) as channel:
+    async with door(address) as channel:
         yield link_pb2_grpc.ChannelsStub(channel)  # type: ignore[no-untyped-call] # generated
 
 
-def _metadata(address: Address) -> tuple[tuple[str, str], ...]:
-    return (("authorization", address.token),)
-
-
 def _refusal(error: grpc.aio.AioRpcError) -> CommandError:
-    if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-        return CommandError("the controller has no channels: it is older than this program")
-    return refusal(error.code(), error.details() or "")
+    return refused(error, "channels")

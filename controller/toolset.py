@@ -15,6 +15,7 @@ from controller.services.bindings import Bindings
 from controller.services.channels import Channels
 from controller.services.deliveries import Deliveries
 from controller.services.pods import Pods
+from controller.services.prompting import Prompting
 from controller.services.tickets import Tickets
 from controller.store.messages import MessageStore
 from controller.tools import channels as channel_tools
@@ -66,7 +67,10 @@ class Toolset:
             )
         }
         self.services = ToolServices(
-            Toolbox(store, fleet.observed, self.handlers), asks, self._channels
+            Toolbox(store, fleet.observed, self.handlers),
+            asks,
+            self._channels,
+            Prompting(store, messages, self._deliveries, kube),
         )
 
     async def run(self) -> None:

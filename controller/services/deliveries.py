@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -81,6 +82,7 @@ class Deliveries:
         self._downs: dict[str, tuple[int, link_pb2.AskDown]] = {}  # with the epoch
         self._by_runner: dict[str, tuple[link_pb2.AskDown, ...]] = {}
         self._gone: set[str] = set()
+        self._held: dict[str, datetime] = {}  # pods with open prompts: when last seen suspended
         self._signals: Signals[str] = Signals()
         self._settling = asyncio.Lock()  # a failure is told, then recorded: nothing comes between
         self._wake = asyncio.Event()
@@ -132,6 +134,19 @@ class Deliveries:
             return
         prompt = self.prompt(pod, cut(typeable(text), MAX_PROMPT_BYTES), kind, key)
         await self._outbox.add(namespace, prompt)
+
+    async def submit(self, namespace: str, prompt: NewDelivery) -> Delivery:
+        """Store a person's prompt, and return it, or the one of its id, as it stands.
+
+        Raises:
+            ToolError: Too many prompts of the person wait for the pod already; it was not stored.
+            StoreError: It could not be stored, or nobody knows.
+        """
+        return await self._outbox.submit(namespace, prompt)
+
+    def refusal(self, pod: AgentPod) -> str:
+        """Return why the pod's terminal takes no prompts; empty: it takes them."""
+        return self._takers.refusal(pod)
 
     def takes(self, pod: AgentPod) -> bool:
         """Whether the pod can be given a prompt."""
@@ -204,6 +219,7 @@ class Deliveries:
         for uid in tuple(self._gone):
             await self._forget(uid)
         await self._outbox.known()
+        self._note_held()
         for one in self._open:
             if self._end(one.delivery).at <= self._now():
                 await self._fail_due(one.delivery.delivery_id)
@@ -264,7 +280,24 @@ class Deliveries:
 
     def _end(self, delivery: Delivery) -> End:
         pod = self._pods.by_uid(delivery.pod_uid)
-        return end(delivery, pod, self._now(), self._takers.refusal(pod) if pod else "")
+        refusal = self._takers.refusal(pod) if pod else ""
+        return end(self._patient(delivery), pod, self._now(), refusal)
+
+    def _note_held(self) -> None:
+        """Note which pods are suspended: what waits for them waits on, and its time begins anew."""
+        for uid in self._held.keys() - set(self._open.pods()):
+            del self._held[uid]
+        for uid in self._open.pods():
+            pod = self._pods.by_uid(uid)
+            if pod is not None and pod.spec.suspend:
+                self._held[uid] = self._now()
+
+    def _patient(self, delivery: Delivery) -> Delivery:
+        """Return the delivery with the time at which it is given up, its pod's pause left out."""
+        held = self._held.get(delivery.pod_uid)
+        if held is None:
+            return delivery
+        return replace(delivery, give_up_at=max(delivery.give_up_at, held + self._give_up))
 
     async def _write_downs(self) -> None:
         """Write what each runner is to be told, and wake those for whom that has changed."""
@@ -273,9 +306,10 @@ class Deliveries:
         sent = {delivery_id: place for place, delivery_id in enumerate(self._downs)}
         due = [one for uid in self._open.pods() for one in self._open.due(uid, sent)]
         for delivery in due:
-            placement = _placed(self._pods.by_uid(delivery.pod_uid), delivery)
-            if placement is None:
-                continue
+            pod = self._pods.by_uid(delivery.pod_uid)
+            placement = _placed(pod, delivery)
+            if placement is None or (pod is not None and pod.spec.suspend):
+                continue  # once it goes on, its runner is told with the time that is left then
             known = self._downs.get(delivery.delivery_id)
             if known is None or known[0] != placement.epoch:
                 down = await self._down(delivery, placement.epoch)
@@ -306,7 +340,7 @@ class Deliveries:
             deliver=link_pb2.Deliver(
                 id=delivery.delivery_id,
                 text=text,
-                give_up_unix_ms=int(delivery.give_up_at.timestamp() * 1000),
+                give_up_unix_ms=int(self._patient(delivery).give_up_at.timestamp() * 1000),
             ),
         )
 

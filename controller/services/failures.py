@@ -50,6 +50,9 @@ class Failures:
 
         An archived channel takes no messages: there the Event alone tells of it.
         """
+        if delivery.kind is DeliveryKind.PROMPT:
+            person = Sender(SenderKind.POD, delivery.pod_name, delivery.pod_uid)
+            return Told(person, f"prompt {delivery.delivery_id} was not submitted: {why}")
         if delivery.kind is not DeliveryKind.MENTION or not delivery.message_id:
             return Told(None, "")
         original = await self._messages.by_id(delivery.channel_uid, delivery.message_id)
@@ -73,7 +76,7 @@ class Failures:
         return Told(original.sender, said)
 
     def event(self, told: Told) -> None:
-        """Write the Event on the pod that sent the message, if it was one and is still there."""
+        """Write the Event on the pod that sent the message, or that a person gave the prompt to."""
         if told.sender is None or told.sender.kind is not SenderKind.POD:
             return
         pod = self._pods.by_uid(told.sender.uid)

@@ -11,7 +11,14 @@ from typing import Final
 from controller.services.waiting import MAX_WAITING, Waiting, WaitingRoom, identity
 from controller.store.errors import UnavailableError
 from controller.store.messages import MessageStore
-from controller.store.records import Appended, ChannelRef, Delivery, NewDelivery, NewMessage
+from controller.store.records import (
+    Appended,
+    ChannelRef,
+    Delivery,
+    DeliveryKind,
+    NewDelivery,
+    NewMessage,
+)
 from controller.tools.call import ToolError
 
 _REREAD_SECONDS: Final = 60.0
@@ -55,14 +62,36 @@ class Outbox:
             self._take_in(appended.deliveries, sender)
         return appended
 
+    async def submit(self, namespace: str, prompt: NewDelivery) -> Delivery:
+        """Store a person's prompt, as ``MessageStore.add_delivery`` does.
+
+        Raises:
+            ToolError: Too many prompts of the person wait for the pod already; it was not stored.
+            StoreError: See there.
+        """
+        sender = _person(prompt.delivery_id)
+        await self.known()
+        if self.open.count(sender, prompt.pod_uid) >= MAX_WAITING:
+            raise ToolError(
+                "LimitExceeded",
+                f"{MAX_WAITING} prompts of yours wait for pod {prompt.pod_name}, and more are not"
+                " taken: try again once it has taken some",
+            )
+        with self.open.reserved(sender, [prompt.pod_uid]):
+            return await self._add(namespace, prompt, sender)
+
     async def add(self, namespace: str, prompt: NewDelivery) -> None:
         """Store a prompt of the platform's own, as ``MessageStore.add_delivery`` does."""
+        await self._add(namespace, prompt, "")
+
+    async def _add(self, namespace: str, prompt: NewDelivery, sender: str) -> Delivery:
         try:
             delivery = await self._messages.add_delivery(namespace, prompt)
         except (UnavailableError, asyncio.CancelledError):
             self._doubt()
             raise
-        self._take_in((delivery,), "")
+        self._take_in((delivery,), sender)
+        return delivery
 
     async def known(self) -> None:
         """Read all that is open, if it is time. Raises UnavailableError."""
@@ -96,6 +125,8 @@ class Outbox:
 
     async def _sender(self, delivery: Delivery) -> str:
         known = self.open.sender(delivery.delivery_id)
+        if delivery.kind is DeliveryKind.PROMPT:
+            return _person(delivery.delivery_id)
         if known is not None or not delivery.message_id:
             return known or ""
         message = await self._messages.by_id(delivery.channel_uid, delivery.message_id)
@@ -121,6 +152,11 @@ class Outbox:
         soon = asyncio.get_running_loop().time() + _DOUBT_SECONDS
         self._reread_at = min(self._reread_at, soon)
         self._changed()
+
+
+def _person(delivery_id: str) -> str:
+    """Return what tells persons apart who gave prompts: the beginning of their ids."""
+    return delivery_id.rpartition("-")[0]
 
 
 def _full(pod_name: str) -> ToolError:

@@ -56,6 +56,8 @@ class DeliveryKind(StrEnum):
     """Another pod asks to be bound to it, or has answered."""
     NOTICE = "notice"
     """Anything else the platform tells it, such as a delivery that failed."""
+    PROMPT = "prompt"
+    """A person gives it. Its id begins with what tells that person from others."""
 
 
 @dataclass(frozen=True, slots=True)

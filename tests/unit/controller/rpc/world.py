@@ -29,6 +29,7 @@ from controller.rpc.signals import Signals, Subscription
 from controller.services.asks import Asks
 from controller.services.channels import Channels
 from controller.services.deliveries import Deliveries
+from controller.services.prompting import Prompting
 from controller.store.messages import MessageStore
 from controller.store.open import StoreSettings, opened
 from controller.tools.call import Caller, Handler
@@ -181,6 +182,7 @@ class Tools:
         self.asks = Asks(self.deliveries, link_wait_seconds=0.3)
         deliveries = Deliveries(self.store, self.messages, MemoryRecorder())
         self.channels = Channels(self.store, self.messages, self.kube, deliveries)
+        self.prompting = Prompting(self.store, self.messages, deliveries, self.kube)
 
     async def _handled(self, caller: Caller, arguments: Any) -> Result:
         return await self.handler(caller, arguments)
@@ -401,7 +403,7 @@ async def world(
         registry=registry,
         placement=placement,
         recorder=recorder,
-        tools=ToolServices(tools.toolbox, tools.asks, tools.channels),
+        tools=ToolServices(tools.toolbox, tools.asks, tools.channels, tools.prompting),
     )
     ports = await gateway.start()
     async with contextlib.AsyncExitStack() as stack:
