@@ -1,4 +1,4 @@
-# Generated from meshwire/v1/link.proto (sha256 8fbe5cf79b90) by proto/generate.py. Do not edit.
+# Generated from meshwire/v1/link.proto (sha256 6f524f128dbd) by proto/generate.py. Do not edit.
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -264,7 +264,7 @@ class AgentFound(_message.Message):
     def __init__(self, looked_for: _Optional[_Union[AgentProgram, _Mapping]] = ..., path: _Optional[str] = ..., problem: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
 
 class PodObserved(_message.Message):
-    __slots__ = ("ref", "namespace", "name", "generation", "spec_digest", "state", "orphan", "started_unix_ms", "finished_unix_ms", "exit_code", "signal", "reason", "message", "restarts", "terminal_bytes", "worktree", "isolation", "network", "pid", "activity", "initialized", "tools_listed_unix_ms", "suspended", "activity_unix_ms", "activity_evidence", "stuck", "limits", "conditions", "agent_version", "prompt_given")
+    __slots__ = ("ref", "namespace", "name", "generation", "spec_digest", "state", "orphan", "started_unix_ms", "finished_unix_ms", "exit_code", "signal", "reason", "message", "restarts", "terminal_bytes", "worktree", "isolation", "network", "pid", "activity", "initialized", "tools_listed_unix_ms", "suspended", "activity_unix_ms", "activity_evidence", "stuck", "limits", "conditions", "agent_version", "prompt_given", "stopped")
     class LimitsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -302,6 +302,7 @@ class PodObserved(_message.Message):
     CONDITIONS_FIELD_NUMBER: _ClassVar[int]
     AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
     PROMPT_GIVEN_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_FIELD_NUMBER: _ClassVar[int]
     ref: PodRef
     namespace: str
     name: str
@@ -332,7 +333,8 @@ class PodObserved(_message.Message):
     conditions: _containers.RepeatedCompositeFieldContainer[PodCondition]
     agent_version: str
     prompt_given: bool
-    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., generation: _Optional[int] = ..., spec_digest: _Optional[str] = ..., state: _Optional[_Union[PodState, str]] = ..., orphan: _Optional[bool] = ..., started_unix_ms: _Optional[int] = ..., finished_unix_ms: _Optional[int] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., restarts: _Optional[int] = ..., terminal_bytes: _Optional[int] = ..., worktree: _Optional[_Union[Worktree, _Mapping]] = ..., isolation: _Optional[str] = ..., network: _Optional[str] = ..., pid: _Optional[int] = ..., activity: _Optional[str] = ..., initialized: _Optional[bool] = ..., tools_listed_unix_ms: _Optional[int] = ..., suspended: _Optional[bool] = ..., activity_unix_ms: _Optional[int] = ..., activity_evidence: _Optional[str] = ..., stuck: _Optional[str] = ..., limits: _Optional[_Mapping[str, str]] = ..., conditions: _Optional[_Iterable[_Union[PodCondition, _Mapping]]] = ..., agent_version: _Optional[str] = ..., prompt_given: _Optional[bool] = ...) -> None: ...
+    stopped: bool
+    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., generation: _Optional[int] = ..., spec_digest: _Optional[str] = ..., state: _Optional[_Union[PodState, str]] = ..., orphan: _Optional[bool] = ..., started_unix_ms: _Optional[int] = ..., finished_unix_ms: _Optional[int] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., restarts: _Optional[int] = ..., terminal_bytes: _Optional[int] = ..., worktree: _Optional[_Union[Worktree, _Mapping]] = ..., isolation: _Optional[str] = ..., network: _Optional[str] = ..., pid: _Optional[int] = ..., activity: _Optional[str] = ..., initialized: _Optional[bool] = ..., tools_listed_unix_ms: _Optional[int] = ..., suspended: _Optional[bool] = ..., activity_unix_ms: _Optional[int] = ..., activity_evidence: _Optional[str] = ..., stuck: _Optional[str] = ..., limits: _Optional[_Mapping[str, str]] = ..., conditions: _Optional[_Iterable[_Union[PodCondition, _Mapping]]] = ..., agent_version: _Optional[str] = ..., prompt_given: _Optional[bool] = ..., stopped: _Optional[bool] = ...) -> None: ...
 
 class PodCondition(_message.Message):
     __slots__ = ("type", "status", "reason", "message")
@@ -467,7 +469,7 @@ class PodRef(_message.Message):
     def __init__(self, pod_uid: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class PodDesired(_message.Message):
-    __slots__ = ("ref", "namespace", "name", "generation", "spec_digest", "desired", "grace_seconds", "spec", "deadline_unix_ms", "idle_timeout_seconds", "stop_after_seconds")
+    __slots__ = ("ref", "namespace", "name", "generation", "spec_digest", "desired", "grace_seconds", "spec", "deadline_unix_ms", "idle_timeout_seconds", "keep_stopped", "active_deadline_seconds", "stop_after_seconds")
     REF_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -478,6 +480,8 @@ class PodDesired(_message.Message):
     SPEC_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     IDLE_TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    KEEP_STOPPED_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_DEADLINE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     STOP_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ref: PodRef
     namespace: str
@@ -489,8 +493,10 @@ class PodDesired(_message.Message):
     spec: RunSpec
     deadline_unix_ms: int
     idle_timeout_seconds: int
+    keep_stopped: bool
+    active_deadline_seconds: int
     stop_after_seconds: int
-    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., generation: _Optional[int] = ..., spec_digest: _Optional[str] = ..., desired: _Optional[_Union[DesiredState, str]] = ..., grace_seconds: _Optional[int] = ..., spec: _Optional[_Union[RunSpec, _Mapping]] = ..., deadline_unix_ms: _Optional[int] = ..., idle_timeout_seconds: _Optional[int] = ..., stop_after_seconds: _Optional[int] = ...) -> None: ...
+    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., generation: _Optional[int] = ..., spec_digest: _Optional[str] = ..., desired: _Optional[_Union[DesiredState, str]] = ..., grace_seconds: _Optional[int] = ..., spec: _Optional[_Union[RunSpec, _Mapping]] = ..., deadline_unix_ms: _Optional[int] = ..., idle_timeout_seconds: _Optional[int] = ..., keep_stopped: _Optional[bool] = ..., active_deadline_seconds: _Optional[int] = ..., stop_after_seconds: _Optional[int] = ...) -> None: ...
 
 class RunSpec(_message.Message):
     __slots__ = ("executable", "args", "environment", "prompt", "prompt_position", "prompt_flag", "submit_keys", "repository", "terminal", "sandbox", "limits", "restart_policy", "home_files", "organization", "readiness", "mcp", "resume", "activity", "setup", "version_args")
