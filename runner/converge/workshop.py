@@ -337,6 +337,7 @@ def _request(pod: link_pb2.PodDesired, secrets: Credentials | None) -> WorktreeR
         create=create,
         default_branch=repository.default_branch,
         credentials=secrets,
+        namespace=pod.namespace,
     )
 
 

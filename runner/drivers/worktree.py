@@ -7,6 +7,7 @@ Below the runner's data directory::
     pods/<uid>/repo.git                  the pod's own refs, config and new objects
     pods/<uid>/worktree                  its files
     pods/<uid>/inspect.git               the runner's own view of the two above
+    saved/<uid>.json                     whose work is kept, in which cache, under which refs
     kept/                                what could neither be saved nor may be deleted
     trash/                               renamed here, deleted in the background
 
@@ -20,8 +21,10 @@ import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.clock import wall_ms
 from runner.drivers.trash import Trash
 from runner.drivers.worktree_files import PodFiles, Record, finish, read_record, write_through
+from runner.drivers.worktree_kept import Kept, KeptWork, own_refs
 from runner.drivers.worktree_make import Maker, check
 from runner.drivers.worktree_save import Keeper
 from runner.drivers.worktree_values import SavedRef, Worktree, WorktreeRequest, WorktreeState
@@ -69,6 +72,8 @@ class GitWorktrees:
         self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._git.prepare()
         self._caches: dict[str, Cache] = {}
+        self.kept = KeptWork(self._data_dir, self._git, Limits(self._settings.local_seconds))
+        """The work of pods that are gone."""
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def ensure(self, request: WorktreeRequest) -> Worktree:
@@ -149,6 +154,8 @@ class GitWorktrees:
                 except (SaveFailedError, WorktreeLostError) as exc:
                     files.unsaved.write_text(exc.message, encoding="utf-8")
             kept = self._keep(files, uid) if files.unsaved.exists() else None
+            if kept is not None:
+                self.kept.note_files(uid, kept)
             for path in (
                 files.worktree,
                 files.repository,
@@ -224,12 +231,10 @@ class GitWorktrees:
         try:
             self._made(files, record)
             view = await self._view(files, record)
-            keeper = Keeper(
-                view,
-                self._cache(record.cache, names.Location(record.url, local=record.local)),
-                names.own_name(uid, record.pod),
-            )
-            saved = await keeper.keep(files)
+            cache = self._cache(record.cache, names.Location(record.url, local=record.local))
+            saved = await Keeper(view, cache, uid, record.pod).keep(files)
+            if saved is not None:
+                self._note(uid, record, saved, own_refs(uid, sorted(cache.refs().items())))
         except (UnreadableError, OSError, WorktreeLostError) as exc:
             why = str(exc).rstrip(".")
         except (GitRunError, CacheError) as exc:
@@ -239,10 +244,28 @@ class GitWorktrees:
                 files.unsaved.write_text(saved.note, encoding="utf-8")
             write_through(files.saved, saved or _NOTHING)
             return saved
+        self._note(uid, record, _NOTHING, ())
         files.unsaved.write_text(why, encoding="utf-8")
         raise SaveFailedError(
             f"The pod's work could not be kept under a ref ({why}): its files are moved below "
             "kept/ in the runner's data directory instead of being deleted."
+        )
+
+    def _note(
+        self, uid: str, record: Record, saved: SavedRef, refs: tuple[tuple[str, str], ...]
+    ) -> None:
+        """Write down whose work is kept, before anything of it is taken away."""
+        self.kept.note(
+            Kept(
+                uid=uid,
+                namespace=record.namespace,
+                pod=record.pod,
+                branch=record.branch,
+                cache=record.cache if refs else "",
+                saved_ms=wall_ms(),
+                ref=saved.ref,
+                refs=refs,
+            )
         )
 
     def _keep(self, files: PodFiles, uid: str) -> Path | None:

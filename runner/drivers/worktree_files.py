@@ -62,6 +62,7 @@ class Record:
     branch: str
     commit: str
     note: str = ""
+    namespace: str = ""
 
 
 def read_record(path: Path) -> Record | None:

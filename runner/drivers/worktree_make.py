@@ -168,6 +168,7 @@ class Maker:
             branch=start.branch,
             commit=start.commit,
             note=start.note,
+            namespace=request.namespace,
         )
         shown = self._shown()
         blueprint = Blueprint(

@@ -8,24 +8,29 @@ from typing import Final
 
 from runner.drivers.worktree_files import PodFiles
 from runner.drivers.worktree_values import SavedRef
-from runner.git.cache import SAVED, TAGS, UPSTREAM, Cache
+from runner.git.cache import OTHERS, SAVED, TAGS, UPSTREAM, Cache
 from runner.git.errors import InvalidBranchError
 from runner.git.layout import WORKTREE_DIR
 from runner.git.names import check_branch
 from runner.git.refs import UnreadableError, read_head, read_refs, read_stashes
 from runner.git.view import View
 
-_OTHERS: Final = "refs/agentsmesh/saved-refs/"
 _MOST_OTHERS: Final = 500
+_MESSAGE: Final = """\
+Work of {pod} as it was left
+
+Kept by AgentsMesh when the pod {uid} was removed.
+"""
 
 
 class Keeper:
     """Moves the work of one pod into the cache."""
 
-    def __init__(self, view: View, cache: Cache, name: str) -> None:
+    def __init__(self, view: View, cache: Cache, uid: str, pod: str) -> None:
         self._view = view
         self._cache = cache
-        self._name = name
+        self._uid = uid
+        self._pod = pod
 
     async def keep(self, files: PodFiles) -> SavedRef | None:
         """Return where the work is kept; None when upstream has all of it.
@@ -40,24 +45,22 @@ class Keeper:
         refs = read_refs(files.repository)
         head = read_head(files.repository, WORKTREE_DIR, refs)
         self._view.point(head.commit)
-        message = (
-            f"Work of {self._name} as it was left\n\nKept by AgentsMesh when the pod was removed."
-        )
-        twin = have.get(SAVED + self._name, "")
+        message = _MESSAGE.format(pod=self._pod, uid=self._uid)
+        twin = have.get(SAVED + self._uid, "")
         if twin and not await self._follows(twin, head.commit):
             twin = ""
         commit = await self._view.commit_files(files.worktree, head.commit, message, twin)
         nested = await self._view.nested(files.worktree)
         wanted = {}
         if commit and not await self._published(commit, upstream):
-            wanted[SAVED + self._name] = commit
+            wanted[SAVED + self._uid] = commit
         others, unnamed = await self._others(files, refs, commit, upstream)
         wanted |= others
         await self._send(head.commit, wanted, have)
         note = _note(nested, unnamed)
         if not wanted and not note:
             return None
-        ref = SAVED + self._name if SAVED + self._name in wanted else ""
+        ref = SAVED + self._uid if SAVED + self._uid in wanted else ""
         return SavedRef(ref, commit, tuple(sorted(others)), note)
 
     async def _send(self, head: str, wanted: dict[str, str], have: dict[str, str]) -> None:
@@ -83,11 +86,11 @@ class Keeper:
                 unnamed += 1
                 continue
             if not await self._published(commit, {*upstream, main} - {""}):
-                found[f"{_OTHERS}{self._name}/{ref.removeprefix('refs/')}"] = commit
+                found[f"{OTHERS}{self._uid}/{ref.removeprefix('refs/')}"] = commit
             if len(found) > _MOST_OTHERS:
                 raise UnreadableError(f"there are more than {_MOST_OTHERS} branches with work")
         for number, commit in enumerate(dict.fromkeys(read_stashes(files.repository))):
-            found[f"{_OTHERS}{self._name}/stash/{number}"] = commit
+            found[f"{OTHERS}{self._uid}/stash/{number}"] = commit
         return found, unnamed
 
     async def _published(self, commit: str, upstream: set[str]) -> bool:

@@ -37,6 +37,9 @@ class WorktreeRequest:
     credentials: Credentials | None = field(default=None, repr=False)
     """What opens the repository; None when it is public."""
 
+    namespace: str = ""
+    """Of the AgentPod: only from there its work can be asked for when it is gone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Worktree:
@@ -83,7 +86,7 @@ class SavedRef:
     """Work that was kept in the cache before removal."""
 
     ref: str
-    """The ref in the cache: ``refs/agentsmesh/saved/<pod>-<first 8 of the uid>``."""
+    """The ref in the cache: ``refs/agentsmesh/saved/<uid>``."""
 
     commit: str
     """The commit, with the files as they were left."""

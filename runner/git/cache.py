@@ -27,6 +27,9 @@ from runner.git.upstream import offered
 UPSTREAM: Final = "refs/remotes/origin/"
 TAGS: Final = "refs/tags/"
 SAVED: Final = "refs/agentsmesh/saved/"
+"""With a pod's uid behind it: its files as they were left."""
+OTHERS: Final = "refs/agentsmesh/saved-refs/"
+"""With a pod's uid behind it: its further branches, tags and stashes."""
 REMOTE_HEAD: Final = "refs/agentsmesh/upstream/HEAD"
 SINGLE: Final = "refs/agentsmesh/commits/"
 

@@ -76,7 +76,7 @@ def test_work_that_was_not_pushed_is_kept_and_named(mesh: Mesh):
     pod = mesh.ready("keep")
     until(lambda: "Shall I go on?" in mesh.logs("keep"), what="the agent asks")
     mesh.delete("keep")
-    ref = f"refs/agentsmesh/saved/keep-{pod['metadata']['uid'][:8]}"
+    ref = f"refs/agentsmesh/saved/{pod['metadata']['uid']}"
     caches = mesh.data.rglob("caches/*/repo.git")
     cache = next(c for c in caches if ref in run("git", "-C", str(c), "for-each-ref", ref))
     assert run("git", "-C", str(cache), "show", f"{ref}:work.txt") == "done\n"

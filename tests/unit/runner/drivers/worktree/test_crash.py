@@ -87,7 +87,7 @@ async def test_work_is_kept_after_a_kill_at_any_step_of_saving_and_removing(
         through = die(data_dir, uid(step), "save", step)
         await worktrees.save(uid(step))
         assert await worktrees.remove(uid(step)) is None
-        ref = f"refs/agentsmesh/saved/fix-login-{uid(step)[:8]}"
+        ref = f"refs/agentsmesh/saved/{uid(step)}"
         assert git(cache(data_dir), "show", f"{ref}:new.txt") == f"new {step}"
         assert git(cache(data_dir), "log", "-1", "--format=%s", f"{ref}^") == f"mine {step}"
         assert list((data_dir / "pods" / uid(step)).iterdir()) == []

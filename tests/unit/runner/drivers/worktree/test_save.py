@@ -11,7 +11,7 @@ from tests.unit.runner.drivers.worktree.scene import Requests, Upstream, cache, 
 
 pytestmark = pytest.mark.anyio
 
-REF = "refs/agentsmesh/saved/fix-login-00000001"
+REF = f"refs/agentsmesh/saved/{uid()}"
 
 
 async def test_an_untouched_worktree_leaves_nothing(
@@ -115,7 +115,7 @@ async def test_branches_tags_and_stashes_are_kept_too(
         git(made.path, "stash", "-q")
     saved = await worktrees.save(uid())
     assert saved.ref == ""
-    prefix = "refs/agentsmesh/saved-refs/fix-login-00000001"
+    prefix = f"refs/agentsmesh/saved-refs/{uid()}"
     assert saved.others == (
         f"{prefix}/heads/side/one",
         f"{prefix}/stash/0",
@@ -215,7 +215,7 @@ async def test_two_pods_of_one_name_are_kept_apart(
         (made.path / "new.txt").write_text(str(number))
         await worktrees.remove(uid(number))
     for number in (1, 2):
-        ref = f"refs/agentsmesh/saved/fix-login-0000000{number}:new.txt"
+        ref = f"refs/agentsmesh/saved/{uid(number)}:new.txt"
         assert git(cache(data_dir), "show", ref) == str(number)
 
 
