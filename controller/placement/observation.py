@@ -1,5 +1,7 @@
 """What a runner said of a pod, as a value."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -44,6 +46,20 @@ _MAX_NUMBER: Final = 2**53
 """Beyond it JSON's numbers are not exact."""
 
 
+_MAX_CONDITIONS: Final = 16
+_CAMEL_CASE: Final = re.compile(r"[A-Z][A-Za-z0-9]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A condition that the runner alone can tell."""
+
+    type: str
+    status: bool
+    reason: str
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """One report. Texts are clean, short and without secrets."""
@@ -73,6 +89,19 @@ class Observation:
     activity: str = ""
     tools_listed_at: float | None = None
     """When the agent first listed its tools; None: not yet."""
+    suspended: bool = False
+    stopped: bool = False
+    """It ended, or never ran, because a person wants it stopped: told to run, it starts again."""
+    activity_since: float | None = None
+    activity_evidence: str = ""
+    stuck: str = ""
+    """Evidence; empty: it is not."""
+    limits: tuple[tuple[str, str], ...] = ()
+    """What keeps each limit, by its name."""
+    conditions: tuple[Told, ...] = ()
+    """Each type once, in the order of their coming."""
+    agent_version: str = ""
+    prompt_given: bool = False
     since: float = field(default=0.0, compare=False)
     """When this stage (epoch, state, initialized) was first reported, by our monotonic clock."""
 
@@ -115,5 +144,32 @@ def observation(runner_uid: str, report: link_pb2.PodObserved, since: float) -> 
         pid=report.pid if 0 < report.pid <= _MAX_NUMBER else None,
         activity=redact(report.activity, 32),
         tools_listed_at=_moment(report.tools_listed_unix_ms),
+        suspended=report.suspended and state is PodState.RUNNING,
+        stopped=report.stopped and state in {PodState.SUCCEEDED, PodState.FAILED},
+        activity_since=_moment(report.activity_unix_ms),
+        activity_evidence=redact(report.activity_evidence, 256),
+        stuck=redact(report.stuck),
+        limits=_limits(report),
+        conditions=tuple(_told(report.conditions)),
+        agent_version=redact(report.agent_version, 128),
+        prompt_given=report.prompt_given,
         since=since,
     )
+
+
+def _limits(report: link_pb2.PodObserved) -> tuple[tuple[str, str], ...]:
+    named = sorted(report.limits.items())[:_MAX_CONDITIONS]
+    return tuple((redact(name, 32), redact(keeper, 64)) for name, keeper in named)
+
+
+def _told(conditions: Iterable[link_pb2.PodCondition]) -> Iterable[Told]:
+    """Give what can be conditions: well-formed, each type once, not too many."""
+    seen: set[str] = set()
+    for each in conditions:
+        if len(seen) == _MAX_CONDITIONS:
+            return
+        if not _CAMEL_CASE.fullmatch(each.type) or not _CAMEL_CASE.fullmatch(each.reason):
+            continue  # the API would refuse the whole status
+        if each.type not in seen:
+            seen.add(each.type)
+            yield Told(each.type, each.status, each.reason, redact(each.message))

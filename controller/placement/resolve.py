@@ -86,12 +86,42 @@ def resolve(pod: AgentPod, agent: AgentClass, repository: Repository | None) -> 
             timeout_seconds=agent.spec.readiness.timeout_seconds,
         ),
     )
+    _life(spec, agent.spec, repository, every)
     if agent.spec.mcp.format is not McpFormat.NONE:
         spec.mcp.format = agent.spec.mcp.format
     if repository is not None:
         spec.repository.CopyFrom(_repository(pod.spec, repository))
     digest = hashlib.sha256(spec.SerializeToString(deterministic=True)).hexdigest()
     return Resolved(spec, digest)
+
+
+def _life(
+    spec: link_pb2.RunSpec,
+    agent: AgentClassSpec,
+    repository: Repository | None,
+    names: Mapping[str, str],
+) -> None:
+    """Say how it goes on after a stop, how its activity is told, and what its worktree needs."""
+    if agent.resume is not None:
+        spec.resume.args.extend(expand(arg, names) for arg in agent.resume.args)
+        spec.resume.prompt = agent.resume.prompt
+    signs = agent.activity
+    spec.activity.CopyFrom(
+        link_pb2.Activity(
+            waiting=signs.waiting,
+            executing=signs.executing,
+            idle=signs.idle,
+            idle_seconds=signs.idle_seconds,
+            stuck_seconds=signs.stuck_seconds,
+            hooks=signs.hooks,
+        )
+    )
+    spec.version_args.extend(agent.version_command or ())
+    if repository is None:
+        return
+    for setup in (repository.spec.worktree.setup, agent.worktree.setup):
+        if setup is not None:
+            spec.setup.add(script=setup.script, timeout_seconds=setup.timeout_seconds)
 
 
 def literal(text: str) -> str:
@@ -177,6 +207,8 @@ def _limits(pod: AgentPodSpec) -> link_pb2.Limits:
         memory_bytes=byte_count(limits.memory) if limits.memory else 0,
         cpu_millis=millis(limits.cpu) if limits.cpu else 0,
         pids=limits.pids or 0,
+        open_files=limits.open_files or 0,
+        disk_bytes=byte_count(limits.disk) if limits.disk else 0,
     )
 
 

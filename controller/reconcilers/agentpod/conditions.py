@@ -5,6 +5,7 @@ from typing import Final
 from controller.kernel.clock import stamp
 from controller.kernel.reconciler import Finding
 from controller.placement.links import Reach
+from controller.reconcilers.agentpod import standing
 from controller.reconcilers.agentpod.phase import REACHABLE
 from controller.reconcilers.agentpod.plan import COMPLETED
 from controller.reconcilers.agentpod.snapshot import PodSnapshot
@@ -31,6 +32,11 @@ PROMPT_SUBMITTED: Final = "PromptSubmitted"
 """Normal-true. Absent unless a prompt cannot be typed into the terminal or submitted there."""
 TEARDOWN_BLOCKED: Final = "TeardownBlocked"
 """Abnormal-true, absent otherwise. It is deleted, and its runner cannot clear it away."""
+OURS: Final = standing.TYPES | {
+    *(SCHEDULED, KEYS_READY, INITIALIZED, STARTED, TOOLS_LISTED, PROMPT_SUBMITTED),
+    *(TEARDOWN_BLOCKED, REACHABLE, COMPLETED, READY, RECONCILING, STALLED),
+}
+"""What no runner can say by itself. All others are the runner's, also those not known here."""
 
 _PROMPT: Final = frozenset({"PromptWaits", "NotReady", "NotSubmitted"})
 """Reasons of a running pod's report that are about its prompt."""
@@ -59,7 +65,9 @@ def conditions(
         reason = "Succeeded" if phase is PodPhase.SUCCEEDED else "Failed"
         said.true(COMPLETED, _cause(observed) or reason, ending(observed))
     _blocked(said, snapshot, observed)
+    standing.stands(said, snapshot, phase)
     _summary(said, snapshot, phase, observed)
+    standing.of_the_runner(said, snapshot, OURS)
     return said.items
 
 
@@ -231,16 +239,18 @@ def _summary(
     pod = snapshot.subject
     unreachable = snapshot.reach is Reach.UNREACHABLE and pod.status.placement is not None
     match phase:
-        case PodPhase.SUCCEEDED:
+        case PodPhase.SUCCEEDED | PodPhase.FAILED:
             said.false(READY, _cause(observed) or COMPLETED, ending(observed))
-        case PodPhase.FAILED:
-            said.false(READY, _cause(observed) or COMPLETED, ending(observed))
-            if observed is None or observed.started_at is None:
+            if phase is PodPhase.FAILED and (observed is None or observed.started_at is None):
                 said.true(STALLED, _cause(observed) or "Failed", ending(observed))
         case PodPhase.LOST:
             said.unknown(READY, "RunnerUnreachable", "its runner has been away for too long")
         case _ if unreachable:
             said.unknown(READY, "RunnerUnreachable", "its runner is not connected")
+        case PodPhase.RUNNING if standing.is_suspended(snapshot):
+            said.false(
+                READY, standing.SUSPENDED, "it is frozen: set spec.suspend to false to go on"
+            )
         case PodPhase.RUNNING:
             said.true(READY, "Running", "the agent is running")
         case PodPhase.PENDING:

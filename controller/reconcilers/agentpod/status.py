@@ -1,6 +1,6 @@
 """The status of an AgentPod, whole, from what is known; and when it is worth a write. Pure."""
 
-from typing import Final
+from typing import Any, Final
 
 from controller.kernel.clock import stamp
 from controller.kernel.reconciler import ReconcileError, Report, earliest
@@ -62,7 +62,7 @@ def _status(snapshot: PodSnapshot, now: float) -> AgentPodStatus:
         worktree=_worktree(pod, seen),
         sandbox=_sandbox(pod, seen),
         terminal=_terminal(pod, seen, now_phase),
-        activity=_activity(pod, seen, now_phase),
+        **_activity(pod, seen, now_phase),
     )
 
 
@@ -135,7 +135,9 @@ def _worktree(pod: AgentPod, seen: Observation | None) -> WorktreeStatus | None:
 def _sandbox(pod: AgentPod, seen: Observation | None) -> SandboxStatus | None:
     if seen is None or not seen.isolation:
         return pod.status.sandbox
-    return SandboxStatus(isolation=seen.isolation, network=seen.network or None)
+    return SandboxStatus(
+        isolation=seen.isolation, network=seen.network or None, limits=dict(seen.limits)
+    )
 
 
 def _terminal(
@@ -157,10 +159,21 @@ def _told(size: int, *, live: bool) -> TerminalStatus:
     return TerminalStatus(bytes=size, attachable=live)
 
 
-def _activity(pod: AgentPod, seen: Observation | None, now_phase: PodPhase) -> str | None:
+def _activity(pod: AgentPod, seen: Observation | None, now_phase: PodPhase) -> dict[str, Any]:
+    """Return what it does, since when, and by what that is told; nothing while it does not run."""
     if now_phase is not PodPhase.RUNNING:
-        return None
-    return (seen.activity or None) if seen is not None else pod.status.activity
+        return {}
+    if seen is None:
+        names = ("activity", "activity_since", "activity_evidence")
+        return {name: getattr(pod.status, name) for name in names}
+    if not seen.activity or seen.suspended:
+        return {}
+    since = seen.activity_since
+    return {
+        "activity": seen.activity,
+        "activity_since": stamp(since) if since is not None else None,
+        "activity_evidence": seen.activity_evidence or None,
+    }
 
 
 # --- when it is worth a write ---------------------------------------------------------------------
