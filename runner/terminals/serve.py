@@ -17,10 +17,12 @@ from runner.converge.states import Row
 from runner.link.backoff import Backoff
 from runner.link.channel import mutual, terminal
 from runner.link.identity import Identity
+from runner.terminals.ports import PortView, connector
 from runner.terminals.view import Draw, Subject, Terminals, View
 
 logger = logging.getLogger(__name__)
 
+_OPENING: Final = frozenset({"open", "open_port"})
 _QUEUE_MESSAGES: Final = 16
 _DRAIN_SECONDS: Final = 3600.0
 """A connection with an older certificate ends with its last view, or after this long."""
@@ -36,6 +38,13 @@ class Identities(Protocol):
     async def replaced(self, identity: Identity) -> None:
         """Wait until it is not the current one any more."""
         ...
+
+
+Served = View | PortView
+"""What is opened on a stream."""
+
+OpenView = Callable[[int, link_pb2.TerminalDown, Any], Served | None]
+"""Takes its number, what was ordered, and what sends; None: there is no such pod."""
 
 
 class TerminalServer:
@@ -100,8 +109,11 @@ class TerminalServer:
             logger.info("ended views on a connection with an older certificate")
         connection.close()
 
-    def open_view(self, number: int, order: link_pb2.OpenView, send: Any) -> View | None:
+    def open_view(self, number: int, message: link_pb2.TerminalDown, send: Any) -> Served | None:
         """Return the view that was ordered, or None when there is no such pod here."""
+        if message.WhichOneof("msg") == "open_port":
+            return self._open_port(number, message.open_port, send)
+        order = message.open
         row = self._rows().get(order.ref.pod_uid)
         if row is None or (order.ref.epoch and order.ref.epoch != row.epoch):
             return None
@@ -116,6 +128,13 @@ class TerminalServer:
         )
         return View(number, order, subject, self._terminals, self._draw, send)
 
+    def _open_port(self, number: int, order: link_pb2.OpenPort, send: Any) -> PortView | None:
+        row = self._rows().get(order.ref.pod_uid)
+        if row is None or (order.ref.epoch and order.ref.epoch != row.epoch):
+            return None
+        run_dir = self._places.run(row.uid, row.epoch, row.restart)
+        return PortView(number, order.port, connector(run_dir), send)
+
 
 class Connection:
     """One stream, its views, and the queue of what they send."""
@@ -123,11 +142,11 @@ class Connection:
     def __init__(
         self,
         call: Any,
-        open_view: Callable[[int, link_pb2.OpenView, Any], View | None],
+        open_view: OpenView,
     ) -> None:
         self._call = call
         self._open_view = open_view
-        self._views: dict[int, tuple[View, asyncio.Task[None]]] = {}
+        self._views: dict[int, tuple[Served, asyncio.Task[None]]] = {}
         self._out: asyncio.Queue[link_pb2.TerminalUp | bytes] = asyncio.Queue(_QUEUE_MESSAGES)
         self._closed = asyncio.Event()
         self.idle = asyncio.Event()
@@ -172,8 +191,8 @@ class Connection:
 
     def _take(self, tasks: asyncio.TaskGroup, message: link_pb2.TerminalDown) -> None:
         number, kind = message.view, message.WhichOneof("msg")
-        if kind == "open":
-            self._open(tasks, number, message.open)
+        if kind in _OPENING:
+            self._open(tasks, number, message)
             return
         view, task = self._views.get(number, (None, None))
         if view is None or task is None:
@@ -186,12 +205,14 @@ class Connection:
                 self._abandon(tasks, number, "Failed", text)
             case "resize":
                 view.take(message.resize)
+            case "end" if isinstance(view, PortView):
+                view.take(message.end)
             case "close":
                 task.cancel()
             case _:
                 return  # nothing that this version knows
 
-    def _open(self, tasks: asyncio.TaskGroup, number: int, order: link_pb2.OpenView) -> None:
+    def _open(self, tasks: asyncio.TaskGroup, number: int, order: link_pb2.TerminalDown) -> None:
         if number in self._views:
             return
         view = self._open_view(number, order, self._out.put)
@@ -205,7 +226,7 @@ class Connection:
         self.idle.clear()
         task.add_done_callback(lambda _: self._closed_view(number))
 
-    async def _serve_view(self, number: int, view: View) -> None:
+    async def _serve_view(self, number: int, view: Served) -> None:
         try:
             await view.run()
         except Exception:

@@ -18,6 +18,7 @@ STARTS_PROGRAMS = {
     "runner/drivers/terminal_zygote.py": "the zygote",
     "runner/drivers/sandbox/probe.py": "bubblewrap, to see whether it works",
     "runner/drivers/sandbox/version.py": "an agent's program in a sandbox, to hear its version",
+    "runner/drivers/sandbox/dial.py": "what enters a pod's network and connects there",
     "runner/drivers/sandbox/landlock_exec.py": "the agent, in place of itself",
     "runner/shim/scope.py": "what a scope is around, in place of itself",
     "cli/saved.py": "git, to list what the caches of runners keep",
