@@ -239,6 +239,8 @@ class State:
 
     False also where the shim is of an older runner, which does not tell.
     """
+    echo: bool = True
+    """Whether the terminal shows what is typed; True also where an older shim does not tell."""
     unread: int | None = None
     """Bytes of input that the program has not read: in the terminal (in line mode those of whole
     lines), and on their way into it. None where the shim is of an older runner.

@@ -110,6 +110,13 @@ class Child:
         except termios.error:
             return False
 
+    def echoes(self) -> bool:
+        """Whether the terminal shows what is typed: where lines are collected, passwords are not."""
+        try:
+            return bool(termios.tcgetattr(self.fd)[3] & termios.ECHO)
+        except termios.error:
+            return True
+
     def unread_bytes(self) -> int:
         """Return how much input the program has not read; in line mode, of whole lines only.
 
