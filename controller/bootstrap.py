@@ -50,6 +50,7 @@ _VIEWER: Final = [
 _MEMBER: Final = [
     *_VIEWER,
     _rule(GROUP, ["agentpods", "podbindings", "channels", "tickets"], _WRITE),
+    _rule(GROUP, ["agentpods/saved"], ["get"]),
     _rule(
         GROUP,
         ["agentpods/attach", "agentpods/prompt", "agentpods/portforward", "channels/messages"],

@@ -24,6 +24,7 @@ from controller.rpc.sessions import Sessions
 from controller.rpc.terminal import RunnerTerminal
 from controller.rpc.tls import PortCertificate
 from controller.rpc.tools import RunnerTools
+from controller.rpc.worktrees import WorktreesDoor
 from controller.services.access import Access
 from controller.services.asks import Asks
 from controller.services.channels import Channels
@@ -31,6 +32,7 @@ from controller.services.enrolment import Enrolment
 from controller.services.issuing import Issuer
 from controller.services.prompting import Prompting
 from controller.services.renewal import Renewal
+from controller.services.saved import SavedWork
 from controller.services.secrets import GitSecrets
 from controller.services.terminals import LINK_WAIT_SECONDS, Terminals
 from controller.tools.toolbox import Toolbox
@@ -170,6 +172,15 @@ class Gateway:
         )
         link_pb2_grpc.add_ChannelsServicer_to_server(  # type: ignore[no-untyped-call]  # generated
             ChannelsDoor(tools.channels, access, recheck_seconds=settings.recheck_seconds),
+            self._public_server,
+        )
+        link_pb2_grpc.add_WorktreesServicer_to_server(  # type: ignore[no-untyped-call]  # generated
+            WorktreesDoor(
+                SavedWork(self._terminals),
+                access,
+                placement,
+                recheck_seconds=settings.recheck_seconds,
+            ),
             self._public_server,
         )
         link_pb2_grpc.add_PromptsServicer_to_server(  # type: ignore[no-untyped-call]  # generated

@@ -120,6 +120,17 @@ class Access:
         wish = _Wish("create", AGENT_POD, "portforward", namespace, pod)
         return await self._may(token, user, wish, fresh=fresh)
 
+    async def may_restore(
+        self, token: str, user: Any, namespace: str, pod: str, *, fresh: bool
+    ) -> Verdict:
+        """Return whether the user may have the work that is kept of a pod.
+
+        Raises:
+            KubeError: The API server cannot be asked.
+        """
+        wish = _Wish("get", AGENT_POD, "saved", namespace, pod)
+        return await self._may(token, user, wish, fresh=fresh)
+
     async def may_talk(
         self, token: str, user: Any, namespace: str, channel: str, *, read_only: bool, fresh: bool
     ) -> Verdict:

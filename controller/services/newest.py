@@ -44,6 +44,10 @@ class Newest(Generic[S]):
             if self._streams.get(key) is stream:
                 del self._streams[key]
 
+    def all(self) -> list[S]:
+        """Return every stream that is of use now."""
+        return [stream for stream in self._streams.values() if not stream.closed]
+
     async def get(self, key: str, wait_seconds: float) -> S | None:
         """Return the stream; wait a moment for one that is just coming back. None: it is away."""
         with contextlib.suppress(TimeoutError):

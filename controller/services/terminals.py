@@ -97,7 +97,7 @@ class View:
                     return
                 case "input_ack":
                     self._acked(up.input_ack.seq)
-                case "opened" | "gap" | "recorded" | "end":
+                case "opened" | "gap" | "recorded" | "end" | "work":
                     pass
                 case _:
                     return
@@ -320,6 +320,10 @@ class Terminals:
         if link is None:
             return None
         return link, link.open(place, request)
+
+    def links(self, namespace: str) -> list[TerminalLink]:
+        """Return the streams of all connected runners of a namespace."""
+        return [link for link in self._links.all() if link.runner.namespace == namespace]
 
 
 def away(place: PodPlace) -> link_pb2.ViewEnded:
