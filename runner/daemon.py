@@ -215,7 +215,9 @@ def _join(
     def rows() -> Mapping[str, Row]:
         return journal.rows
 
-    views = TerminalServer(settings.controller, keeper, instance_id, rows, places, terminals, draw)
+    views = TerminalServer(
+        settings.controller, keeper, instance_id, rows, places, terminals, draw, worktrees.kept
+    )
     asks = TerminalAsks(rows, places, terminals, emulators)
     tools = ToolsLink(settings.controller, keeper, instance_id, asks, deliveries)
     mcp = McpServer(rows, converger, places, terminals, tools, converger, _version())

@@ -14,15 +14,17 @@ from meshwire.v1 import link_pb2
 
 from runner.converge.places import Places
 from runner.converge.states import Row
+from runner.drivers.worktree_kept import KeptWork
 from runner.link.backoff import Backoff
 from runner.link.channel import mutual, terminal
 from runner.link.identity import Identity
 from runner.terminals.ports import PortView, connector
+from runner.terminals.restore import RestoreView
 from runner.terminals.view import Draw, Subject, Terminals, View
 
 logger = logging.getLogger(__name__)
 
-_OPENING: Final = frozenset({"open", "open_port"})
+_OPENING: Final = frozenset({"open", "open_port", "restore"})
 _QUEUE_MESSAGES: Final = 16
 _DRAIN_SECONDS: Final = 3600.0
 """A connection with an older certificate ends with its last view, or after this long."""
@@ -40,7 +42,7 @@ class Identities(Protocol):
         ...
 
 
-Served = View | PortView
+Served = View | PortView | RestoreView
 """What is opened on a stream."""
 
 OpenView = Callable[[int, link_pb2.TerminalDown, Any], Served | None]
@@ -59,6 +61,7 @@ class TerminalServer:
         places: Places,
         terminals: Terminals,
         draw: Draw,
+        works: KeptWork,
     ) -> None:
         self._endpoint = endpoint
         self._identities = identities
@@ -67,6 +70,7 @@ class TerminalServer:
         self._places = places
         self._terminals = terminals
         self._draw = draw
+        self._works = works
 
     async def run(self) -> None:
         """Serve for ever, on one connection per certificate; the next begins before one ends."""
@@ -113,6 +117,8 @@ class TerminalServer:
         """Return the view that was ordered, or None when there is no such pod here."""
         if message.WhichOneof("msg") == "open_port":
             return self._open_port(number, message.open_port, send)
+        if message.WhichOneof("msg") == "restore":
+            return RestoreView(number, message.restore, self._works, send)
         order = message.open
         row = self._rows().get(order.ref.pod_uid)
         if row is None or (order.ref.epoch and order.ref.epoch != row.epoch):
