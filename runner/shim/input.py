@@ -24,6 +24,8 @@ class Input:
         self._pieces: deque[tuple[Connection, bytes, memoryview]] = deque()
         self._waiting_bytes = 0
         self._keys: dict[bytes, None] = {}
+        self.typed_bytes = 0
+        """How much the terminal took so far."""
 
     @property
     def waiting(self) -> bool:
@@ -98,9 +100,11 @@ class Input:
         if not data:
             return 0
         try:
-            return os.write(self._terminal, data)
+            written = os.write(self._terminal, data)
         except BlockingIOError:
             return 0
         except OSError:
             self._hung_up = True  # the end of the run answers the client
             return 0
+        self.typed_bytes += written
+        return written

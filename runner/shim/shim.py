@@ -15,6 +15,9 @@ from runner.shim.input import Input
 from runner.shim.transcript import Transcript
 
 _RECORD_RETRY_SECONDS = 0.5
+_SETTLE_SECONDS = 1.0
+"""So often the disk is tried, while output was lost and no file says so."""
+
 _TROUBLE_BYTES = 64 * 1024
 _SIGNALS_BYTES = 4096
 
@@ -62,6 +65,7 @@ class Shim:
             "rows": self._rows,
             "stopping": self._ending.began or self._status is not None,
             "line_mode": self._child.is_in_line_mode(),
+            "echo": self._child.echoes(),
             "last_key": self._input.last_key,
             "unread": self._input.waiting_bytes + self._child.unread_bytes(),
         }
@@ -94,7 +98,7 @@ class Shim:
     def run(self) -> None:
         """Hold the terminal until the run is over and recorded."""
         while not self._alone:
-            self._guarded_turn(self._ending.wait_seconds())
+            self._guarded_turn(self._wait_seconds())
         self._child.let_go()
         self._close_mcp()
         self._drain()
@@ -115,6 +119,12 @@ class Shim:
             note_trouble()
             time.sleep(0.05)  # should it happen each time, the machine stays usable
 
+    def _wait_seconds(self) -> float | None:
+        wait = self._ending.wait_seconds()
+        if not self._transcript.unsaid:
+            return wait
+        return _SETTLE_SECONDS if wait is None else min(wait, _SETTLE_SECONDS)
+
     def _turn(self, wait_seconds: float | None) -> None:
         for fd, events in self._poll.poll(wait_seconds):
             if fd == self._child.fd:
@@ -125,6 +135,8 @@ class Shim:
                 self._clients.serve(fd, events)
         self._flush_input()
         self._ending.tick()
+        if self._transcript.unsaid:
+            self._transcript.settle()
         self._clients.tell_head()
 
     def _serve_terminal(self, events: int) -> None:
@@ -141,7 +153,10 @@ class Shim:
 
     def _flush_input(self) -> None:
         if self._input.waiting:
+            before = self._input.typed_bytes
             self._clients.taken(self._input.flush())
+            if self._input.typed_bytes > before:
+                self._transcript.typed(self._input.typed_bytes - before)
         events = select.EPOLLIN | (select.EPOLLOUT if self._input.waiting else 0)
         if events != self._terminal_events and not self._hung_up:
             self._poll.modify(self._child.fd, events)

@@ -1,11 +1,15 @@
 import resource
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from runner.shim.transcript import Transcript, segment_name, segment_start
+from runner.drivers.packed import pack
+from runner.shim import gaps, times
+from runner.shim.segments import file_name, files, parsed_name
+from runner.shim.transcript import Transcript
 
 
 def transcript(directory: Path, **changes: int) -> Transcript:
@@ -68,12 +72,12 @@ def test_a_run_begins_behind_what_an_earlier_run_lost_at_its_end(tmp_path: Path)
 
 
 def test_the_oldest_files_go_when_the_transcript_is_too_long(tmp_path: Path) -> None:
-    t = transcript(tmp_path)
+    t = transcript(tmp_path, transcript_bytes=480)
     for number in range(20):
         t.append([b"%02d" % number * 50])
     t.close()
     kept = contents(tmp_path)
-    assert sum(map(len, kept.values())) <= 400
+    assert sum(map(len, kept.values())) <= 480
     assert b"".join(kept.values()) == b"".join(b"%02d" % n * 50 for n in range(16, 20))
     assert min(kept) == 1600
 
@@ -115,17 +119,74 @@ def test_a_removed_directory_does_not_stop_the_agent(tmp_path: Path) -> None:
     directory = tmp_path / "transcript"
     directory.mkdir()
     t = transcript(directory)
-    directory.rmdir()
+    shutil.rmtree(directory)
     t.append([b"nowhere"])
     assert (t.head, t.lost_bytes) == (7, 7)
     t.close()
 
 
-@pytest.mark.parametrize("name", ["0.log", "x" * 20 + ".log", "0" * 20, "notes.txt", ".log"])
+@pytest.mark.parametrize(
+    "name", ["0.log", "x" * 20 + ".log", "0" * 20, "notes.txt", ".log", "0" * 20 + ".log.gz.new"]
+)
 def test_foreign_files_are_no_part_of_a_transcript(name: str) -> None:
-    assert segment_start(name) is None
+    assert parsed_name(name) is None
 
 
 def test_names_sort_like_offsets() -> None:
-    assert segment_start(segment_name(2**62)) == 2**62
-    assert segment_name(9) < segment_name(10) < segment_name(2**62)
+    assert parsed_name(file_name(2**62)) == (2**62, ".log")
+    assert file_name(9) < file_name(10) < file_name(2**62)
+
+
+def test_all_that_belongs_to_dropped_output_is_dropped_with_it(tmp_path: Path) -> None:
+    t = transcript(tmp_path, transcript_bytes=600)
+    for number in range(20):
+        t.append([b"%02d" % number * 50])
+        t.typed(3)
+    t.close()
+    names = [path.name for path in tmp_path.iterdir()]
+    assert sum((tmp_path / file_name(*each)).stat().st_size for each in files(names)) <= 700
+    assert {each.start for each in files(names) if each.suffix == ".times"} == set(
+        contents(tmp_path)
+    )
+
+
+def test_a_packed_last_file_is_gone_on_behind(tmp_path: Path) -> None:
+    first = transcript(tmp_path)
+    first.append([b"one"])
+    first.close()
+    pack(tmp_path / file_name(0), tmp_path / file_name(0, ".log.gz"))
+    (tmp_path / file_name(0)).unlink()
+    second = transcript(tmp_path)
+    assert second.head == 3
+    second.close()
+
+
+def test_a_loss_is_written_down_as_soon_as_there_is_room(
+    tmp_path: Path, full_disk: tuple[Callable[[], None], Callable[[], None]]
+) -> None:
+    fill, free = full_disk
+    fill()
+    t = transcript(tmp_path)
+    t.append([b"lost"])
+    assert t.unsaid
+    free()
+    t.settle()
+    assert not t.unsaid
+    assert gaps.parsed((tmp_path / gaps.NAME).read_bytes()) == [(0, 4)]
+    t.close()
+    assert transcript(tmp_path).head == 4
+
+
+def test_times_are_beside_the_output_they_are_about(tmp_path: Path) -> None:
+    t = transcript(tmp_path)
+    t.sized(80, 24, begins=True)
+    t.append([b"hello"])
+    t.typed(7)
+    t.close()
+    found = times.parsed(0, (tmp_path / file_name(0, ".times")).read_bytes())
+    assert [(each.kind, each.value, each.size) for each in found if each.kind != times.CLOCK] == [
+        (times.SIZED, 0, (80, 24)),
+        (times.OUTPUT, 0, (0, 0)),
+        (times.TYPED, 7, (0, 0)),
+    ]
+    assert [each.value for each in found if each.kind == times.CLOCK] == [0, 1]
