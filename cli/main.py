@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from cli import channel_arguments, port_forward_arguments, prompt_arguments
+from cli import channel_arguments, port_forward_arguments, prompt_arguments, worktree_arguments
 from cli.errors import CommandError
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -63,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     channel_arguments.add(commands, _cluster, _count)
     prompt_arguments.add(commands, _cluster)
     port_forward_arguments.add(commands, _cluster)
+    worktree_arguments.add(commands, _cluster)
     _enroll_command(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version)

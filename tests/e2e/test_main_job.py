@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import subprocess
+from pathlib import Path
 
 import ptyprocess
 import pytest
@@ -70,7 +71,7 @@ def test_the_status_follows_what_a_live_agent_has_done(mesh: Mesh):
     mesh.delete("follow")
 
 
-def test_work_that_was_not_pushed_is_kept_and_named(mesh: Mesh):
+def test_work_that_was_not_pushed_is_kept_and_comes_back(mesh: Mesh, tmp_path: Path):
     mesh.apply(agent_class("worker", _WORKER, "argument"))
     mesh.apply(agent_pod("keep", "worker", prompt="x", repositoryRef={"name": "origin"}))
     pod = mesh.ready("keep")
@@ -82,6 +83,19 @@ def test_work_that_was_not_pushed_is_kept_and_named(mesh: Mesh):
     assert run("git", "-C", str(cache), "show", f"{ref}:work.txt") == "done\n"
     events = mesh.kubectl("get", "events", "-n", "default", "-o", "jsonpath={.items[*].message}")
     assert ref in events
+
+    clone = tmp_path / "clone"  # of a user, who knows the pod by its name
+    run("git", "clone", "--quiet", str(mesh.folder / "git/origin.git"), str(clone))
+    restore = [PROGRAM, "worktree", "restore", "-C", str(clone), "-n", "default"]
+    where = ["--kubeconfig", str(mesh.kubeconfig)]
+    assert "branch saved/keep has the work" in run(*restore, "keep", *where)
+    assert run("git", "-C", str(clone), "show", "saved/keep:work.txt") == "done\n"
+    run(*restore, pod["metadata"]["uid"], "--branch", "again", *where)
+    assert run("git", "-C", str(clone), "show", "again:work.txt") == "done\n"
+    run(*restore, "keep", "--branch", "here", "--local", "--data-dir", str(mesh.data))
+    assert run("git", "-C", str(clone), "show", "here:work.txt") == "done\n"
+    done = subprocess.run([*restore, "nobody", *where], capture_output=True, text=True, check=False)
+    assert (done.returncode, "nothing is kept of a pod nobody" in done.stderr) == (3, True)
 
 
 class _Viewer:
