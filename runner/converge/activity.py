@@ -1,58 +1,150 @@
-"""Tells from a terminal's output whether an agent is at work: rather nothing than wrong."""
+"""What an agent is doing, and what that is told by: signals in, one word out. Pure.
 
-import time
+Four words: executing, waiting (for a person), idle (it takes the next prompt), and the empty one,
+which is told rather than a wrong one. Signals are weighed in the order of how sure they are: what
+the class says a dialog looks like, what the agent itself tells (hooks, marks in its output), the
+class's other signs, a question at the cursor, output, use of the processor, and silence.
+"""
+
 from dataclasses import dataclass
 from typing import Final
 
 EXECUTING: Final = "executing"
+WAITING: Final = "waiting"
+IDLE: Final = "idle"
 UNKNOWN: Final = ""
-"""Quiet: it may think, wait or be done; patterns of its class would be needed to tell."""
+"""Nothing is sure."""
 
-_QUIET_SECONDS: Final = 30.0
-"""So long without output, an agent is not called executing any more."""
+QUESTION_SECONDS: Final = 1.5
+"""So long without output, what stands at the cursor is a question and not a line being written."""
 
-_HOLD_SECONDS: Final = 5.0
-"""A change is told so long after the last one at the earliest."""
+_ATTENTION_SECONDS: Final = 2.0
+"""So long without output, who rang a bell or sent a notification meant it."""
 
 
-@dataclass(slots=True)
-class _Seen:
-    bytes: int
-    output_at: float
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is said of a pod."""
+
     word: str = UNKNOWN
-    told_at: float = 0.0
+    since_ms: int = 0
+    """Milliseconds since 1970; 0 while nothing is known."""
+    evidence: str = ""
+    """One phrase: what the word was told by. Never what stands in the terminal."""
+    stuck: str = ""
+    """One sentence of evidence; empty: it is not."""
 
 
-class Activity:
-    """What the lengths of transcripts say."""
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """One thing that speaks for a word. Times are of a monotonic clock, in seconds."""
 
-    def __init__(self) -> None:
-        self._seen: dict[str, _Seen] = {}
+    word: str
+    evidence: str
+    since: float
 
-    def word(self, uid: str) -> str:
-        """Return what the pod is doing, as last told."""
-        seen = self._seen.get(uid)
-        return seen.word if seen is not None else UNKNOWN
 
-    def look(self, uid: str, transcript_bytes: int, now: float | None = None) -> bool:
-        """Take the length of a pod's transcript; return whether there is something to tell."""
-        at = time.monotonic() if now is None else now
-        seen = self._seen.get(uid)
-        if seen is None:
-            self._seen[uid] = _Seen(transcript_bytes, at)
-            return False
-        if transcript_bytes != seen.bytes:
-            seen.bytes, seen.output_at = transcript_bytes, at
-            word = EXECUTING
-        else:
-            word = EXECUTING if at - seen.output_at < _QUIET_SECONDS else UNKNOWN
-            word = word if seen.word == EXECUTING else UNKNOWN
-        if word == seen.word or at - seen.told_at < _HOLD_SECONDS:
-            return False
-        seen.word, seen.told_at = word, at
-        return True
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """What the pod's processes were seen to do."""
 
-    def keep(self, uids: set[str]) -> None:
-        """Forget all other pods."""
-        for uid in set(self._seen) - uids:
-            del self._seen[uid]
+    at: float
+    """When they were looked at."""
+    busy: str = ""
+    """Name of the process that used the processor most; empty: none of them was at work."""
+    busy_since: float = 0.0
+    line_reader: str = ""
+    """Name of a program other than the agent that waits for a line from the terminal."""
+    foreground: str = ""
+    """Name of a program other than the agent that has the terminal and is not waiting for it."""
+    is_unsure: bool = False
+    """Another program has the terminal, and the system does not tell whether it waits for it."""
+    hides_input: bool = False
+    """Lines are read without an echo, as passwords are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """All that is known at one moment."""
+
+    output_at: float | None = None
+    """When the last output came; None: none yet."""
+    flow_since: float | None = None
+    """Since when output comes again and again; None: it does not."""
+    screen: Sign | None = None
+    """A sign of the class, on the screen or in the title."""
+    told: Sign | None = None
+    """The last word of the agent itself: by a hook, or by marks in its output."""
+    question: Sign | None = None
+    """What looks like a question, where the cursor is."""
+    attention: Sign | None = None
+    """A bell or a notification, with nothing behind it."""
+    processes: Processes | None = None
+    """None: not looked at since the last output, or it cannot be."""
+    full_screen: bool = False
+    """A program has the alternate screen."""
+    idle_seconds: float = 10.0
+    """So long without output, and without anything at work, is idle."""
+
+
+_NOTHING: Final = Sign(UNKNOWN, "", 0.0)
+
+
+def fused(signals: Signals, now: float) -> Sign:
+    """Return the word that the signals amount to, by which of them, and since when."""
+    if signals.screen is not None and signals.screen.word == WAITING:
+        return signals.screen  # a dialog that is seen is there, whatever was told before
+    said = _newest(signals.told, signals.screen)
+    if said is not None:
+        return said
+    asked = _asked(signals, now)
+    if asked is not None:
+        return asked
+    if signals.flow_since is not None:
+        return Sign(EXECUTING, "output keeps coming", signals.flow_since)
+    return _by_processes(signals, now)
+
+
+def quiet_seconds(signals: Signals, now: float) -> float:
+    """Return how long there was no output; endless before the first."""
+    return float("inf") if signals.output_at is None else now - signals.output_at
+
+
+def _newest(told: Sign | None, screen: Sign | None) -> Sign | None:
+    """Return what counts: what an agent told is true until its screen changes its mind."""
+    if told is None or screen is None:
+        return told or screen
+    return screen if screen.since > told.since else told
+
+
+def _asked(signals: Signals, now: float) -> Sign | None:
+    quiet, seen = quiet_seconds(signals, now), signals.processes
+    busy = seen is not None and bool(seen.busy)
+    if quiet < QUESTION_SECONDS or busy or signals.output_at is None:
+        return None
+    if seen is not None and seen.hides_input:
+        return Sign(WAITING, "its terminal takes a line without echo, like a password", seen.at)
+    if signals.question is not None:
+        return signals.question
+    if signals.attention is not None and quiet >= _ATTENTION_SECONDS:
+        return signals.attention
+    if seen is not None and seen.line_reader:
+        return Sign(WAITING, f"{seen.line_reader} waits for a line", signals.output_at)
+    return None
+
+
+def _by_processes(signals: Signals, now: float) -> Sign:
+    seen = signals.processes
+    if seen is None or signals.output_at is None:
+        return _NOTHING  # nothing was ever seen of it, or not since it fell silent
+    if seen.busy:
+        return Sign(EXECUTING, f"{seen.busy} uses the processor", seen.busy_since)
+    if seen.foreground and not signals.full_screen:
+        return Sign(EXECUTING, f"{seen.foreground} runs in its terminal", signals.output_at)
+    if seen.is_unsure and not signals.full_screen:
+        return _NOTHING
+    if quiet_seconds(signals, now) < signals.idle_seconds:
+        return _NOTHING
+    seconds = f"{signals.idle_seconds:g}"
+    why = f"no output for {seconds} s, and no process of it at work"
+    return Sign(IDLE, why, signals.output_at)

@@ -17,6 +17,7 @@ from typing import Final
 from meshwire.v1 import link_pb2
 
 from runner.clock import wall_ms
+from runner.converge.activity import Told
 from runner.converge.diff import may_restart
 from runner.converge.journal import Journal
 from runner.converge.outcome import exited, lost, running
@@ -73,7 +74,7 @@ class Performer:
         self._boot_id = boot_id
         self._trees: dict[str, WorktreeState] = {}
         """Worktrees of live pods as last looked at. Not journalled: whoever starts looks again."""
-        self.activity: Callable[[str], str] = lambda _uid: ""
+        self.activity: Callable[[str], Told] = lambda _uid: Told()
 
     # --- starting --------------------------------------------------------------------------------
 

@@ -1,11 +1,13 @@
 """What the controller is told about pods: whole states, each only in its latest form."""
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from meshwire.v1 import link_pb2
 
-from runner.converge.states import Row, State
+from runner.converge.activity import Told
+from runner.converge.outcome import restarting
+from runner.converge.states import ENDED, Row, State
 
 _STATES: Final[Mapping[State, link_pb2.PodState]] = {
     State.PREPARING: link_pb2.PREPARING,
@@ -17,10 +19,11 @@ _STATES: Final[Mapping[State, link_pb2.PodState]] = {
     State.REMOVED: link_pb2.REMOVED,
 }
 _MESSAGE_CHARACTERS: Final = 1024
+_UNTOLD: Final = Told()
 
 
 def observed(
-    row: Row, terminal_bytes: int = 0, activity: str = "", tools_listed_ms: int = 0
+    row: Row, terminal_bytes: int = 0, activity: Told = _UNTOLD, tools_listed_ms: int = 0
 ) -> link_pb2.PodObserved:
     """Return the row as the wire says it."""
     return link_pb2.PodObserved(
@@ -48,10 +51,24 @@ def observed(
         isolation=row.isolation,
         network=row.network,
         pid=row.child_pid if row.state in {State.RUNNING, State.STOPPING} else 0,
-        activity=activity if row.state is State.RUNNING else "",
+        **(said(activity) if row.state is State.RUNNING else {}),
         initialized=row.initialized,
         tools_listed_unix_ms=tools_listed_ms,
+        suspended=row.suspended and row.state is State.RUNNING,
+        stopped=row.stopped and row.state in ENDED,
+        conditions=[said] if (said := restarting(row)) is not None else [],
+        prompt_given=row.prompt_given,
     )
+
+
+def said(activity: Told) -> dict[str, Any]:
+    """Return what is told of an activity, as fields of PodObserved."""
+    return {
+        "activity": activity.word,
+        "activity_unix_ms": activity.since_ms,
+        "activity_evidence": sentence(activity.evidence),
+        "stuck": sentence(activity.stuck),
+    }
 
 
 def sentence(text: str) -> str:

@@ -2,24 +2,27 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 from meshwire.v1 import link_pb2
 
 from runner.clock import wall_ms
-from runner.converge.activity import Activity
+from runner.converge.activity_watch import ActivityWatch
 from runner.converge.freshness import Freshness
 from runner.converge.journal import Journal
 from runner.converge.places import Places
 from runner.converge.ports import Prompts, Terminals
-from runner.converge.reports import Reports
+from runner.converge.reports import Reports, said
 from runner.converge.states import ALIVE, State
 from runner.drivers.terminal_values import Alive
 
 logger = logging.getLogger(__name__)
 
-_LOOK_SECONDS: Final = 2.5
+_LOOK_SECONDS: Final = 1.0
+"""A pod that waits is told of within two seconds of that being sure."""
+
+_DUE_SECONDS: Final = 2.5
 _INSPECTION_SECONDS: Final = 30.0
 
 _Run = tuple[str, int, int]
@@ -47,7 +50,7 @@ class Watch:
         self._wake = wake
         self._watched: set[_Run] = set()
         self._strays: set[str] = set()
-        self.activity = Activity()
+        self.activity = ActivityWatch(places, terminals)
         self._freshness = Freshness()
         self.unsettled: set[str] = set()
         """Pods whose run may have ended: the operating system has to be asked."""
@@ -86,21 +89,32 @@ class Watch:
         self._prompts.running(tasks)
 
     async def look_at_output(self) -> None:
-        """Tell now and then which agents are at work; costs a look at a file's length each."""
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            rows = [row for row in self._journal.rows.values() if row.state is State.RUNNING]
-            sizes = await asyncio.to_thread(self._sizes, [row.uid for row in rows])
-            for uid, size in sizes.items():
-                if self.activity.look(uid, size):
-                    self._amend(uid, activity=self.activity.word(uid), terminal_bytes=size)
-            self.activity.keep(set(sizes))
-            self._freshness.see(sizes)
+        """Tell what agents are doing; costs a look at a file's length for each that is quiet."""
+        try:
+            while True:
+                await asyncio.sleep(_LOOK_SECONDS)
+                try:
+                    await self._look_once()
+                except Exception:
+                    logger.exception("looking at the activity of pods failed")
+        finally:
+            self.activity.close()
+
+    async def _look_once(self) -> None:
+        rows = [row for row in self._journal.rows.values() if row.state is State.RUNNING]
+        sizes, changed = await self.activity.look(rows)
+        for uid in changed:
+            self._amend(uid, **said(self.activity.told(uid)), terminal_bytes=sizes[uid])
+        self._freshness.see(sizes)
+
+    def hook(self, uid: str, body: Mapping[str, Any]) -> None:
+        """Take what the hook of a pod's agent sent."""
+        self.activity.hook(uid, body)
 
     async def look_at_worktrees(self, refresh: Callable[[str], Awaitable[None]]) -> None:
         """Have pods that had output told anew with *refresh*: seldom, and one at a time."""
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_DUE_SECONDS)
             while (uid := self._freshness.due()) is not None:
                 try:
                     async with asyncio.timeout(_INSPECTION_SECONDS):
@@ -109,9 +123,6 @@ class Watch:
                     logger.warning("a worktree takes long to look at", extra={"pod": uid})
                 except Exception:
                     logger.exception("looking at a worktree failed", extra={"pod": uid})
-
-    def _sizes(self, uids: list[str]) -> dict[str, int]:
-        return {uid: self._terminals.size(self._places.transcript(uid)) for uid in uids}
 
     def note(self, uid: str, text: str, reason: str = "") -> None:
         """Say something about a pod until the next change of its state."""

@@ -1,32 +1,110 @@
-from runner.converge.activity import EXECUTING, UNKNOWN, Activity
+from dataclasses import replace
+
+import pytest
+
+from runner.converge.activity import (
+    EXECUTING,
+    IDLE,
+    UNKNOWN,
+    WAITING,
+    Processes,
+    Sign,
+    Signals,
+    fused,
+)
+
+NOW = 1000.0
+SILENT = Signals(output_at=NOW - 60)
+AT_REST = Processes(NOW - 1)
 
 
-def test_output_means_executing_and_a_long_quiet_means_nothing_known() -> None:
-    activity = Activity()
-    assert not activity.look("p", 10, now=100.0)
-    assert activity.look("p", 20, now=102.5)
-    assert activity.word("p") == EXECUTING
-    assert not activity.look("p", 20, now=120.0)
-    assert activity.look("p", 20, now=133.0)
-    assert activity.word("p") == UNKNOWN
+def sign(word: str, ago: float = 5.0) -> Sign:
+    return Sign(word, f"test says {word}", NOW - ago)
 
 
-def test_changes_are_told_at_most_once_in_five_seconds() -> None:
-    activity = Activity()
-    activity.look("p", 0, now=0.0)
-    told = [activity.look("p", size, now=5.0 + size / 10) for size in range(1, 400)]
-    assert told.count(True) == 1
-
-
-def test_an_agent_that_was_never_heard_is_not_called_anything() -> None:
-    activity = Activity()
-    assert not any(activity.look("p", 0, now=float(at)) for at in range(100))
-    assert activity.word("p") == UNKNOWN
-
-
-def test_pods_that_are_gone_are_forgotten() -> None:
-    activity = Activity()
-    activity.look("p", 0, now=0.0)
-    activity.look("p", 9, now=9.0)
-    activity.keep(set())
-    assert activity.word("p") == UNKNOWN
+@pytest.mark.parametrize(
+    ("signals", "word"),
+    [
+        pytest.param(Signals(), UNKNOWN, id="nothing was ever seen"),
+        pytest.param(SILENT, UNKNOWN, id="silence alone says nothing"),
+        pytest.param(
+            replace(SILENT, processes=AT_REST), IDLE, id="long silence and nothing at work is idle"
+        ),
+        pytest.param(
+            Signals(output_at=NOW - 3, processes=AT_REST), UNKNOWN, id="a short silence is not"
+        ),
+        pytest.param(
+            replace(SILENT, processes=replace(AT_REST, busy="cc1", busy_since=NOW - 9)),
+            EXECUTING,
+            id="a silent compiler is at work",
+        ),
+        pytest.param(
+            replace(SILENT, processes=replace(AT_REST, foreground="sleep")),
+            EXECUTING,
+            id="a program in the terminal that does not wait for it is at work",
+        ),
+        pytest.param(
+            replace(SILENT, processes=replace(AT_REST, foreground="vim"), full_screen=True),
+            IDLE,
+            id="a full-screen program at rest is idle",
+        ),
+        pytest.param(
+            replace(SILENT, processes=replace(AT_REST, is_unsure=True)),
+            UNKNOWN,
+            id="another program of which nothing is known may do anything",
+        ),
+        pytest.param(
+            replace(SILENT, processes=replace(AT_REST, line_reader="python3")),
+            WAITING,
+            id="a program that reads a line waits for a person",
+        ),
+        pytest.param(
+            replace(SILENT, processes=replace(AT_REST, hides_input=True)),
+            WAITING,
+            id="a line without echo is a password",
+        ),
+        pytest.param(
+            replace(SILENT, question=sign(WAITING)), WAITING, id="a question at the cursor"
+        ),
+        pytest.param(
+            Signals(output_at=NOW - 0.5, question=sign(WAITING, 0.5), flow_since=NOW - 9),
+            EXECUTING,
+            id="a question mark in the middle of output is none",
+        ),
+        pytest.param(
+            replace(SILENT, question=sign(WAITING), processes=replace(AT_REST, busy="make")),
+            EXECUTING,
+            id="who asks does not compute",
+        ),
+        pytest.param(
+            Signals(output_at=NOW, flow_since=NOW - 9), EXECUTING, id="output keeps coming"
+        ),
+        pytest.param(
+            replace(SILENT, screen=sign(WAITING, 50), told=sign(EXECUTING, 1)),
+            WAITING,
+            id="a dialog that is seen counts before all that was told",
+        ),
+        pytest.param(
+            replace(SILENT, screen=sign(EXECUTING, 50), told=sign(IDLE, 1)),
+            IDLE,
+            id="a hook counts before what the screen showed earlier",
+        ),
+        pytest.param(
+            replace(SILENT, screen=sign(IDLE, 1), told=sign(EXECUTING, 50)),
+            IDLE,
+            id="a screen that changed after the hook counts: no hook tells of an interruption",
+        ),
+        pytest.param(
+            replace(SILENT, told=sign(EXECUTING, 5), processes=AT_REST),
+            EXECUTING,
+            id="silence does not overrule what the agent told",
+        ),
+        pytest.param(
+            replace(SILENT, attention=sign(IDLE, 60)), IDLE, id="a bell and then silence is idle"
+        ),
+    ],
+)
+def test_signals_amount_to_one_word(signals: Signals, word: str) -> None:
+    found = fused(signals, NOW)
+    assert found.word == word
+    assert bool(found.evidence) == bool(word)

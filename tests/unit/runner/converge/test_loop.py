@@ -21,7 +21,16 @@ from runner.converge.places import Places
 from runner.converge.reports import Reports
 from runner.converge.states import State, begun
 from runner.converge.workshop import Cleared, NotPreparedError, Plan, Ready
-from runner.drivers.terminal_values import Absent, Alive, Exited, Launch, LaunchError, Observed
+from runner.drivers.terminal_values import (
+    Absent,
+    Alive,
+    Exited,
+    Launch,
+    LaunchError,
+    NotRunning,
+    Observed,
+)
+from runner.drivers.terminal_values import State as ShimState
 from runner.drivers.worktree_values import WorktreeState
 from runner.link.inbox import Wanted
 
@@ -87,6 +96,9 @@ class FakeTerminals:
             while isinstance(found := self.world.runs.get(run_dir, Absent(died=False)), Alive):
                 await self.world.ended.wait()
         return found
+
+    async def state(self, run_dir: Path) -> ShimState:
+        raise NotRunning(run_dir)
 
     def size(self, transcript_dir: Path) -> int:  # noqa: ARG002  the Protocol's
         return 0
