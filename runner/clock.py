@@ -11,3 +11,8 @@ def wall_seconds() -> float:
 def wall_ms() -> int:
     """Return milliseconds since 1970, as the wire wants them."""
     return int(wall_seconds() * 1000)
+
+
+def boot_seconds() -> float:
+    """Return the seconds since the machine's boot, those that it slept included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

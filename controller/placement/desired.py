@@ -80,12 +80,14 @@ class Desired:
         state = wanted(pod, evicted=evicted, known=known, resolved=found is not None)
         deadline = _deadline_ms(pod)
         grace = pod.spec.termination_grace_period_seconds
+        stop_after = pod.spec.disconnect.stop_after_seconds or 0
         inputs = (
             placement.epoch,
             pod.metadata.generation,
             state,
             grace,
             deadline,
+            stop_after,
             found.digest if found else "",
         )
         built = self._built.get(uid)
@@ -101,6 +103,7 @@ class Desired:
             grace_seconds=grace,
             spec=found.spec if found else None,
             deadline_unix_ms=deadline,
+            stop_after_seconds=stop_after,
         )
         self._built[uid] = _Built(inputs, message)
         return message

@@ -55,6 +55,8 @@ class Facts:
     """Pods whose deadline passed."""
     strays: frozenset[str] = field(default_factory=frozenset)
     """Pods that have a directory here and no row."""
+    cut_off: frozenset[str] = field(default_factory=frozenset)
+    """Pods that must not run while the controller is not heard for so long."""
 
 
 def diff(
@@ -65,7 +67,7 @@ def diff(
     """Return what is to be done, at most one action per pod.
 
     *desired* is None until the controller told its whole state: then nothing is started or
-    stopped, whatever the rows say.
+    stopped, whatever the rows say, but what must end because the controller is not heard.
     """
     facts = facts or Facts()
     found: list[Action | None] = []
@@ -73,9 +75,27 @@ def diff(
         row = rows.get(uid)
         if row is not None and uid in facts.unsettled and row.state in ALIVE:
             found.append(Action(Verb.SETTLE, uid, "its run may have ended"))
+        elif uid in facts.cut_off and _may_run(uid, desired):
+            found.append(_cut_off(uid, row))
         elif desired is not None:
             found.append(_for_pod(uid, desired.get(uid), row, facts))
     return [action for action in found if action is not None]
+
+
+def _may_run(uid: str, desired: Mapping[str, link_pb2.PodDesired] | None) -> bool:
+    """Whether the last word on the pod, if there was one, lets it run."""
+    pod = (desired or {}).get(uid)
+    return pod is None or pod.desired in {link_pb2.RUN, link_pb2.SUSPEND}
+
+
+def _cut_off(uid: str, row: Row | None) -> Action | None:
+    """Return what ends the pod; nothing of it is begun."""
+    if row is None or row.state not in ALIVE:
+        return None
+    if row.state is State.STARTING:
+        return Action(Verb.SETTLE, uid, "a start was journalled and not confirmed")
+    why = "the controller was not heard for too long"
+    return Action(Verb.STOP, uid, why, row.ending or "RunnerDisconnected")
 
 
 def _for_pod(

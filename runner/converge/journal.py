@@ -105,6 +105,10 @@ class Journal:
         """UID of the Runner that this journal was written as; empty before the first."""
         return self._meta.get("runner_uid", "")
 
+    def meta(self, key: str) -> str:
+        """Return a value that was remembered; empty: there is none."""
+        return self._meta.get(key, "")
+
     async def put(self, row: Row) -> None:
         """Write the row; returns when it is on the disk.
 

@@ -14,6 +14,7 @@ from typing import Final
 from meshwire.v1 import link_pb2
 
 from runner.converge.diff import Action, Facts, Verb, diff
+from runner.converge.fence import Fence
 from runner.converge.journal import Journal
 from runner.converge.perform import LaterError, Performer
 from runner.converge.places import Places
@@ -64,6 +65,7 @@ class Converger:
         self._works: dict[str, _Work] = {}
         self._timers = Timers()
         self._deadlines = Deadlines()
+        self._fence = Fence(journal)
         self._wake = asyncio.Event()
         self._closing = False
         self._watch = Watch(places, journal, reports, terminals, prompts, self._wake.set)
@@ -86,6 +88,13 @@ class Converger:
         if controller_epoch > self._journal.controller_epoch:
             await self._journal.set_meta("max_controller_epoch", str(controller_epoch))
 
+    async def heard(self, sent_at: float) -> None:
+        """Note that the controller answered what was sent then, by ``clock.boot_seconds``."""
+        were_cut_off = self._fence.cut_off()
+        await self._fence.heard(sent_at)
+        if were_cut_off:
+            self._wake.set()
+
     def want(self, wanted: Wanted) -> None:
         """Take the desired state; acted on in the background."""
         if wanted.controller_epoch < self.controller_epoch:
@@ -101,6 +110,7 @@ class Converger:
         self._desired = desired
         self._recall(desired)
         self._deadlines.see(desired.values())
+        self._fence.see(desired.values())
         self._wake.set()
 
     def _recall(self, desired: Mapping[str, link_pb2.PodDesired]) -> None:
@@ -142,6 +152,7 @@ class Converger:
 
         A report that lacks a pod would say that nothing of it is here.
         """
+        self._fence.recall()
         self._performer.activity = self._watch.activity.word
         for row in self._journal.rows.values():
             self._performer.report(row)
@@ -155,7 +166,8 @@ class Converger:
             while True:
                 self._wake.clear()
                 self.cycle(tasks)
-                wait = min(self._timers.next_seconds(), self._deadlines.next_seconds())
+                waits = (self._timers, self._deadlines, self._fence)
+                wait = min(each.next_seconds() for each in waits)
                 try:
                     async with asyncio.timeout(max(0.01, wait)):
                         await self._wake.wait()
@@ -178,6 +190,7 @@ class Converger:
             unsettled=frozenset(self._watch.unsettled),
             overdue=self._deadlines.overdue(),
             strays=self._watch.strays(),
+            cut_off=self._fence.cut_off(),
         )
         begun = [
             action

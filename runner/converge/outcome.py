@@ -9,6 +9,9 @@ from runner.drivers.sandbox.prepare import agent_exit
 from runner.drivers.sandbox.values import Isolation
 from runner.drivers.terminal_values import Alive, Exited
 
+_FAILURES: Final = frozenset({"DeadlineExceeded", "RunnerDisconnected"})
+"""Endings that are no success, whatever the agent says in its last moment."""
+
 _STEADY_MS: Final = 10 * 60 * 1000
 """A run of this length makes the restart backoff begin anew."""
 
@@ -30,7 +33,7 @@ def exited(row: Row, end: Exited) -> Row:
     code, signal = agent_exit(isolation, end.exit_code, end.signal)
     finished = int(end.finished_at * 1000)
     steady = row.started_ms > 0 and finished - row.started_ms >= _STEADY_MS
-    succeeded = code == 0 and signal is None and row.ending != "DeadlineExceeded"
+    succeeded = code == 0 and signal is None and row.ending not in _FAILURES
     return dataclasses.replace(
         row,
         state=State.SUCCEEDED if succeeded else State.FAILED,
@@ -69,6 +72,11 @@ def _end_sentence(ending: str, code: int | None, signal: int | None) -> str:
             return "The agent was stopped: spec.activeDeadlineSeconds passed."
         case "Stopped":
             return "The agent was stopped as asked for."
+        case "RunnerDisconnected":
+            return (
+                "The agent was stopped: the runner had not heard from the controller for "
+                "spec.disconnect.stopAfterSeconds."
+            )
         case "Replaced":
             return "The agent was stopped: the pod was placed anew."
         case _:

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import grpc
 from meshwire.v1 import link_pb2
 
+from runner.clock import boot_seconds
 from runner.link.channel import control
 from runner.link.inbox import Gap, Inbox, Wanted
 from runner.link.pace import Pace
@@ -65,6 +66,10 @@ class Pods(Protocol):
 
     async def follow(self, controller_epoch: int) -> None:
         """Remember, durably, that a controller of this epoch is followed."""
+        ...
+
+    async def heard(self, sent_at: float) -> None:
+        """Note that the controller answered what was sent then, by ``clock.boot_seconds``."""
         ...
 
     def want(self, wanted: Wanted) -> None:
@@ -137,6 +142,7 @@ class Session:
         self._resync = ""
         self._goodbye = ""
         self._seq = 0
+        self._beat_sent: tuple[int, float] = (0, 0.0)  # the last one, and when
         self._pace = Pace()
         self._heard = time.monotonic()
         self.ready = asyncio.Event()
@@ -190,6 +196,10 @@ class Session:
             self._wake.set()
         elif kind == "close":
             return self._closed(message.close)
+        elif kind == "heartbeat_ack":
+            beat, sent_at = self._beat_sent
+            if message.heartbeat_ack.beat == beat > 0 and not self.retired:
+                await self._pods.heard(sent_at)
         elif kind == "bundle":
             await self._on_bundle(message.bundle.bundle)
         elif self._welcome is not None:
@@ -241,6 +251,7 @@ class Session:
             while not self._goodbye:
                 if time.monotonic() >= due:
                     beats, due = beats + 1, time.monotonic() + beat_seconds
+                    self._beat_sent = (beats, boot_seconds())
                     await self._write(call, heartbeat=link_pb2.Heartbeat(beat=beats))
                 await self._write_changes(call, feed)
                 await self._pause(due)
