@@ -142,7 +142,8 @@ class Session:
         self._resync = ""
         self._goodbye = ""
         self._seq = 0
-        self._beat_sent: tuple[int, float] = (0, 0.0)  # the last one, and when
+        self._beats_sent: dict[int, float] = {}
+        """When those were sent that have no answer yet."""
         self._pace = Pace()
         self._heard = time.monotonic()
         self.ready = asyncio.Event()
@@ -197,14 +198,19 @@ class Session:
         elif kind == "close":
             return self._closed(message.close)
         elif kind == "heartbeat_ack":
-            beat, sent_at = self._beat_sent
-            if message.heartbeat_ack.beat == beat > 0 and not self.retired:
-                await self._pods.heard(sent_at)
+            await self._answered(message.heartbeat_ack.beat)
         elif kind == "bundle":
             await self._on_bundle(message.bundle.bundle)
         elif self._welcome is not None:
             self._take_state(epoch, kind, message)
         return None
+
+    async def _answered(self, beat: int) -> None:
+        """Note that the controller had this heartbeat, and all before it."""
+        sent_at = self._beats_sent.get(beat)
+        self._beats_sent = {each: at for each, at in self._beats_sent.items() if each > beat}
+        if sent_at is not None and not self.retired:
+            await self._pods.heard(sent_at)
 
     def _take_state(
         self, epoch: int, kind: str | None, message: link_pb2.ControllerMessage
@@ -251,7 +257,7 @@ class Session:
             while not self._goodbye:
                 if time.monotonic() >= due:
                     beats, due = beats + 1, time.monotonic() + beat_seconds
-                    self._beat_sent = (beats, boot_seconds())
+                    self._beats_sent[beats] = boot_seconds()
                     await self._write(call, heartbeat=link_pb2.Heartbeat(beat=beats))
                 await self._write_changes(call, feed)
                 await self._pause(due)
