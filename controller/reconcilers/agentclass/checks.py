@@ -6,6 +6,7 @@ from typing import Final
 
 from controller.kernel.reconciler import Finding
 from schemas.agentclass import AgentClass, OptionType
+from schemas.patterns import problem
 
 Check = Callable[[AgentClass], Finding | None]
 
@@ -36,6 +37,17 @@ def broken_pattern(item: AgentClass) -> Finding | None:
     except re.error as exc:
         message = f"readiness.regex is not a regular expression: {exc}"
         return Finding("ReadinessInvalid", message, stalled=True)
+    return None
+
+
+def broken_sign(item: AgentClass) -> Finding | None:
+    """A sign of what the agent does cannot be searched for."""
+    signs = item.spec.activity
+    for name in ("waiting", "executing", "idle"):
+        for pattern in getattr(signs, name):
+            if why := problem(pattern):
+                message = f"activity.{name}: {pattern!r} cannot be searched for: {why}"
+                return Finding("ActivityInvalid", message, stalled=True)
     return None
 
 
@@ -83,6 +95,7 @@ def _empty(minimum: int | None, maximum: int | None) -> bool:
 CHECKS: tuple[Check, ...] = (
     relative_executable,
     broken_pattern,
+    broken_sign,
     reserved_variable,
     repeated_variable,
     useless_option,

@@ -7,6 +7,7 @@ from controller.kernel.reconciler import ReconcileError, Report, earliest
 from controller.placement.desired import ENDED
 from controller.placement.links import Reach
 from controller.placement.observation import Observation, PodState
+from controller.reconcilers.agentpod import activity
 from controller.reconcilers.agentpod.conditions import conditions
 from controller.reconcilers.agentpod.phase import contradicts, phase, relevant, seconds_until_lost
 from controller.reconcilers.agentpod.snapshot import PodSnapshot
@@ -191,6 +192,8 @@ def _hold(old: AgentPodStatus, new: AgentPodStatus, snapshot: PodSnapshot) -> fl
         told = old.phase is PodPhase.STOPPING or old.phase in ENDED
         patience = _COARSE_SECONDS if told else _PROGRESS_SECONDS
         return 0.0 if blocked else max(0.0, patience - timing.deleting_seconds)
+    if (urgent := activity.hold_seconds(old, new, timing.since_write_seconds)) is not None:
+        return urgent
     if new.phase in _PASSING and old.phase is not PodPhase.LOST:
         return max(0.0, _PROGRESS_SECONDS - timing.state_seconds)
     if _coarse(old) == _coarse(new):

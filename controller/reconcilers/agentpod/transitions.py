@@ -1,12 +1,14 @@
 """Which changes of a pod's status a person wants to see among its Events. Pure.
 
-Only what went wrong: a pod that starts, runs, ends well and goes has no Event, because each costs
-a write. Computed from the status on record, so that a restarted controller repeats nothing.
+Only what went wrong, and that it waits for a person: a pod that starts, runs, ends well and goes
+has no Event, because each costs a write. Computed from the status on record, so that a restarted
+controller repeats nothing.
 """
 
 from collections.abc import Iterator
 
 from controller.kernel.reconciler import Tell
+from controller.reconcilers.agentpod.activity import notices
 from controller.reconcilers.agentpod.conditions import (
     INITIALIZED,
     PREPARING,
@@ -29,12 +31,17 @@ def transitions(pod: AgentPod, new: AgentPodStatus) -> tuple[Tell, ...]:
             metadata.namespace,
             metadata.name,
             metadata.uid,
-            warning=True,
+            warning=warning,
             reason=reason,
             message=message,
         )
-        for reason, message in _told(pod.status, new)
+        for warning, reason, message in _all(pod.status, new)
     )
+
+
+def _all(old: AgentPodStatus, new: AgentPodStatus) -> Iterator[tuple[bool, str, str]]:
+    yield from ((True, reason, message) for reason, message in _told(old, new))
+    yield from notices(old, new)
 
 
 def _told(old: AgentPodStatus, new: AgentPodStatus) -> Iterator[tuple[str, str]]:

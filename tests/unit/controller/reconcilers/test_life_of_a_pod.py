@@ -362,6 +362,41 @@ async def test_an_agents_progress_is_written_seldom_and_its_last_state_in_the_en
     assert len(pod_writes(ready)) == writes
 
 
+async def test_waiting_for_a_person_is_told_at_once_and_what_else_it_does_seldom(
+    ready: Any,
+) -> None:
+    uid = await ready.pod()
+    await ready.settle(seconds=60)
+    runner = ready.runners["r1"]
+    runner.step = lambda: None
+    writes = len(pod_writes(ready))
+
+    async def does(word: str, since_ms: int) -> None:
+        observed = link_pb2.PodObserved(
+            ref=link_pb2.PodRef(pod_uid=uid, epoch=1),
+            state=link_pb2.RUNNING,
+            initialized=True,
+            started_unix_ms=1_800_000_001_000,
+            activity=word,
+            activity_unix_ms=since_ms,
+            activity_evidence="its hook",
+        )
+        runner.fleet.observe(runner.key, [observed], complete=False)
+        await ready.settle(seconds=1)
+
+    await does("executing", 1_800_000_002_000)  # long after the last write: told
+    await does("waiting", 1_800_000_003_000)
+    assert ready.status()["activity"] == "waiting"
+    assert ready.status()["activityEvidence"] == "its hook"
+    told = pod_writes(ready)[writes:]
+    assert told.count("Event") == 1
+    for number in range(10):
+        await does(("executing", "idle")[number % 2], 1_800_000_004_000 + number)
+    assert pod_writes(ready)[writes:] == told
+    await ready.settle(seconds=60)
+    assert ready.status()["activity"] == "idle"
+
+
 async def test_a_report_about_another_placement_changes_nothing(ready: Any) -> None:
     uid = await ready.pod()
     await ready.settle()
