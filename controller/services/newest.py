@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 
@@ -44,9 +44,17 @@ class Newest(Generic[S]):
             if self._streams.get(key) is stream:
                 del self._streams[key]
 
-    def all(self) -> list[S]:
-        """Return every stream that is of use now."""
-        return [stream for stream in self._streams.values() if not stream.closed]
+    async def some(self, fits: Callable[[S], bool], wait_seconds: float) -> list[S]:
+        """Return every stream that fits; wait a moment while there is none."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_seconds):
+                while not (found := self._fitting(fits)):
+                    await self._changed.wait()
+                return found
+        return []
+
+    def _fitting(self, fits: Callable[[S], bool]) -> list[S]:
+        return [each for each in self._streams.values() if not each.closed and fits(each)]
 
     async def get(self, key: str, wait_seconds: float) -> S | None:
         """Return the stream; wait a moment for one that is just coming back. None: it is away."""

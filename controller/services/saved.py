@@ -56,7 +56,7 @@ class SavedWork:
         try:
             views.extend(
                 (link, link.open(_place(link.runner, request), _order(request)))
-                for link in self._terminals.links(request.namespace)
+                for link in await self._terminals.links(request.namespace)
             )
             yield await self._best(views)
         finally:

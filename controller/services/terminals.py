@@ -321,9 +321,14 @@ class Terminals:
             return None
         return link, link.open(place, request)
 
-    def links(self, namespace: str) -> list[TerminalLink]:
-        """Return the streams of all connected runners of a namespace."""
-        return [link for link in self._links.all() if link.runner.namespace == namespace]
+    async def links(self, namespace: str) -> list[TerminalLink]:
+        """Return the streams of all connected runners of a namespace.
+
+        Where there is none it waits a moment for one that is just coming back.
+        """
+        return await self._links.some(
+            lambda link: link.runner.namespace == namespace, self._link_wait_seconds
+        )
 
 
 def away(place: PodPlace) -> link_pb2.ViewEnded:
