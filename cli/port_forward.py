@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+import socket
+import struct
 import sys
 from argparse import Namespace
 from collections.abc import AsyncIterator
@@ -24,6 +26,8 @@ _READ_BYTES: Final = 64 << 10
 _ATTEMPTS: Final = 4
 """A connection that finds nobody is tried so often, with a wait between: a restart is short."""
 _WAIT_SECONDS: Final = 1.0
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
+"""Closing tells the other side that something went wrong."""
 _ERRORS: Final[dict[str, type[CommandError]]] = {"NoSuchPod": NotFound, "RunnerAway": Unreachable}
 
 
@@ -136,7 +140,7 @@ class _Forwarding:
             if ordinary:
                 writer.close()
             else:
-                writer.transport.abort()
+                _reset(writer)
             with suppress(OSError):
                 await writer.wait_closed()
 
@@ -154,6 +158,14 @@ class _Forwarding:
                 if carrying.opened or attempt == _ATTEMPTS - 1:
                     raise
         raise Unreachable("the controller cannot be reached")
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End the connection so that whoever connected sees that it was not an ordinary end."""
+    with suppress(OSError):
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    writer.transport.abort()
 
 
 class _Local:
