@@ -282,6 +282,8 @@ class Deliveries:
         """Whether the run has a first prompt to be typed of which nothing is known yet."""
         if row.state is not State.RUNNING or row.prompt_sent:
             return False
+        if row.prompt_given and not row.pod().spec.resume.prompt:
+            return False  # to an earlier run
         known = first_id(row.uid, row.epoch, row.restart) in self._journal.deliveries
         return not known and is_typed(row.pod())
 

@@ -307,6 +307,8 @@ class Bout:
         if self._delivery.is_first:  # what an older runner would ask, should one come again
             row = self._row
             await self._ground.journal.prompt_sent(row.uid, row.epoch, row.restart)
+            if self._delivery.stage is Stage.PRESSED:  # before that, nobody can have taken it
+                await self._ground.journal.prompt_given(row.uid, row.epoch)
         await self._ground.put(self._delivery)
 
     async def _hand_over(self, key: str, data: bytes, look: Look, *, resumed: bool) -> None:

@@ -7,10 +7,14 @@ found again in every cycle, and the loop leaves it alone.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from meshwire.v1 import link_pb2
 
 from runner.converge.states import ALIVE, ENDED, Row, State
+
+_RESTARTED: Final = frozenset({"Exited", "Signaled", "RunnerRestarted", "OutOfMemory"})
+"""Ends after which the restart policy has a say."""
 
 
 class Verb(StrEnum):
@@ -21,11 +25,17 @@ class Verb(StrEnum):
     START = "start"
     """Prepare and start the first run of an epoch."""
     RESTART = "restart"
-    """Start again after a failure, as the restart policy wants."""
+    """Start again: after a failure, as the restart policy wants, or because a person does."""
     STOP = "stop"
     """End the run; keep everything."""
     CANCEL = "cancel"
     """Note that a pod which never ran shall not run."""
+    PARK = "park"
+    """Note that an ended pod is wanted stopped: wanted again, it is started again."""
+    FREEZE = "freeze"
+    """Stop all its processes where they are."""
+    THAW = "thaw"
+    """Have them go on."""
     REMOVE = "remove"
     """End it, save its work, and leave nothing."""
     FORGET = "forget"
@@ -53,6 +63,10 @@ class Facts:
     """Pods whose run may have ended: the operating system has to be asked."""
     overdue: frozenset[str] = field(default_factory=frozenset)
     """Pods whose deadline passed."""
+    idle: frozenset[str] = field(default_factory=frozenset)
+    """Pods that were idle, for certain, for longer than they may."""
+    doomed: Mapping[str, str] = field(default_factory=dict)
+    """Pods that must not run on here, such as those over a limit, and the reason."""
     strays: frozenset[str] = field(default_factory=frozenset)
     """Pods that have a directory here and no row."""
     cut_off: frozenset[str] = field(default_factory=frozenset)
@@ -110,6 +124,8 @@ def _for_pod(
             return _to_run(uid, pod, row, facts)
         case link_pb2.STOP:
             return _to_stop(uid, pod, row, facts)
+        case link_pb2.SUSPEND:
+            return _to_suspend(uid, pod, row, facts)
         case link_pb2.REMOVE:
             return _to_remove(uid, pod, row)
         case _:
@@ -140,16 +156,60 @@ def _to_run_on(uid: str, pod: link_pb2.PodDesired, row: Row, facts: Facts) -> Ac
     match row.state:
         case State.PREPARING:
             return Action(Verb.START, uid, "preparation is not complete")
+        case State.RUNNING:
+            if must_end := _must_end(uid, facts):
+                return must_end
+            if uid in facts.idle:
+                return Action(Verb.STOP, uid, "it was idle for too long", "IdleTimeout")
+            return Action(Verb.THAW, uid, "it is to go on") if row.is_held else None
+        case State.SUCCEEDED | State.FAILED:
+            return _to_run_again(uid, pod, row, facts)
+        case _:
+            return _under_way(uid, row)
+
+
+def _under_way(uid: str, row: Row) -> Action | None:
+    """Return what completes a step that was begun."""
+    match row.state:
         case State.STARTING:
             return Action(Verb.SETTLE, uid, "a start was journalled and not confirmed")
         case State.STOPPING:
             return Action(Verb.STOP, uid, "a stop was begun", row.ending or "Stopped")
-        case State.RUNNING if uid in facts.overdue:
-            return Action(Verb.STOP, uid, "its deadline passed", "DeadlineExceeded")
-        case State.FAILED if may_restart(pod, row) and uid not in facts.overdue:
-            return Action(Verb.RESTART, uid, f"restart {row.restart + 1} after {row.reason}")
         case _:
             return None
+
+
+def _must_end(uid: str, facts: Facts) -> Action | None:
+    if uid in facts.overdue:
+        return Action(Verb.STOP, uid, "its deadline passed", "DeadlineExceeded")
+    if uid in facts.doomed:
+        return Action(Verb.STOP, uid, "it must not run on", facts.doomed[uid])
+    return None
+
+
+def _to_run_again(uid: str, pod: link_pb2.PodDesired, row: Row, facts: Facts) -> Action | None:
+    if row.stopped:
+        return Action(Verb.RESTART, uid, "it was stopped, and is wanted again")
+    if not may_restart(pod, row):
+        return None
+    if uid in facts.overdue:
+        return Action(Verb.CANCEL, uid, "its deadline passed", "DeadlineExceeded")
+    return Action(Verb.RESTART, uid, f"restart {row.restart + 1} after {row.reason}")
+
+
+def _to_suspend(uid: str, pod: link_pb2.PodDesired, row: Row | None, facts: Facts) -> Action | None:
+    """Freeze what runs; what does not run is not started."""
+    if row is None:
+        return None
+    if row.epoch < pod.ref.epoch:
+        if row.state in ALIVE:
+            return Action(Verb.STOP, uid, f"epoch {pod.ref.epoch} replaces it", "Replaced")
+        return None
+    if row.state is not State.RUNNING:
+        return _under_way(uid, row)
+    if must_end := _must_end(uid, facts):
+        return must_end
+    return None if row.is_frozen else Action(Verb.FREEZE, uid, "it is suspended")
 
 
 def _to_stop(uid: str, pod: link_pb2.PodDesired, row: Row | None, facts: Facts) -> Action | None:
@@ -161,6 +221,8 @@ def _to_stop(uid: str, pod: link_pb2.PodDesired, row: Row | None, facts: Facts) 
         return Action(Verb.STOP, uid, "it is to be stopped", row.ending or "Stopped")
     if row.epoch < pod.ref.epoch:
         return Action(Verb.CANCEL, uid, "its new placement is not to run", "Stopped")
+    if pod.keep_stopped and not row.stopped and row.state in ENDED:
+        return Action(Verb.PARK, uid, "it has ended, and is wanted stopped")
     return None
 
 
@@ -176,7 +238,8 @@ def may_restart(pod: link_pb2.PodDesired, row: Row) -> bool:
         pod.spec.restart_policy == link_pb2.RESTART_ON_FAILURE
         and row.state in ENDED
         and row.state is State.FAILED
-        and row.started_ms > 0
+        and (row.ran or row.started_ms > 0)
         and row.proven_dead
-        and row.reason in {"Exited", "Signaled", "RunnerRestarted"}
+        and not row.stopped
+        and row.reason in _RESTARTED
     )

@@ -33,9 +33,23 @@ CREATE TABLE IF NOT EXISTS deliveries (
     {", ".join(_DELIVERY[1:])}
 );
 """
+_STICKY: Final = ("prompt_sent", "prompt_given")
+"""Set beside the rows while a run lives, by who types: a row that was read before keeps them."""
+
+_STUCK_TO: Final = frozenset({State.RUNNING, State.STOPPING})
+
+
+def _value(name: str) -> str:
+    if name not in _STICKY:
+        return f":{name}"
+    states = ", ".join(f"'{state}'" for state in sorted(_STUCK_TO))
+    same = f"uid = :uid AND epoch = :epoch AND restart = :restart AND state IN ({states})"
+    return f"MAX(:{name}, COALESCE((SELECT {name} FROM pods WHERE {same}), 0))"  # noqa: S608  our own names
+
+
 _PUT: Final = (
     f"INSERT OR REPLACE INTO pods ({', '.join(_COLUMNS)}) "  # noqa: S608  our own field names
-    f"VALUES ({', '.join('?' * len(_FIELDS))})"
+    f"VALUES ({', '.join(_value(name) for name in _FIELDS)})"
 )
 _PUT_DELIVERY: Final = (  # its number, and with it its place, stays
     f"INSERT INTO deliveries ({', '.join(_DELIVERY)}) "  # noqa: S608  our own field names
@@ -44,10 +58,13 @@ _PUT_DELIVERY: Final = (  # its number, and with it its place, stays
 )
 _PROMPT_SENT: Final = "UPDATE pods SET prompt_sent = 1 WHERE uid = ? AND epoch = ? AND restart = ?"
 
+_PROMPT_GIVEN: Final = "UPDATE pods SET prompt_given = 1 WHERE uid = ? AND epoch = ?"
+
 _Run = tuple[int, int]
 """epoch, restart."""
 
-_Change = tuple[str, tuple[Any, ...], Callable[[], None], "asyncio.Future[None]"]
+_Values = tuple[Any, ...] | Mapping[str, Any]
+_Change = tuple[str, _Values, Callable[[], None], "asyncio.Future[None]"]
 
 
 class JournalError(Exception):
@@ -115,10 +132,10 @@ class Journal:
         Raises:
             JournalError: It could not be written, and counts as not written.
         """
-        values = tuple(getattr(row, name) for name in _FIELDS)
+        values = {name: getattr(row, name) for name in _FIELDS}
 
         def apply() -> None:
-            self._rows[row.uid] = row
+            self._rows[row.uid] = _kept(self._rows.get(row.uid), row)
 
         await self._write(_PUT, values, apply)
 
@@ -189,6 +206,16 @@ class Journal:
 
         await self._write(_PROMPT_SENT, (uid, epoch, restart), apply)
 
+    async def prompt_given(self, uid: str, epoch: int) -> None:
+        """Remember that the pod's first prompt was given, or is about to be; for all its life."""
+
+        def apply() -> None:
+            row = self._rows.get(uid)
+            if row is not None and row.epoch == epoch:
+                self._rows[uid] = dataclasses.replace(row, prompt_given=True)
+
+        await self._write(_PROMPT_GIVEN, (uid, epoch), apply)
+
     def listed_ms(self, row: Row) -> int:
         """Return when the agent of the row's run first listed its tools; 0 when it has not."""
         run, at = self._listed.get(row.uid, ((0, 0), 0))
@@ -212,7 +239,7 @@ class Journal:
 
         await self._write("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value), apply)
 
-    async def _write(self, sql: str, values: tuple[Any, ...], apply: Callable[[], None]) -> None:
+    async def _write(self, sql: str, values: _Values, apply: Callable[[], None]) -> None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending.append((sql, values, apply, done))
         self._flush()
@@ -282,7 +309,7 @@ class Journal:
             if name not in have:
                 connection.execute(f'ALTER TABLE {table} ADD COLUMN "{name}"')
 
-    def _commit(self, changes: list[tuple[str, tuple[Any, ...]]]) -> None:
+    def _commit(self, changes: list[tuple[str, _Values]]) -> None:
         connection = self._connection
         if connection is None:
             raise sqlite3.OperationalError("it is closed")
@@ -297,11 +324,27 @@ class Journal:
             raise
 
 
+def _kept(before: Row | None, row: Row) -> Row:
+    """Return the row with what was set beside it meanwhile, as ``_PUT`` does."""
+    if before is None or before.state not in _STUCK_TO:
+        return row
+    if (before.epoch, before.restart) != (row.epoch, row.restart):
+        return row
+    return dataclasses.replace(
+        row,
+        prompt_sent=row.prompt_sent or before.prompt_sent,
+        prompt_given=row.prompt_given or before.prompt_given,
+    )
+
+
 def _row(values: dict[str, Any]) -> Row:
     """Return the row; columns that an older version did not write keep their defaults."""
     optional = {"exit_code", "signal"}
     known = {k: v for k, v in values.items() if v is not None or k in optional}
     known["state"] = State(known["state"])
+    began = bool(known.get("started_ms")) or known["state"] is State.STARTING
+    for name in ("ran", "prompt_given"):  # rather not again than twice
+        known.setdefault(name, began)
     known.update({name: bool(known[name]) for name in _BOOLEANS if name in known})
     return Row(**known)
 

@@ -9,19 +9,23 @@ import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from meshwire.v1 import link_pb2
 
-from runner.converge.diff import Action, Facts, Verb, diff
+from runner.clock import wall_ms
+from runner.converge.diff import Action, Verb, diff
+from runner.converge.facts import Gathering
 from runner.converge.fence import Fence
 from runner.converge.journal import Journal
-from runner.converge.perform import LaterError, Performer
+from runner.converge.outcome import restart_seconds
+from runner.converge.perform import Performer
 from runner.converge.places import Places
 from runner.converge.ports import Prompts, Terminals, Wanted
 from runner.converge.reports import ReportFeed, Reports
-from runner.converge.states import State
-from runner.converge.timers import Deadlines, Timers, by_uid, restart_seconds
+from runner.converge.runs import LaterError
+from runner.converge.states import Row, State
+from runner.converge.timers import Timers, by_uid
 from runner.converge.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -64,11 +68,11 @@ class Converger:
         self._desired: Mapping[str, link_pb2.PodDesired] | None = None
         self._works: dict[str, _Work] = {}
         self._timers = Timers()
-        self._deadlines = Deadlines()
         self._fence = Fence(journal)
         self._wake = asyncio.Event()
         self._closing = False
         self._watch = Watch(places, journal, reports, terminals, prompts, self._wake.set)
+        self._gathering = Gathering(journal, reports, self._watch, self._fence)
 
     # --- the link's side -------------------------------------------------------------------------
 
@@ -109,7 +113,6 @@ class Converger:
                 self._timers.clear(uid, Verb.START, Verb.REMOVE, Verb.STOP)
         self._desired = desired
         self._recall(desired)
-        self._deadlines.see(desired.values())
         self._fence.see(desired.values())
         self._wake.set()
 
@@ -120,7 +123,7 @@ class Converger:
                 continue
             pod = desired.get(row.uid)
             if pod is not None and pod.ref.epoch == row.epoch:
-                self._performer.report(dataclasses.replace(row, forgotten_ms=0))
+                self._performer.record.report(dataclasses.replace(row, forgotten_ms=0))
             else:
                 self._reports.drop(row.uid)
 
@@ -135,6 +138,15 @@ class Converger:
     async def tools_listed(self, uid: str) -> None:
         """Note that a pod's agent has listed its tools: it is ready for its first prompt."""
         await self._watch.tools_listed(uid)
+
+    def doom(self, uid: str, reason: str) -> None:
+        """Have the pod's present run ended for that reason, if it runs: it is over a limit."""
+        if self._gathering.doom(uid, reason):
+            self._wake.set()
+
+    def hook(self, uid: str, body: Mapping[str, Any]) -> None:
+        """Take what a hook of a pod's agent said of what it does."""
+        self._watch.hook(uid, body)
 
     def running(self) -> int:
         """Return how many pods run."""
@@ -153,21 +165,20 @@ class Converger:
         A report that lacks a pod would say that nothing of it is here.
         """
         self._fence.recall()
-        self._performer.activity = self._watch.activity.word
+        self._performer.record.activity = self._watch.activity.told
         for row in self._journal.rows.values():
-            self._performer.report(row)
+            self._performer.record.report(row)
         await self._watch.look_around()
 
     async def run(self) -> None:
         """Converge until cancelled, after ``look_around``. Cancelling stops no agent."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch.look_at_output())
-            tasks.create_task(self._watch.look_at_worktrees(self._performer.refresh))
+            tasks.create_task(self._watch.look_at_worktrees(self._performer.record.refresh))
             while True:
                 self._wake.clear()
                 self.cycle(tasks)
-                waits = (self._timers, self._deadlines, self._fence)
-                wait = min(each.next_seconds() for each in waits)
+                wait = min(self._timers.next_seconds(), self._gathering.next_seconds())
                 try:
                     async with asyncio.timeout(max(0.01, wait)):
                         await self._wake.wait()
@@ -186,12 +197,7 @@ class Converger:
         if self._closing:
             return "closing: nothing is begun"
         rows = self._journal.rows
-        facts = Facts(
-            unsettled=frozenset(self._watch.unsettled),
-            overdue=self._deadlines.overdue(),
-            strays=self._watch.strays(),
-            cut_off=self._fence.cut_off(),
-        )
+        facts = self._gathering.facts((self._desired or {}).values())
         begun = [
             action
             for action in diff(self._desired, rows, facts)
@@ -213,10 +219,23 @@ class Converger:
             if self._overrules(action, work) and work.task is not None:
                 work.task.cancel()
             return False
-        if verb is Verb.RESTART and not self._timers.is_delayed(uid, verb):
-            failures = self._journal.rows[uid].failures
-            self._timers.delay(uid, verb, restart_seconds(failures))
+        if verb is Verb.RESTART and not self._may_restart(self._journal.rows[uid]):
+            return False
         return not self._timers.is_waiting(uid, verb)
+
+    def _may_restart(self, row: Row) -> bool:
+        """Whether there is room for a pod that was stopped; have one that failed wait a while."""
+        if row.stopped:
+            self._timers.clear(row.uid, Verb.RESTART)
+            return not self._is_full(row.uid)
+        if not self._timers.is_delayed(row.uid, Verb.RESTART):
+            pause = restart_seconds(row.failures)
+            waited = (
+                wall_ms() - row.finished_ms
+            ) / 1000  # a runner that comes back begins not anew
+            wait = min(pause, max(0.0, pause - waited))
+            self._timers.delay(row.uid, Verb.RESTART, wait)
+        return True
 
     def _overrules(self, action: Action, work: _Work) -> bool:
         if work.action.verb in {Verb.START, Verb.RESTART} and not work.committed:
@@ -265,11 +284,18 @@ class Converger:
             case Verb.SETTLE:
                 await performer.settle(uid, pod)
             case Verb.STOP:
-                await performer.stop(uid, work.action.ending, self._grace_seconds(uid, pod))
+                grace, keep = self._grace_seconds(uid, pod), _is_kept(pod)
+                await performer.runs.stop(uid, work.action.ending, grace, keep_stopped=keep)
+            case Verb.PARK:
+                await performer.park(uid)
+            case Verb.FREEZE:
+                await performer.runs.freeze(uid)
+            case Verb.THAW:
+                await performer.runs.thaw(uid)
             case Verb.REMOVE:
-                await performer.remove(uid, pod)
+                await performer.removal.remove(uid, pod)
             case Verb.FORGET:
-                await performer.forget(uid)
+                await performer.removal.forget(uid)
             case _:
                 if pod is not None:
                     await self._perform_wanted(work, pod)
@@ -333,6 +359,10 @@ class Converger:
             logger.error("the controller wants a pod with an impossible uid")  # noqa: TRY400
             return False
         return True
+
+
+def _is_kept(pod: link_pb2.PodDesired | None) -> bool:
+    return pod is not None and pod.desired == link_pb2.STOP and pod.keep_stopped
 
 
 def _sentence(actions: list[Action]) -> str:

@@ -1,9 +1,13 @@
 """What a run has come to, as a row: pure."""
 
 import dataclasses
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from meshwire.v1 import link_pb2
 
 from runner.clock import wall_ms
+from runner.converge.diff import may_restart
 from runner.converge.states import Row, State
 from runner.drivers.sandbox.prepare import agent_exit
 from runner.drivers.sandbox.values import Isolation
@@ -15,11 +19,15 @@ _FAILURES: Final = frozenset({"DeadlineExceeded", "RunnerDisconnected"})
 _STEADY_MS: Final = 10 * 60 * 1000
 """A run of this length makes the restart backoff begin anew."""
 
+_THAWED: Final[dict[str, Any]] = {"suspended": False, "frozen_at_ms": 0}
+
 
 def running(row: Row, alive: Alive) -> Row:
     """Return the row of a run that goes on."""
     return row.moved(
         State.RUNNING,
+        ran=True,
+        active_ms=row.active_ms or int(alive.started_at * 1000),
         pid=alive.pid,
         child_pid=alive.child_pid,
         started_ms=int(alive.started_at * 1000),
@@ -45,11 +53,17 @@ def exited(row: Row, end: Exited) -> Row:
         message=_end_sentence(row.ending, code, signal),
         failures=1 if steady else row.failures + 1,
         proven_dead=True,
+        ran=True,
+        **_THAWED,
     )
 
 
-def lost(row: Row, *, died: bool) -> Row:
-    """Return the row of a run of which nothing is left; *died*: it certainly was there."""
+def lost(row: Row, *, died: bool, gone: bool = False) -> Row:
+    """Return the row of a run of which nothing is left.
+
+    *died*: it certainly was there. *gone*: no process of it can live, whether it was there or not,
+    such as after a restart of the machine.
+    """
     what = "was lost" if died else "was being started when the runner ended, and never appeared"
     message = f"The run {what}: nothing is known of how it ended."
     if row.ending:
@@ -61,8 +75,29 @@ def lost(row: Row, *, died: bool) -> Row:
         reason=row.ending or "RunnerRestarted",
         message=message,
         failures=row.failures + 1,
-        proven_dead=died,
+        proven_dead=died or gone,
+        ran=True,
+        **_THAWED,
     )
+
+
+def restarting(row: Row) -> link_pb2.PodCondition | None:
+    """Return when and why the run is made again, where the restart policy wants that."""
+    if row.state is not State.FAILED or not may_restart(row.pod(), row):
+        return None
+    due = row.finished_ms / 1000 + restart_seconds(row.failures)
+    why = (row.message or row.reason).removesuffix(".")
+    text = f"{why}: started again at {_stamp(due)} (restart {row.restart + 1})"
+    return link_pb2.PodCondition(type="Restarting", status=True, reason="BackOff", message=text)
+
+
+def restart_seconds(failures: int) -> float:
+    """Return how long to wait before a restart after so many failures in a row: 1 s to 5 min."""
+    return min(300.0, 2.0 ** min(16, max(0, failures - 1)))
+
+
+def _stamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _end_sentence(ending: str, code: int | None, signal: int | None) -> str:
@@ -72,6 +107,8 @@ def _end_sentence(ending: str, code: int | None, signal: int | None) -> str:
             return "The agent was stopped: spec.activeDeadlineSeconds passed."
         case "Stopped":
             return "The agent was stopped as asked for."
+        case "IdleTimeout":
+            return "The agent was stopped: it was idle for spec.idleTimeoutSeconds."
         case "RunnerDisconnected":
             return (
                 "The agent was stopped: the runner had not heard from the controller for "

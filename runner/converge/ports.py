@@ -8,7 +8,7 @@ from typing import Protocol
 from meshwire.v1 import link_pb2
 
 from runner.converge.workshop import Cleared, Plan, Ready
-from runner.drivers.terminal_values import Absent, Alive, Exited, Launch, Observed
+from runner.drivers.terminal_values import Absent, Alive, Exited, Launch, Observed, State
 from runner.drivers.worktree_values import WorktreeState
 from runner.git.credentials import Credentials
 
@@ -28,12 +28,24 @@ class Terminals(Protocol):
         """Ask the run to end."""
         ...
 
+    async def freeze(self, run_dir: Path) -> None:
+        """Stop all processes of the run where they are. Idempotent."""
+        ...
+
+    async def thaw(self, run_dir: Path) -> None:
+        """Have them go on. Idempotent."""
+        ...
+
     async def watch_exit(self, run_dir: Path) -> Exited | Absent:
         """Wait for its end."""
         ...
 
     def size(self, transcript_dir: Path) -> int:
         """Return the length of the transcript."""
+        ...
+
+    async def state(self, run_dir: Path) -> State:
+        """Return what the live shim says about itself."""
         ...
 
 
@@ -44,8 +56,16 @@ class Workshop(Protocol):
         """Make worktree and home."""
         ...
 
-    async def plan(self, pod: link_pb2.PodDesired, restart: int, ready: Ready) -> Plan:
-        """Return how the pod is started."""
+    async def plan(
+        self,
+        pod: link_pb2.PodDesired,
+        restart: int,
+        ready: Ready,
+        *,
+        resumed: bool = False,
+        prompted: bool = True,
+    ) -> Plan:
+        """Return how the pod is started: again (*resumed*), and with its prompt or without."""
         ...
 
     async def inspect(self, uid: str) -> WorktreeState | None:
@@ -54,6 +74,22 @@ class Workshop(Protocol):
 
     async def clear(self, uid: str) -> Cleared:
         """Save the work, leave nothing."""
+        ...
+
+
+class Setups(Protocol):
+    """What makes a new worktree ready, in the pod's sandbox, before its agent is started."""
+
+    async def run(self, pod: link_pb2.PodDesired, ready: Ready) -> None:
+        """Run what is to be run once in a new worktree and was not; cancelled, end it.
+
+        Raises:
+            NotPreparedError: It failed.
+        """
+        ...
+
+    async def end(self, uid: str) -> None:
+        """End what an earlier runner left running of it. Idempotent."""
         ...
 
 

@@ -54,9 +54,9 @@ def observed(
         **(said(activity) if row.state is State.RUNNING else {}),
         initialized=row.initialized,
         tools_listed_unix_ms=tools_listed_ms,
-        suspended=row.suspended and row.state is State.RUNNING,
+        suspended=row.is_frozen and row.state is State.RUNNING,
         stopped=row.stopped and row.state in ENDED,
-        conditions=[said] if (said := restarting(row)) is not None else [],
+        conditions=[again] if (again := restarting(row)) is not None else [],
         prompt_given=row.prompt_given,
     )
 

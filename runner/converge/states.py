@@ -32,7 +32,7 @@ MOVES: Final[dict[State, frozenset[State]]] = {
     ),
     State.RUNNING: frozenset({State.RUNNING, State.SUCCEEDED, State.FAILED, State.STOPPING}),
     State.STOPPING: frozenset({State.STOPPING, State.SUCCEEDED, State.FAILED, State.REMOVED}),
-    # begun again by a higher epoch or the restart policy, which raise epoch or restart
+    # begun again by a higher epoch, the restart policy or a wish, which raise epoch or restart
     State.SUCCEEDED: frozenset({State.SUCCEEDED, State.PREPARING, State.STOPPING}),
     State.FAILED: frozenset({State.FAILED, State.PREPARING, State.STOPPING}),
     State.REMOVED: frozenset({State.REMOVED, State.PREPARING}),
@@ -73,6 +73,22 @@ class Row:
     message: str = ""
     ending: str = ""
     """Why the run is being ended: Stopped, DeadlineExceeded, Replaced; empty when it is not."""
+    stopped: bool = False
+    """A person wants it stopped, or wanted that when it ended: wanted again, it starts again."""
+    suspended: bool = False
+    """It is to be frozen. Written before anything is frozen or thawed."""
+    frozen_at_ms: int = 0
+    """Since when it is; 0: it is not, or not for certain. Written after that."""
+    frozen_ms: int = 0
+    """How long it was frozen before, since ``active_ms``."""
+    active_ms: int = 0
+    """When it was first started since a person last wanted it to run: deadlines count from here,
+    over restarts after failures."""
+    ran: bool = False
+    """Whether an agent was started, or may have been, in this worktree and home before."""
+    prompt_given: bool = False
+    """Whether the first prompt was given, or may have been, in the life of the pod. Written before
+    the process that is given it starts, or before what submits it is typed."""
     proven_dead: bool = True
     """False when a run was lost without proof that none of its processes lives."""
     failures: int = 0
@@ -86,7 +102,7 @@ class Row:
     isolation: str = ""
     network: str = ""
     prompt_sent: bool = False
-    """Whether a typed prompt was, or may have been, typed into this run."""
+    """Whether the first prompt was, or may have been, given to this run."""
     forgotten_ms: int = 0
     """When the controller dropped the removed pod. The row stays for a while: should the same
     epoch be asked for again, by a controller that was mistaken, it does not start again."""
@@ -106,6 +122,16 @@ class Row:
             raise IllegalMoveError(f"{self.uid}: {self.state} -> {state}")
         return dataclasses.replace(self, state=state, **changes)  # type: ignore[arg-type]
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether all processes of the run are frozen, for certain."""
+        return self.suspended and self.frozen_at_ms > 0
+
+    @property
+    def is_held(self) -> bool:
+        """Whether processes of the run may be frozen, or are on their way into or out of that."""
+        return self.suspended or self.frozen_at_ms > 0
+
     def pod(self) -> link_pb2.PodDesired:
         """Return the PodDesired that was last acted on."""
         return link_pb2.PodDesired.FromString(self.desired)
@@ -115,8 +141,15 @@ class IllegalMoveError(Exception):
     """A bug: a state was left in a way that the table of moves does not know."""
 
 
-def begun(pod: link_pb2.PodDesired, state: State = State.PREPARING, **fields: object) -> Row:
-    """Return the first row of a pod's epoch."""
+def begun(
+    pod: link_pb2.PodDesired,
+    state: State = State.PREPARING,
+    before: Row | None = None,
+    **fields: object,
+) -> Row:
+    """Return the first row of a pod's epoch; *before*: the last one of an earlier epoch."""
+    if before is not None and before.state is not State.REMOVED:
+        fields |= {"ran": before.ran, "prompt_given": before.prompt_given}
     return Row(
         uid=pod.ref.pod_uid,
         epoch=pod.ref.epoch,

@@ -1,12 +1,13 @@
 """When something is to be looked at again, in monotonic time: a clock that jumps kills nobody."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from meshwire.v1 import link_pb2
 
 from runner.clock import wall_ms
 from runner.converge.diff import Verb
+from runner.converge.states import Row
 
 _CAP_SECONDS = {Verb.START: 300.0, Verb.RESTART: 300.0}
 _DEFAULT_CAP_SECONDS = 60.0
@@ -52,42 +53,71 @@ class Timers:
         return min((due - now for due in self._due.values() if due > now), default=60.0)
 
 
-class Deadlines:
-    """Deadlines of pods, turned into monotonic ones when first seen.
+class Moments:
+    """Moments of the wall clock, turned into monotonic ones when first seen.
 
-    The wall clock is asked once per deadline: if it jumps later, the pod keeps its time.
+    The wall clock is asked once per moment: if it jumps later, the pod keeps its time.
     """
 
     def __init__(self) -> None:
         self._due: dict[str, tuple[int, float]] = {}
 
-    def see(self, pods: Iterable[link_pb2.PodDesired]) -> None:
-        """Take the deadlines of all wanted pods; those of others are forgotten."""
+    def see(self, moments: Mapping[str, int]) -> None:
+        """Take all moments, in milliseconds since 1970, by pod; those of others are forgotten."""
         seen: dict[str, tuple[int, float]] = {}
-        for pod in pods:
-            deadline = pod.deadline_unix_ms
-            if deadline <= 0:
-                continue
-            known = self._due.get(pod.ref.pod_uid)
-            if known is None or known[0] != deadline:
-                known = (deadline, time.monotonic() + (deadline - wall_ms()) / 1000)
-            seen[pod.ref.pod_uid] = known
+        for uid, at_ms in moments.items():
+            known = self._due.get(uid)
+            if known is None or known[0] != at_ms:
+                known = (at_ms, time.monotonic() + (at_ms - wall_ms()) / 1000)
+            seen[uid] = known
         self._due = seen
 
-    def overdue(self) -> frozenset[str]:
-        """Return the pods whose deadline passed."""
+    def passed(self) -> frozenset[str]:
+        """Return the pods whose moment has passed."""
         now = time.monotonic()
         return frozenset(uid for uid, (_, due) in self._due.items() if due <= now)
 
     def next_seconds(self) -> float:
-        """Return the seconds until the next deadline; a minute at most."""
+        """Return the seconds until the next one; a minute at most."""
         now = time.monotonic()
         return min((due - now for _, due in self._due.values() if due > now), default=60.0)
 
 
-def restart_seconds(failures: int) -> float:
-    """Return how long to wait before a restart after so many failures in a row: 1 s to 5 min."""
-    return min(300.0, 2.0 ** min(16, max(0, failures - 1)))
+def deadlines(desired: Iterable[link_pb2.PodDesired], rows: Mapping[str, Row]) -> Mapping[str, int]:
+    """Return until when pods may run, by uid. Frozen ones have time: it is not counted."""
+    found: dict[str, int] = {}
+    for pod in desired:
+        uid, row = pod.ref.pod_uid, rows.get(pod.ref.pod_uid)
+        if row is not None and row.is_held:
+            continue
+        if pod.active_deadline_seconds and row is not None:
+            if row.active_ms and not row.stopped:
+                found[uid] = row.active_ms + row.frozen_ms + pod.active_deadline_seconds * 1000
+        elif pod.deadline_unix_ms > 0 and not pod.active_deadline_seconds:
+            found[uid] = pod.deadline_unix_ms  # of an older controller
+    return found
+
+
+def idle_ends(
+    desired: Iterable[link_pb2.PodDesired],
+    report: Callable[[str], link_pb2.PodObserved | None],
+    expects: frozenset[str],
+) -> Mapping[str, int]:
+    """Return until when pods may be idle, by uid; only of those that are, with evidence.
+
+    *expects*: pods that a prompt is on its way to.
+    """
+    found: dict[str, int] = {}
+    for pod in desired:
+        uid = pod.ref.pod_uid
+        if not pod.idle_timeout_seconds or uid in expects:
+            continue
+        said = report(uid)
+        if said is None or said.state != link_pb2.RUNNING or said.suspended:
+            continue
+        if said.activity == "idle" and said.activity_evidence and said.activity_unix_ms > 0:
+            found[uid] = said.activity_unix_ms + pod.idle_timeout_seconds * 1000
+    return found
 
 
 def by_uid(pods: Iterable[link_pb2.PodDesired]) -> Mapping[str, link_pb2.PodDesired]:

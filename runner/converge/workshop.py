@@ -16,7 +16,7 @@ from typing import Final, Protocol, TypeVar
 from meshwire.v1 import link_pb2
 
 from runner.converge.places import Places
-from runner.drivers import agents
+from runner.drivers import agents, claude_hooks
 from runner.drivers.errors import DriverError
 from runner.drivers.mcp_formats import Format, Given
 from runner.drivers.mcp_port import FIRST_PORT
@@ -167,15 +167,29 @@ class Workshop:
                 await _in_thread(functools.partial(_write_home, pod, ready))
         return ready
 
-    async def plan(self, pod: link_pb2.PodDesired, restart: int, ready: Ready) -> Plan:
+    async def plan(
+        self,
+        pod: link_pb2.PodDesired,
+        restart: int,
+        ready: Ready,
+        *,
+        resumed: bool = False,
+        prompted: bool = True,
+    ) -> Plan:
         """Return how the pod is started: its command line within its sandbox.
+
+        *resumed*: an agent was started in this worktree and home before; its class says how it
+        goes on. Not *prompted*: it was given its prompt already.
 
         Raises:
             NotPreparedError: The executable is missing, the prompt cannot be passed, the
                 sandbox cannot be had.
         """
         with _translated():
-            return await _in_thread(functools.partial(self._plan, pod, restart, ready))
+            if not prompted:
+                pod = _without_prompt(pod)
+            again = tuple(pod.spec.resume.args) if resumed else ()
+            return await _in_thread(functools.partial(self._plan, pod, restart, ready, again))
 
     async def inspect(self, uid: str) -> WorktreeState | None:
         """Return how the worktree stands; None when there is none or it cannot be told."""
@@ -209,7 +223,9 @@ class Workshop:
         for path in (self._places.home(uid), self._places.tmp(uid), self._places.private(uid)):
             path.mkdir(mode=0o700, exist_ok=True)
 
-    def _plan(self, pod: link_pb2.PodDesired, restart: int, ready: Ready) -> Plan:
+    def _plan(
+        self, pod: link_pb2.PodDesired, restart: int, ready: Ready, again: tuple[str, ...]
+    ) -> Plan:
         spec, uid = pod.spec, pod.ref.pod_uid
         if "\0" in spec.prompt and spec.prompt_position != link_pb2.PROMPT_TYPED:
             text = "spec.prompt holds a NUL character, which no argument can: remove it."
@@ -226,7 +242,10 @@ class Workshop:
         added = equip(Format(spec.mcp.format or Format.NONE), given)
         environment |= {**added.environment, **server.environment}
         prompt = agents.Prompt(spec.prompt, _POSITIONS[spec.prompt_position], spec.prompt_flag)
-        argv = agents.argv(executable, spec.args, names, prompt, added.args)
+        ours = (*added.args, *(agents.expand(arg, names) for arg in again))
+        tells = spec.activity.hooks == claude_hooks.FORMAT
+        args = claude_hooks.with_hooks(spec.args, server.url) if tells else spec.args
+        argv = agents.argv(executable, args, names, prompt, ours)
         sandboxed = prepare(self._request(pod, argv, environment, ready), self._ground.capabilities)
         launch = Launch(
             uid=uid,
@@ -305,6 +324,13 @@ def _names(ready: Ready) -> dict[str, str]:
     if ready.worktree:
         names["WORKTREE"] = str(ready.worktree.path)
     return names
+
+
+def _without_prompt(pod: link_pb2.PodDesired) -> link_pb2.PodDesired:
+    bare = link_pb2.PodDesired()
+    bare.CopyFrom(pod)
+    bare.spec.prompt = ""
+    return bare
 
 
 def _write_home(pod: link_pb2.PodDesired, ready: Ready) -> None:

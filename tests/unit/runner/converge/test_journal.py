@@ -1,6 +1,8 @@
 import asyncio
+import contextlib
 import dataclasses
 import sqlite3
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,13 @@ async def opened(path: Any) -> Journal:
     journal = Journal(path)
     await journal.open()
     return journal
+
+
+@contextlib.asynccontextmanager
+async def open_journal(folder: Path) -> AsyncIterator[Journal]:
+    journal = await opened(folder / "journal.db")
+    yield journal
+    await journal.close()
 
 
 async def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -132,3 +141,33 @@ async def test_what_stands_in_an_input_is_remembered_until_it_does_no_more(tmp_p
     again = await opened(tmp_path / "j.db")
     assert [again.stuck(f"pod-a{n}") for n in (1, 2, 3)] == ["", "", "in pod-a3"]
     await again.close()
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.STOPPING])
+async def test_that_a_prompt_was_given_stays_though_a_row_from_before_is_written(
+    tmp_path: Path, state: State
+) -> None:
+    async with open_journal(tmp_path) as journal:
+        stale = row(state=state)
+        await journal.put(stale)
+        await journal.prompt_given("pod-a1", 1)
+        await journal.prompt_sent("pod-a1", 1, 0)
+        await journal.put(dataclasses.replace(stale, state=State.FAILED))
+        assert journal.rows["pod-a1"].prompt_given
+    async with open_journal(tmp_path) as again:
+        found = again.rows["pod-a1"]
+        assert (found.state, found.prompt_given, found.prompt_sent) == (State.FAILED, True, True)
+        await again.put(dataclasses.replace(found, prompt_given=False))  # it is proven not to be
+        assert not again.rows["pod-a1"].prompt_given
+
+
+async def test_what_an_older_runner_started_counts_as_prompted(tmp_path: Path) -> None:
+    async with open_journal(tmp_path) as journal:
+        await journal.put(row(state=State.FAILED, started_ms=7))
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.db")) as connection:
+        for name in ("ran", "prompt_given"):
+            connection.execute(f"ALTER TABLE pods DROP COLUMN {name}")
+        connection.commit()
+    async with open_journal(tmp_path) as again:
+        found = again.rows["pod-a1"]
+        assert (found.ran, found.prompt_given) == (True, True)

@@ -49,6 +49,9 @@ class World:
         """What must never happen, and did; asserting there would only count as a failed attempt."""
         self.broken: dict[str, NotPreparedError] = {}
         self.trees: dict[str, WorktreeState] = {}
+        self.plans: list[tuple[int, bool, bool]] = []
+        """Restart, resumed, prompted of each start that was planned."""
+        self.frozen: set[Path] = set()
 
     def alive(self, uid: str) -> list[Alive]:
         runs = self.runs.values()
@@ -89,7 +92,19 @@ class FakeTerminals:
 
     async def stop(self, run_dir: Path, grace_seconds: float) -> None:  # noqa: ARG002  the Protocol's
         await asyncio.sleep(0)
+        if run_dir in self.world.frozen:
+            self.world.wrong.append(f"what is frozen was asked to end: {run_dir}")
         await self.world.end(run_dir, None, 15)
+
+    async def freeze(self, run_dir: Path) -> None:
+        await asyncio.sleep(0)
+        if not isinstance(self.world.runs.get(run_dir), Alive):
+            raise NotRunning("it has ended")
+        self.world.frozen.add(run_dir)
+
+    async def thaw(self, run_dir: Path) -> None:
+        await asyncio.sleep(0)
+        self.world.frozen.discard(run_dir)
 
     async def watch_exit(self, run_dir: Path) -> Exited | Absent:
         async with self.world.ended:
@@ -119,7 +134,16 @@ class FakeWorkshop:
         home.mkdir(parents=True, exist_ok=True)
         return Ready(None, home)
 
-    async def plan(self, pod: link_pb2.PodDesired, restart: int, ready: Ready) -> Plan:
+    async def plan(
+        self,
+        pod: link_pb2.PodDesired,
+        restart: int,
+        ready: Ready,
+        *,
+        resumed: bool = False,
+        prompted: bool = True,
+    ) -> Plan:
+        self.world.plans.append((restart, resumed, prompted))
         uid, epoch = pod.ref.pod_uid, pod.ref.epoch
         run_dir, transcript = self.places.run(uid, epoch, restart), self.places.transcript(uid)
         launch = Launch(uid, epoch, restart, run_dir, transcript, ("sh",), {}, ready.home)
@@ -339,15 +363,15 @@ async def test_the_work_of_a_live_agent_is_told_and_not_forgotten_while_it_lives
         await machine.settle()
         feed = machine.reports.subscribe(lambda: None)
         world.trees["pod-1"] = WorktreeState("fix", "c0ffee", dirty=True, ahead=1)
-        await machine.performer.refresh("pod-1")
+        await machine.performer.record.refresh("pod-1")
         [told] = feed.take()
         tree = told.worktree
         assert (tree.branch, tree.commit, tree.dirty) == ("fix", "c0ffee", True)
-        await machine.performer.refresh("pod-1")
+        await machine.performer.record.refresh("pod-1")
         assert feed.take() == []  # nothing is new
-        machine.performer.report(machine.journal.rows["pod-1"])
+        machine.performer.record.report(machine.journal.rows["pod-1"])
         assert feed.take() == []  # and the row does not bring back what was
-        await machine.performer.refresh("pod-2")
+        await machine.performer.record.refresh("pod-2")
         assert machine.reports.get("pod-2") is None
 
 
