@@ -9,6 +9,8 @@ from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import unquote
 
 PATH: Final = "/mcp"
+HOOKS: Final = "/hooks"
+"""Where hooks of the agent report what it does."""
 
 _LOOPBACK: Final = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 _ORIGIN: Final = re.compile(r"https?://" + _LOOPBACK.pattern, re.IGNORECASE)
@@ -51,7 +53,7 @@ MALFORMED: Final = Refusal(400, "This is no HTTP request.")
 
 def refused(head: Head, keeper: Keeper) -> Refusal | None:
     """Return why the request is not let in; None: it is."""
-    if head["path"] != PATH:
+    if head["path"] not in (PATH, HOOKS):
         return Refusal(404, f"There is nothing here: the MCP server is at {PATH}.")
     if _LOOPBACK.fullmatch(one(head, b"host") or "") is None:
         return Refusal(421, "Host must be the loopback address that this server is reached at.")

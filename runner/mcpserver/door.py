@@ -7,8 +7,8 @@ import logging
 import select
 import socket
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 from uvicorn import Config
 from uvicorn.server import ServerState
@@ -58,8 +58,11 @@ class Door:
         listed: Callable[[], Awaitable[None]],
         limits: Limits,
         share: Callable[[], int],
+        hooked: Callable[[Mapping[str, Any]], None] = lambda _: None,
     ) -> None:
+        """*hooked* takes what is kept of each hook of the agent."""
         self.run = run
+        self.hooked = hooked
         self.limits = limits
         self.turns = asyncio.Semaphore(limits.calls)
         self._socket: socket.socket = held.socket

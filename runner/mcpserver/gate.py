@@ -14,7 +14,8 @@ import anyio
 from mcp_types import INVALID_PARAMS, INVALID_REQUEST
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runner.mcpserver.admission import Refusal, one, refused
+from runner.mcpserver import hooks
+from runner.mcpserver.admission import HOOKS, Refusal, one, refused
 from runner.mcpserver.door import Door
 from runner.mcpserver.ports import Limits
 
@@ -63,6 +64,10 @@ class Gate:
         except Gone:
             return
         else:
+            if scope["path"] == HOOKS:
+                door.hooked(hooks.kept(body))
+                await hooks.acknowledge(send)
+                return
             await self._pass_on(scope, receive, send, body)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:

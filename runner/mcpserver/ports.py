@@ -1,9 +1,9 @@
 """What the MCP server needs of its surroundings, and the values that pass between its parts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from meshwire.v1 import link_pb2
 
@@ -60,6 +60,10 @@ class Heard(Protocol):
 
     async def tools_listed(self, uid: str) -> None:
         """Note that the agent of the pod has asked for its tools: it is ready for its prompt."""
+        ...
+
+    def hook(self, uid: str, body: Mapping[str, Any]) -> None:
+        """Take what is kept of a hook of the pod's agent."""
         ...
 
 

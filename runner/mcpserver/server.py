@@ -149,6 +149,7 @@ class McpServer:
             lambda: self._heard.tools_listed(run.uid),
             self._limits,
             self._share,
+            lambda body: self._heard.hook(run.uid, body),
         )
         self._doors.add(door)
         logger.info("MCP server open", extra={"pod": run.uid, "port": held.port})

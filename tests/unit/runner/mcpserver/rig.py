@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import json
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,9 +95,13 @@ class Readiness:
 
     def __init__(self) -> None:
         self.heard: list[str] = []
+        self.hooks: list[tuple[str, dict[str, Any]]] = []
 
     async def tools_listed(self, uid: str) -> None:
         self.heard.append(uid)
+
+    def hook(self, uid: str, body: Mapping[str, Any]) -> None:
+        self.hooks.append((uid, dict(body)))
 
 
 @dataclass

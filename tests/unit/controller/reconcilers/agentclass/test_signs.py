@@ -11,7 +11,7 @@ def agent(**activity: object) -> AgentClass:
 
 
 def test_signs_that_can_be_searched_for_are_fine() -> None:
-    assert broken_sign(agent(waiting=[r"^\s*❯ 1\. Yes"], idle=[r"(?i)ready\b"])) is None
+    assert broken_sign(agent(waiting=[r"^\s*> 1\. Yes"], idle=[r"(?i)ready\b"])) is None
 
 
 @pytest.mark.parametrize(
