@@ -191,6 +191,7 @@ def _join(
     converger = Converger(
         places, journal, reports, performer, terminals, deliveries, settings.max_pods
     )
+    converger.use(worktrees.eyes)
     info = _info(settings, capabilities)
     keeper = Keeper(IdentityStore(places.identity), _door(settings), settings.controller, info)
     instance_id = str(uuid.uuid4())

@@ -17,6 +17,7 @@ from runner.clock import wall_ms
 from runner.converge.diff import Action, Verb, diff
 from runner.converge.facts import Gathering
 from runner.converge.fence import Fence
+from runner.converge.freshness import Freshness, Sight
 from runner.converge.journal import Journal
 from runner.converge.outcome import restart_seconds
 from runner.converge.perform import Performer
@@ -73,6 +74,10 @@ class Converger:
         self._closing = False
         self._watch = Watch(places, journal, reports, terminals, prompts, self._wake.set)
         self._gathering = Gathering(journal, reports, self._watch, self._fence)
+
+    def use(self, sight: Sight) -> None:
+        """Be told of changes in worktrees by *sight*; without, they are looked at by turns."""
+        self._watch.freshness = Freshness(sight)
 
     # --- the link's side -------------------------------------------------------------------------
 

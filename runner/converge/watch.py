@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 _LOOK_SECONDS: Final = 1.0
 """A pod that waits is told of within two seconds of that being sure."""
 
-_DUE_SECONDS: Final = 2.5
+_DUE_SECONDS: Final = 0.5
 _INSPECTION_SECONDS: Final = 30.0
 
 _Run = tuple[str, int, int]
@@ -51,7 +52,8 @@ class Watch:
         self._watched: set[_Run] = set()
         self._strays: set[str] = set()
         self.activity = ActivityWatch(places, terminals)
-        self._freshness = Freshness()
+        self.freshness = Freshness()
+        """Whose worktree is worth a look."""
         self.unsettled: set[str] = set()
         """Pods whose run may have ended: the operating system has to be asked."""
 
@@ -105,17 +107,22 @@ class Watch:
         sizes, changed = await self.activity.look(rows)
         for uid in changed:
             self._amend(uid, **said(self.activity.told(uid)), terminal_bytes=sizes[uid])
-        self._freshness.see(sizes)
+        self.freshness.see(sizes)
 
     def hook(self, uid: str, body: Mapping[str, Any]) -> None:
         """Take what the hook of a pod's agent sent."""
         self.activity.hook(uid, body)
 
     async def look_at_worktrees(self, refresh: Callable[[str], Awaitable[None]]) -> None:
-        """Have pods that had output told anew with *refresh*: seldom, and one at a time."""
+        """Have pods told anew with *refresh* in which something changed, one at a time.
+
+        Between two looks it rests as long as the first one took: at most half a core is theirs.
+        """
         while True:
             await asyncio.sleep(_DUE_SECONDS)
-            while (uid := self._freshness.due()) is not None:
+            self.freshness.look()
+            while (uid := self.freshness.due()) is not None:
+                began = time.monotonic()
                 try:
                     async with asyncio.timeout(_INSPECTION_SECONDS):
                         await refresh(uid)
@@ -123,6 +130,7 @@ class Watch:
                     logger.warning("a worktree takes long to look at", extra={"pod": uid})
                 except Exception:
                     logger.exception("looking at a worktree failed", extra={"pod": uid})
+                await asyncio.sleep(time.monotonic() - began)
 
     def note(self, uid: str, text: str, reason: str = "") -> None:
         """Say something about a pod until the next change of its state."""

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from runner.clock import wall_ms
 from runner.drivers.trash import Trash
+from runner.drivers.worktree_eyes import Eyes
 from runner.drivers.worktree_files import PodFiles, Record, finish, read_record, write_through
 from runner.drivers.worktree_kept import Kept, KeptWork, own_refs
 from runner.drivers.worktree_make import Maker, check
@@ -74,6 +75,8 @@ class GitWorktrees:
         self._caches: dict[str, Cache] = {}
         self.kept = KeptWork(self._data_dir, self._git, Limits(self._settings.local_seconds))
         """The work of pods that are gone."""
+        self.eyes = Eyes()
+        """Notices changes in the worktrees that were inspected, until told to forget them."""
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def ensure(self, request: WorktreeRequest) -> Worktree:
@@ -116,7 +119,7 @@ class GitWorktrees:
                 return None
             self._made(files, record)
             try:
-                return await self._looked_at(files, record)
+                return await self._looked_at(uid, files, record)
             except (UnreadableError, OSError) as exc:
                 raise WorktreeLostError(
                     f"The pod's repository cannot be read as the agent left it: {exc}."
@@ -153,6 +156,7 @@ class GitWorktrees:
                     await self._save(uid)
                 except (SaveFailedError, WorktreeLostError) as exc:
                     files.unsaved.write_text(exc.message, encoding="utf-8")
+            self.eyes.forget(uid)
             kept = self._keep(files, uid) if files.unsaved.exists() else None
             if kept is not None:
                 self.kept.note_files(uid, kept)
@@ -210,11 +214,13 @@ class GitWorktrees:
         await asyncio.to_thread(view.open, files.repository, lent)
         return view
 
-    async def _looked_at(self, files: PodFiles, record: Record) -> WorktreeState:
+    async def _looked_at(self, uid: str, files: PodFiles, record: Record) -> WorktreeState:
         view = await self._view(files, record)
         head = read_head(files.repository, WORKTREE_DIR, read_refs(files.repository))
         view.point(head.commit)
-        await view.load(files.worktree, head.commit)
+        if await view.load(files.worktree, head.commit) or not self.eyes.is_known(uid):
+            folders = await view.folders()  # watched before they are looked at
+            self.eyes.watch(uid, files.repository, files.worktree, folders)
         dirty = await view.dirty(files.worktree)
         ahead = 0
         if head.commit and head.commit != record.commit:

@@ -74,15 +74,20 @@ class View:
         """Return the name of the view's *number*-th ref."""
         return f"{_OUT}{number}"
 
-    async def load(self, work_tree: Path, head: str) -> None:
-        """Bring the view's own index to *head*, keeping what is known of unchanged files."""
+    async def load(self, work_tree: Path, head: str) -> bool:
+        """Bring the view's own index to *head*, keeping what is known of unchanged files.
+
+        Returns:
+            Whether it was another one before.
+        """
         marker = self._path / "index-of"
         if marker.exists() and marker.read_text(encoding="utf-8") == head:
-            return
+            return False
         marker.unlink(missing_ok=True)
         args = ("read-tree", "--reset", head) if head else ("read-tree", "--empty")
         await self._run(args, work_tree)
         marker.write_text(head, encoding="utf-8")
+        return True
 
     async def dirty(self, work_tree: Path) -> bool:
         """Tell whether the files differ from HEAD, or new ones are not ignored."""
@@ -127,6 +132,16 @@ class View:
         parents = ("-p", head) if head else ()
         args = ("commit-tree", tree, *parents, "-m", message)
         return (await self._run(args, environment=_AUTHOR)).decode().strip()
+
+    async def folders(self) -> tuple[str, ...]:
+        """Return every folder that holds a file of the index, and those around it."""
+        found: set[str] = set()
+        for name in (await self._run(("ls-files", "-z"))).split(b"\0"):
+            folder = name.rpartition(b"/")[0]
+            while folder and (text := os.fsdecode(folder)) not in found:
+                found.add(text)
+                folder = folder.rpartition(b"/")[0]
+        return tuple(sorted(found))
 
     async def nested(self, work_tree: Path) -> tuple[str, ...]:
         """Return folders that are repositories themselves and not empty: no commit holds them."""
