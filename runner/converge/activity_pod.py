@@ -217,7 +217,7 @@ class PodActivity:
         if self.told.word != EXECUTING or still < self._rules.stuck_seconds:
             return ""
         minutes = self._rules.stuck_seconds / 60
-        what = f"{minutes:g} minutes" if minutes >= 1 else f"{self._rules.stuck_seconds:g} seconds"
+        what = f"{minutes:g} min" if minutes >= 1 else f"{self._rules.stuck_seconds:g} s"
         return (
             f"It is at work by its signs ({self.told.evidence}), and for {what} nothing changed on "
             "its screen but figures and spinners, and its processes used no processor."
