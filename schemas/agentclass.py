@@ -7,6 +7,7 @@ from pydantic import Field
 
 from schemas.base import READY_COLUMNS, Column, Definition, Model, Object, Rule, Status
 from schemas.names import AGENT_CLASS
+from schemas.quoting import TextFormat
 
 EnvironmentName = Annotated[
     str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -103,6 +104,12 @@ class HomeFile(Model):
     """Path below the home; no `..`."""
     content: Annotated[str, Field(max_length=32768)]
     """Its text, taken literally but for $(NAME), as in args."""
+    format: TextFormat = TextFormat.TEXT
+    """json, toml: what $(NAME) stands for is escaped as between double quotes, which the content
+    has around it; a value cannot end its text. text: as it is."""
+    keep: bool = False
+    """Written before the first start only: what the agent makes of it stays when it is started
+    again. Otherwise it is written before each start."""
 
 
 class OptionType(StrEnum):
@@ -134,6 +141,12 @@ class Option(Model):
     that begins with - is refused then, unless `values` has it."""
     env: EnvironmentName | None = None
     """An environment variable of the agent that holds the value: true and false for a boolean."""
+    args: Annotated[tuple[Argument, ...], Field(max_length=16)] = ()
+    """Arguments, in place of `flag`: $(VALUE) is the value, and $(HOME), $(WORKTREE) as in `args`.
+    For a boolean they are given when it is true."""
+    format: TextFormat = TextFormat.TEXT
+    """Of `args`. json, toml: the value is escaped as between double quotes, which the arguments
+    have around it, as in -c key="$(VALUE)". text: as it is."""
 
 
 class ReadinessSign(Model):
@@ -183,6 +196,12 @@ class Resume(Model):
     """Arguments that make it go on with its own session; they follow all others. As `args`."""
     prompt: bool = False
     """Whether it is given the first prompt once more: only for programs that may be told twice."""
+    session_files: (
+        Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^/\x00][^\x00]*$")] | None
+    ) = None
+    """Where the agent keeps its sessions: a path below the pod's home, with * and ? within a name.
+    `args` are given where such a file is there: some agents end at once when told to go on with a
+    session that never began."""
 
 
 class SetupScript(Model):
@@ -217,6 +236,12 @@ class AgentClassSpec(Model):
     the first line. A runner with bubblewrap runs it once for each program that it finds, without
     network, with an empty home, for at most ten seconds. Without bubblewrap, or with more than 1024
     bytes of arguments, the version is not known."""
+    minimum_version: Annotated[str, Field(max_length=64, pattern=r"^[0-9]+(\.[0-9]+)*$")] | None = (
+        None
+    )
+    """The oldest version that this class fits, such as 2.1.330: compared with the first number that
+    has a dot in it of what `versionCommand` prints. No pod is placed where the program is known to
+    be older."""
     args: Annotated[tuple[Argument, ...], Field(max_length=128)] = ()
     """Its arguments. $(MODEL), $(POD), $(ORGANIZATION), $(WORKTREE), $(HOME) and the names in
     `environment` are expanded; $$ is a dollar; nothing else is interpreted."""

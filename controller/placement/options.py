@@ -1,8 +1,9 @@
 """Options of an AgentClass: what a pod's values may be, and what becomes of them. Pure.
 
-A value is data. It is one argument or one variable, as it is; one that begins with a dash, and is
-none of the values that the class names, is refused where it would follow a flag: some programs
-would take it for another flag.
+A value is data. It is one argument or one variable, as it is, or stands in an argument at the place
+that the class gives it, escaped as the class says; one that begins with a dash, and is none of the
+values that the class names, is refused where it would be an argument: some programs would take it
+for another flag.
 """
 
 import math
@@ -10,7 +11,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from controller.placement.expansion import expand, literal
 from schemas.agentclass import AgentClassSpec, Option, OptionType
+from schemas.quoting import quoted
 
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
@@ -54,16 +57,18 @@ def texts(agent: AgentClassSpec, values: Mapping[str, Value]) -> dict[str, str]:
 
 
 def arguments(agent: AgentClassSpec, config: Mapping[str, str]) -> Iterable[str]:
-    """Give the arguments of the options that the pod sets, in the class's order."""
+    """Give the arguments of the options that the pod sets, in the class's order, for the runner."""
     for option in agent.options:
         text = config.get(option.name)
-        if text is None or option.flag is None:
+        if text is None or (option.type is OptionType.BOOLEAN and not _WORDS.get(text)):
             continue
-        if option.type is not OptionType.BOOLEAN:
-            yield option.flag
-            yield text
-        elif _WORDS.get(text):
-            yield option.flag
+        if option.args:
+            value = {"VALUE": literal(quoted(text, option.format))}
+            yield from (expand(arg, value) for arg in option.args)
+        elif option.flag is not None:
+            yield literal(option.flag)
+            if option.type is not OptionType.BOOLEAN:
+                yield literal(text)
 
 
 def variables(agent: AgentClassSpec, config: Mapping[str, str]) -> dict[str, str]:
@@ -108,7 +113,14 @@ def _is_right(option: Option, text: str) -> bool:
 def _string(option: Option, text: str) -> bool:
     if option.values:
         return text in option.values
-    return "\0" not in text and not (option.flag and text.startswith("-"))
+    return "\0" not in text and not (_is_argument(option) and text.startswith("-"))
+
+
+def _is_argument(option: Option) -> bool:
+    """Whether the value is an argument of its own, or begins one."""
+    if option.args:
+        return any(arg.startswith("$(VALUE)") for arg in option.args)
+    return option.flag is not None
 
 
 def _within(option: Option, value: float) -> bool:
@@ -126,7 +138,9 @@ def _wanted(option: Option) -> str:
         case OptionType.STRING if option.values:
             return f"it must be one of {_listed(option.values)}"
         case OptionType.STRING:
-            return "it must be a text" + (" that does not begin with -" if option.flag else "")
+            return "it must be a text" + (
+                " that does not begin with -" if _is_argument(option) else ""
+            )
         case OptionType.INTEGER:
             return f"it must be an integer{_range(option)}"
         case OptionType.NUMBER:

@@ -1,13 +1,10 @@
 """Turns an AgentPod, its class and its repository into what a runner starts. Pure.
 
-``$(NAME)`` is expanded once: what was put in is not looked at again, ``$$`` is a dollar, unknown
-names stay as they are. One rule holds for arguments, values of variables and home files: two names
-are left to the runner, which alone knows them, ``$(WORKTREE)`` and ``$(HOME)``. The runner expands
-all of these texts once more, so every other dollar in them is doubled on the wire.
+One rule holds for arguments, values of variables and home files: see
+``controller.placement.expansion``.
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -15,13 +12,18 @@ from typing import Final
 from meshwire.v1 import link_pb2
 
 from controller.placement import options
+from controller.placement.expansion import expand, literal, references
 from controller.placement.quantity import byte_count, millis
-from schemas.agentclass import AgentClass, AgentClassSpec, McpFormat, PromptPosition
+from schemas.agentclass import (
+    AgentClass,
+    AgentClassSpec,
+    HomeFile,
+    McpFormat,
+    PromptPosition,
+)
 from schemas.agentpod import AgentPod, AgentPodSpec, RestartPolicy
+from schemas.quoting import TextFormat, quoted
 from schemas.repository import Repository
-
-_REFERENCE: Final = re.compile(r"\$(?:(\$)|\(([A-Za-z_][A-Za-z0-9_]*)\))")
-_OF_THE_RUNNER: Final = frozenset({"WORKTREE", "HOME"})
 
 _POSITIONS: Final[dict[PromptPosition, link_pb2.PromptPosition]] = {
     PromptPosition.NONE: link_pb2.PROMPT_NONE,
@@ -58,7 +60,7 @@ def resolve(pod: AgentPod, agent: AgentClass, repository: Repository | None) -> 
         executable=agent.spec.executable,
         args=[
             *(expand(arg, every) for arg in _arguments(pod.spec, agent.spec)),
-            *(literal(arg) for arg in options.arguments(agent.spec, pod.spec.config)),
+            *options.arguments(agent.spec, pod.spec.config),
         ],
         environment=[
             link_pb2.EnvironmentVariable(name=name, value=value)
@@ -76,10 +78,7 @@ def resolve(pod: AgentPod, agent: AgentClass, repository: Repository | None) -> 
         ),
         limits=_limits(pod.spec),
         restart_policy=_RESTARTS[pod.spec.restart_policy],
-        home_files=[
-            link_pb2.HomeFile(path=file.path, content=expand(file.content, every))
-            for file in agent.spec.home_files
-        ],
+        home_files=[_home_file(file, every) for file in agent.spec.home_files],
         organization=pod.metadata.namespace,
         readiness=link_pb2.Readiness(
             regex=agent.spec.readiness.regex or "",
@@ -105,6 +104,7 @@ def _life(
     if agent.resume is not None:
         spec.resume.args.extend(expand(arg, names) for arg in agent.resume.args)
         spec.resume.prompt = agent.resume.prompt
+        spec.resume.session_files = agent.resume.session_files or ""
     signs = agent.activity
     spec.activity.CopyFrom(
         link_pb2.Activity(
@@ -124,39 +124,22 @@ def _life(
             spec.setup.add(script=setup.script, timeout_seconds=setup.timeout_seconds)
 
 
-def literal(text: str) -> str:
-    """Return *text* such that the runner's expansion gives it back."""
-    return text.replace("$", "$$")
-
-
-def expand(text: str, names: Mapping[str, str]) -> str:
-    """Return *text* for the runner: ``$(NAME)`` replaced, all that is not the runner's literal.
-
-    *names* have values that are for the runner, too: a variable's may hold ``$(HOME)``.
-    Source: Kubernetes, dependent variables.
-    """
-    parts: list[str] = []
-    end = 0
-    for match in _REFERENCE.finditer(text):
-        parts.append(literal(text[end : match.start()]))
-        parts.append(literal("$") if match[1] else _named(match[2], names))
-        end = match.end()
-    parts.append(literal(text[end:]))
-    return "".join(parts)
-
-
-def _named(name: str, names: Mapping[str, str]) -> str:
-    reference = f"$({name})"
-    if name in names:
-        return names[name]
-    return reference if name in _OF_THE_RUNNER else literal(reference)
+def _home_file(file: HomeFile, names: Mapping[str, str]) -> link_pb2.HomeFile:
+    escaped = {name: quoted(value, file.format) for name, value in names.items()}
+    return link_pb2.HomeFile(
+        path=file.path,
+        content=expand(file.content, escaped),
+        format="" if file.format is TextFormat.TEXT else file.format,
+        keep=file.keep,
+    )
 
 
 def mentions(agent: AgentClassSpec, name: str) -> bool:
     """Whether the class uses ``$(name)`` anywhere."""
     texts = [*agent.args, *(item.value for item in agent.environment)]
     texts += [file.content for file in agent.home_files]
-    return any(match[2] == name for text in texts for match in _REFERENCE.finditer(text))
+    texts += [arg for option in agent.options for arg in option.args]
+    return any(found == name for text in texts for found in references(text))
 
 
 def _arguments(pod: AgentPodSpec, agent: AgentClassSpec) -> Iterable[str]:

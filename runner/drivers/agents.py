@@ -4,17 +4,20 @@ Nothing here is ever put into a shell line: values stay values.
 """
 
 import contextlib
+import fnmatch
+import itertools
 import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from runner.drivers.errors import DriverError
+from schemas.quoting import TextFormat, quoted
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REFERENCE: Final = re.compile(r"\$(\$|\(([A-Za-z_][A-Za-z0-9_]*)\))")
@@ -27,6 +30,10 @@ _LONGEST_ARGUMENT: Final = 128 * 1024 - 1
 
 _LONGEST_SETTINGS: Final = 1024 * 1024
 """Bytes of a file of an agent's settings that are read."""
+
+
+_MOST_NAMES: Final = 20_000
+"""Of files that are looked at for one that fits a pattern."""
 
 
 class ExecutableNotFoundError(DriverError):
@@ -178,8 +185,10 @@ def _check_variable(name: str, value: str) -> None:
         raise InvalidAgentError(f"environment: the value of {name} contains a NUL.")
 
 
-def expand(text: str, names: Mapping[str, str]) -> str:
+def expand(text: str, names: Mapping[str, str], what: TextFormat = TextFormat.TEXT) -> str:
     """Return *text* with ``$(NAME)`` replaced; ``$$`` is a dollar, unknown names stay literal.
+
+    What is put into JSON or TOML is escaped as between double quotes.
 
     Source: Kubernetes, dependent environment variables. What was put in is not expanded again.
     """
@@ -187,7 +196,8 @@ def expand(text: str, names: Mapping[str, str]) -> str:
     def replaced(match: re.Match[str]) -> str:
         if match[1] == "$":
             return "$"
-        return names.get(match[2], match[0])
+        value = names.get(match[2])
+        return match[0] if value is None else quoted(value, what)
 
     return _REFERENCE.sub(replaced, text)
 
@@ -272,6 +282,30 @@ def read_home(home: Path, path: str) -> str | None:
         return None
     finally:
         os.close(at)
+
+
+def has_file(home: Path, pattern: str) -> bool:
+    """Whether a file below *home* fits *pattern*: a path with ``*`` and ``?`` within its names.
+
+    An agent may have made anything there: links are not followed, and so many names are looked at
+    and no more.
+    """
+    *folders, last = PurePosixPath(pattern).parts
+    places = [str(home)]
+    looks = itertools.count()
+    for name in folders:
+        places = [path for at in places for path in _fitting(at, name, looks, folders=True)]
+    return any(True for at in places for _ in _fitting(at, last, looks, folders=False))
+
+
+def _fitting(at: str, pattern: str, looks: Iterator[int], *, folders: bool) -> Iterator[str]:
+    with contextlib.suppress(OSError), os.scandir(at) as entries:
+        for entry in entries:
+            if next(looks) >= _MOST_NAMES:
+                return
+            is_it = entry.is_dir if folders else entry.is_file
+            if fnmatch.fnmatchcase(entry.name, pattern) and is_it(follow_symlinks=False):
+                yield entry.path
 
 
 def _write_below(root: int, path: str, text: str) -> None:

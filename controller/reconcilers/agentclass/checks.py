@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Final
 
 from controller.kernel.reconciler import Finding
-from schemas.agentclass import AgentClass, OptionType
+from controller.placement.expansion import references
+from schemas.agentclass import AgentClass, Option, OptionType
 from schemas.patterns import problem
 
 Check = Callable[[AgentClass], Finding | None]
@@ -76,8 +77,12 @@ def repeated_variable(item: AgentClass) -> Finding | None:
 def useless_option(item: AgentClass) -> Finding | None:
     """An option that can be set and changes nothing, or has no value that fits."""
     for option in item.spec.options:
-        if option.flag is None and option.env is None:
-            what = "has neither flag nor env, so it changes nothing; give it one"
+        if option.flag is None and option.env is None and not option.args:
+            what = "has neither flag nor args nor env, so it changes nothing; give it one"
+        elif option.flag is not None and option.args:
+            what = "has both flag and args; remove one"
+        elif _is_never_told(option):
+            what = "has args without $(VALUE), so its value is never told; put it in"
         elif option.values and option.type is not OptionType.STRING:
             what = "has values, which only strings have; remove them"
         elif _empty(option.minimum, option.maximum):
@@ -86,6 +91,20 @@ def useless_option(item: AgentClass) -> Finding | None:
             continue
         return Finding("OptionInvalid", f"options: {option.name} {what}", stalled=True)
     return None
+
+
+def _is_never_told(option: Option) -> bool:
+    if not option.args or option.env is not None or option.type is OptionType.BOOLEAN:
+        return False
+    return not any(name == "VALUE" for arg in option.args for name in references(arg))
+
+
+def unasked_version(item: AgentClass) -> Finding | None:
+    """A version is demanded that nobody asks for."""
+    if item.spec.minimum_version is None or item.spec.version_command is not None:
+        return None
+    message = "minimumVersion: it cannot be told without a versionCommand; give one"
+    return Finding("VersionInvalid", message, stalled=True)
 
 
 def _empty(minimum: int | None, maximum: int | None) -> bool:
@@ -99,6 +118,7 @@ CHECKS: tuple[Check, ...] = (
     reserved_variable,
     repeated_variable,
     useless_option,
+    unasked_version,
 )
 
 

@@ -1,4 +1,4 @@
-# Generated from meshwire/v1/link.proto (sha256 6f524f128dbd) by proto/generate.py. Do not edit.
+# Generated from meshwire/v1/link.proto (sha256 ed7cf18a1076) by proto/generate.py. Do not edit.
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -543,12 +543,14 @@ class RunSpec(_message.Message):
     def __init__(self, executable: _Optional[str] = ..., args: _Optional[_Iterable[str]] = ..., environment: _Optional[_Iterable[_Union[EnvironmentVariable, _Mapping]]] = ..., prompt: _Optional[str] = ..., prompt_position: _Optional[_Union[PromptPosition, str]] = ..., prompt_flag: _Optional[str] = ..., submit_keys: _Optional[str] = ..., repository: _Optional[_Union[Repository, _Mapping]] = ..., terminal: _Optional[_Union[TerminalSize, _Mapping]] = ..., sandbox: _Optional[_Union[Sandbox, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., restart_policy: _Optional[_Union[RestartPolicy, str]] = ..., home_files: _Optional[_Iterable[_Union[HomeFile, _Mapping]]] = ..., organization: _Optional[str] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ..., mcp: _Optional[_Union[Mcp, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., activity: _Optional[_Union[Activity, _Mapping]] = ..., setup: _Optional[_Iterable[_Union[Setup, _Mapping]]] = ..., version_args: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Resume(_message.Message):
-    __slots__ = ("args", "prompt")
+    __slots__ = ("args", "prompt", "session_files")
     ARGS_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FILES_FIELD_NUMBER: _ClassVar[int]
     args: _containers.RepeatedScalarFieldContainer[str]
     prompt: bool
-    def __init__(self, args: _Optional[_Iterable[str]] = ..., prompt: _Optional[bool] = ...) -> None: ...
+    session_files: str
+    def __init__(self, args: _Optional[_Iterable[str]] = ..., prompt: _Optional[bool] = ..., session_files: _Optional[str] = ...) -> None: ...
 
 class Activity(_message.Message):
     __slots__ = ("waiting", "executing", "idle", "idle_seconds", "stuck_seconds", "hooks")
@@ -653,12 +655,16 @@ class Limits(_message.Message):
     def __init__(self, memory_bytes: _Optional[int] = ..., cpu_millis: _Optional[int] = ..., pids: _Optional[int] = ..., open_files: _Optional[int] = ..., disk_bytes: _Optional[int] = ...) -> None: ...
 
 class HomeFile(_message.Message):
-    __slots__ = ("path", "content")
+    __slots__ = ("path", "content", "format", "keep")
     PATH_FIELD_NUMBER: _ClassVar[int]
     CONTENT_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    KEEP_FIELD_NUMBER: _ClassVar[int]
     path: str
     content: str
-    def __init__(self, path: _Optional[str] = ..., content: _Optional[str] = ...) -> None: ...
+    format: str
+    keep: bool
+    def __init__(self, path: _Optional[str] = ..., content: _Optional[str] = ..., format: _Optional[str] = ..., keep: _Optional[bool] = ...) -> None: ...
 
 class Readiness(_message.Message):
     __slots__ = ("regex", "timeout_seconds")

@@ -1,5 +1,7 @@
 """Values for an agent's options: what is taken, and what becomes of it."""
 
+import json
+import tomllib
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.placement.options import arguments, texts, unfit, variables
+from runner.drivers.agents import expand as runner_expand
 from schemas.agentclass import AgentClassSpec
 
 AGENT = AgentClassSpec.model_validate(
@@ -132,3 +135,44 @@ def test_whatever_is_taken_fits(values: dict[str, Any]) -> None:
     assert unfit(AGENT, config) is None
     for flag, value in zip(arguments(AGENT, config), [*arguments(AGENT, config)][1:], strict=False):
         assert flag != "--title" or not value.startswith("-")
+
+
+def _toml_option(**more: object) -> AgentClassSpec:
+    base = {"name": "base", "format": "toml", "args": ["-c", 'base_url="$(VALUE)"']}
+    return AgentClassSpec.model_validate({"executable": "codex", "options": [base | more]})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "http://127.0.0.1:1/v1",
+        'x"\nmodel_provider="evil',
+        "back\\slash\ttab\x7f\x01",
+        "$(HOME) $$ ${TOKEN}",
+        "ünïcode 🙂",
+    ],
+)
+def test_a_value_within_toml_cannot_end_its_text(value: str) -> None:
+    agent = _toml_option()
+    assert unfit(agent, {"base": value}) is None
+    flag, setting = (runner_expand(arg, {}) for arg in arguments(agent, {"base": value}))
+    assert flag == "-c"
+    assert tomllib.loads(setting) == {"base_url": value}
+
+
+@pytest.mark.parametrize("value", ["a\nb", '"quoted"', "\x1f", "é"])
+def test_a_value_within_json_cannot_end_its_text(value: str) -> None:
+    agent = _toml_option(format="json", args=['--config={"base": "$(VALUE)"}'])
+    (arg,) = (runner_expand(arg, {}) for arg in arguments(agent, {"base": value}))
+    assert json.loads(arg.removeprefix("--config=")) == {"base": value}
+
+
+def test_a_boolean_gives_its_arguments_when_it_is_true() -> None:
+    agent = _toml_option(type="boolean", args=["--search", "--deep"])
+    assert list(arguments(agent, {"base": "true"})) == ["--search", "--deep"]
+    assert list(arguments(agent, {"base": "false"})) == []
+
+
+def test_a_value_that_begins_an_argument_may_not_look_like_a_flag() -> None:
+    assert unfit(_toml_option(args=["$(VALUE)"]), {"base": "--evil"}) is not None
+    assert unfit(_toml_option(), {"base": "--evil"}) is None

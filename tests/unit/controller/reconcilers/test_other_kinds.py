@@ -72,6 +72,21 @@ def condition(mesh: Any, kind: str, namespace: str, name: str, type_: str = "Rea
             id="values of no string",
         ),
         pytest.param(
+            {"executable": "x", "options": [{"name": "o", "args": ["-c", "o=$(OTHER)"]}]},
+            ("False", "OptionInvalid"),
+            id="arguments without the value",
+        ),
+        pytest.param(
+            {"executable": "x", "options": [{"name": "o", "flag": "-o", "args": ["$(VALUE)"]}]},
+            ("False", "OptionInvalid"),
+            id="a flag beside arguments",
+        ),
+        pytest.param(
+            {"executable": "x", "minimumVersion": "1.2"},
+            ("False", "VersionInvalid"),
+            id="a version that nobody asks for",
+        ),
+        pytest.param(
             {"executable": "x", "options": [{"name": "o", "flag": "-o"}]},
             ("True", "Ready"),
             id="an option",

@@ -1,8 +1,10 @@
 """An agent's executable, environment, arguments and home, from its class as data."""
 
+import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,9 +20,11 @@ from runner.drivers.agents import (
     argv,
     environment,
     expand,
+    has_file,
     resolve,
     write_home,
 )
+from schemas.quoting import TextFormat
 
 ABOUT = Surroundings(
     "fix-login", "acme", Path("/pods/1/home"), Path("/pods/1/tmp"), Path("/w"), (Path("/usr/bin"),)
@@ -220,3 +224,35 @@ def test_home_files_follow_no_link(tmp_path: Path) -> None:
     with pytest.raises(InvalidAgentError, match="taken"):
         write_home(home, [("taken", "x")])
     assert {path.name for path in home.iterdir()} == {"folder", "file", "taken"}
+
+
+def test_a_session_is_seen_where_its_file_is(tmp_path: Path) -> None:
+    pattern = ".claude/projects/*/*.jsonl"
+    assert not has_file(tmp_path, pattern)
+    folder = tmp_path / ".claude" / "projects" / "-some-where"
+    folder.mkdir(parents=True)
+    assert not has_file(tmp_path, pattern)
+    (folder / "1.jsonl").mkdir()
+    (folder / "2.jsonl").symlink_to("/etc/hostname")
+    assert not has_file(tmp_path, pattern), "neither folders nor links are sessions"
+    (folder / "3.jsonl").touch()
+    assert has_file(tmp_path, pattern)
+    assert has_file(tmp_path, ".claude/projects/*/3.json?")
+
+
+def test_sessions_are_not_looked_for_behind_links(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "s.db").touch()
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "data").symlink_to(tmp_path / "elsewhere")
+    assert not has_file(home, "data/s.db")
+
+
+@pytest.mark.parametrize("value", ['say "hi"', "C:\\new", "two\nlines", "é\x7f"])
+def test_what_is_put_into_json_or_toml_stays_within_its_quotes(value: str) -> None:
+    text = '{"at": "$(WORKTREE)/x"}'
+    names = {"WORKTREE": value}
+    assert json.loads(expand(text, names, TextFormat.JSON)) == {"at": f"{value}/x"}
+    table = expand('[projects."$(WORKTREE)"]\ntrust = "yes"', names, TextFormat.TOML)
+    assert tomllib.loads(table) == {"projects": {value: {"trust": "yes"}}}
