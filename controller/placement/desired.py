@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from meshwire.v1 import link_pb2
 
@@ -9,10 +10,15 @@ from controller.kernel.clock import seconds
 from controller.placement.resolve import Resolved, resolve
 from schemas.agentclass import AgentClass
 from schemas.agentpod import AgentPod, DesiredState, PodPhase, RestartPolicy
+from schemas.conditions import TRUE, find
 from schemas.repository import Repository
 
 ENDED = frozenset({PodPhase.SUCCEEDED, PodPhase.FAILED})
 """Phases in which the agent has ended; the pod takes no place on its runner any more."""
+
+
+STOPPED: Final = "Stopped"
+"""Condition of a pod that its runner would start again: True only once the runner has said so."""
 
 
 def ended(pod: AgentPod) -> bool:
@@ -23,9 +29,22 @@ def ended(pod: AgentPod) -> bool:
 def started(pod: AgentPod) -> bool:
     """Whether its agent was started in this placement, as far as its status says."""
     placement, seen = pod.status.placement, pod.status.observed
-    return bool(
-        placement and seen and seen.epoch == placement.epoch and seen.started_at is not None
-    )
+    if placement is None or seen is None or seen.epoch != placement.epoch:
+        return False
+    return seen.started_at is not None or seen.restarts > 0
+
+
+def waits(pod: AgentPod) -> bool:
+    """Whether it was stopped, is wanted again, and has not been given its place yet.
+
+    It gets a place on its own runner, where its worktree is, by a phase that is not an end.
+    """
+    if not ended(pod) or pod.metadata.deleting:
+        return False
+    if pod.spec.desired_state is not DesiredState.RUNNING:
+        return False
+    said = find(pod.status.conditions, STOPPED)
+    return said is not None and said.status == TRUE
 
 
 def wanted(pod: AgentPod, *, evicted: bool, known: bool, resolved: bool) -> link_pb2.DesiredState:
@@ -40,8 +59,10 @@ def wanted(pod: AgentPod, *, evicted: bool, known: bool, resolved: bool) -> link
         return link_pb2.REMOVE
     if pod.spec.desired_state is DesiredState.STOPPED:
         return link_pb2.STOP
-    if ended(pod) and pod.spec.restart_policy is RestartPolicy.NEVER:
+    if ended(pod) and (pod.spec.restart_policy is RestartPolicy.NEVER or waits(pod)):
         return link_pb2.STOP
+    if pod.spec.suspend:
+        return link_pb2.SUSPEND
     if (started(pod) and not known) or not resolved:
         return link_pb2.DESIRED_STATE_UNSPECIFIED  # the runner leaves it as it is
     return link_pb2.RUN
@@ -81,6 +102,7 @@ class Desired:
         deadline = _deadline_ms(pod)
         grace = pod.spec.termination_grace_period_seconds
         stop_after = pod.spec.disconnect.stop_after_seconds or 0
+        keep = pod.spec.desired_state is DesiredState.STOPPED
         inputs = (
             placement.epoch,
             pod.metadata.generation,
@@ -89,6 +111,9 @@ class Desired:
             deadline,
             stop_after,
             found.digest if found else "",
+            keep,
+            pod.spec.active_deadline_seconds,
+            pod.spec.idle_timeout_seconds,
         )
         built = self._built.get(uid)
         if built is not None and built.inputs == inputs:
@@ -103,6 +128,9 @@ class Desired:
             grace_seconds=grace,
             spec=found.spec if found else None,
             deadline_unix_ms=deadline,
+            active_deadline_seconds=pod.spec.active_deadline_seconds or 0,
+            idle_timeout_seconds=pod.spec.idle_timeout_seconds or 0,
+            keep_stopped=keep,
             stop_after_seconds=stop_after,
         )
         self._built[uid] = _Built(inputs, message)
@@ -127,7 +155,10 @@ class Desired:
 
 
 def _deadline_ms(pod: AgentPod) -> int:
-    """Return when the pod is to be stopped, 0 if it has no deadline or has not started."""
+    """Return when the pod is to be stopped, 0 if it has no deadline or has not started.
+
+    For runners that cannot count for themselves; they begin anew with each restart.
+    """
     limit, observed = pod.spec.active_deadline_seconds, pod.status.observed
     start = seconds(observed.started_at) if observed and started(pod) else None
     return int((start + limit) * 1000) if limit and start is not None else 0

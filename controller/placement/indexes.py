@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Final
 
 from controller.kernel.store import Collection, Store
-from controller.placement.desired import ended
+from controller.placement.desired import ended, waits
 from schemas.agentclass import AgentClass
 from schemas.agentpod import AgentPod
 from schemas.channel import Channel
@@ -24,7 +24,7 @@ ACTIVE_IN: Final = "active-in"
 """AgentPods placed and not ended, by namespace."""
 UNPLACED_OF_CLASS: Final = "unplaced-of-class"
 UNPLACED_OF_REPOSITORY: Final = "unplaced-of-repository"
-"""AgentPods not placed yet, by (namespace, repository)."""
+"""AgentPods not placed yet, or waiting to be started again, by (namespace, repository)."""
 CREATED_BY: Final = "created-by"
 """AgentPods, Channels and Tickets that a pod made, by that pod's uid."""
 OF_TICKET: Final = "of-ticket"
@@ -65,12 +65,13 @@ def _active_in(pod: AgentPod) -> Iterable[str]:
 
 
 def _of_class(pod: AgentPod) -> Iterable[str]:
-    if pod.status.placement is None:
+    if pod.status.placement is None or waits(pod):
         yield pod.spec.agent_class_name
 
 
 def _of_repository(pod: AgentPod) -> Iterable[tuple[str, str]]:
-    if pod.status.placement is None and pod.spec.repository_ref is not None:
+    unplaced = pod.status.placement is None or waits(pod)
+    if unplaced and pod.spec.repository_ref is not None:
         yield pod.metadata.namespace, pod.spec.repository_ref.name
 
 

@@ -7,7 +7,7 @@ from controller.kernel.key import Key
 from controller.kernel.queue import WorkQueue
 from controller.kernel.reconciler import Plan, ReconcileError, Reconciler, Report
 from controller.kernel.store import Change, Store
-from controller.placement.desired import ended
+from controller.placement.desired import ended, waits
 from controller.placement.indexes import (
     BY_NAMESPACE,
     BY_RUNNER,
@@ -114,7 +114,7 @@ class Routing:
             return
         namespace = change.subject.namespace
         for pod in self._store.of(AgentPod).indexed(BY_NAMESPACE, namespace):
-            if pod.status.placement is None:
+            if pod.status.placement is None or waits(pod):
                 self._queue.add(_key(pod))
         self._ask_review(namespace)
 

@@ -221,6 +221,17 @@ CHECKS: tuple[Check, ...] = (
 """What a person must see first stands first: without a class its rules mean nothing."""
 
 
+AGAIN: tuple[Check, ...] = (
+    organization_missing,
+    organization_not_ready,
+    organization_suspended,
+    suspended,
+    class_missing,
+    repository_missing,
+)
+"""What keeps a pod that was stopped from being started again."""
+
+
 def first(pod: AgentPod, world: Ingredients, checks: tuple[Check, ...] = CHECKS) -> Finding | None:
     """Return the first thing that keeps the pod from being placed, None if nothing does."""
     for check in checks:

@@ -6,7 +6,7 @@ from controller.kernel.clock import stamp
 from controller.kernel.reconciler import Finding
 from controller.placement.links import Reach
 from controller.reconcilers.agentpod import standing
-from controller.reconcilers.agentpod.phase import REACHABLE
+from controller.reconcilers.agentpod.phase import REACHABLE, RESTARTING
 from controller.reconcilers.agentpod.plan import COMPLETED
 from controller.reconcilers.agentpod.snapshot import PodSnapshot
 from controller.reconcilers.conditions import Conditions
@@ -75,6 +75,8 @@ def ending(observed: Observed | None) -> str:
     """Return one sentence on how the agent ended."""
     if observed is None:
         return "the agent has ended"
+    if observed.reason in STOPS and observed.started_at is None:
+        return f"{(observed.message or 'it was stopped').removesuffix('.')}; {_ON}"
     told = observed.message or f"the agent has ended: {observed.reason or 'unknown'}"
     told = told.removesuffix(".")
     if observed.started_at is None:
@@ -83,9 +85,11 @@ def ending(observed: Observed | None) -> str:
     match observed.reason:
         case "Stopped":
             by = f" ({how})" if how else ""
+            return f"the agent was stopped as asked for{by}; {_ON}"
+        case "IdleTimeout":
             return (
-                f"the agent was stopped as asked for{by}. This is final, setting desiredState "
-                f"back to Running does not start it again: {_AGAIN}"
+                "the agent was idle for spec.idleTimeoutSeconds, so it was stopped; set "
+                "spec.desiredState to Stopped, then to Running, to have it started again"
             )
         case "DeadlineExceeded":
             return f"spec.activeDeadlineSeconds passed, so the agent was stopped ({how or told})"
@@ -95,6 +99,10 @@ def ending(observed: Observed | None) -> str:
             return f"{told} ({how})" if how else told
 
 
+STOPS: Final = frozenset({"Stopped", "IdleTimeout"})
+"""Ends that are no failures, whatever the exit code."""
+
+_ON: Final = "setting spec.desiredState to Running starts it again"
 _AGAIN: Final = "delete the pod and apply it again"
 
 
@@ -197,6 +205,11 @@ def _trouble(observed: Observed | None) -> tuple[str, str] | None:
     return observed.reason, f"{observed.message or observed.reason} The runner tries again."
 
 
+def _restarting(snapshot: PodSnapshot) -> tuple[str, str] | None:
+    told = snapshot.observation.conditions if snapshot.observation else ()
+    return next(((RESTARTING, each.message) for each in told if each.type == RESTARTING), None)
+
+
 def _was(snapshot: PodSnapshot, kind: str) -> bool:
     last = find(snapshot.subject.status.conditions, kind)
     return last is not None and last.status == TRUE
@@ -240,9 +253,7 @@ def _summary(
     unreachable = snapshot.reach is Reach.UNREACHABLE and pod.status.placement is not None
     match phase:
         case PodPhase.SUCCEEDED | PodPhase.FAILED:
-            said.false(READY, _cause(observed) or COMPLETED, ending(observed))
-            if phase is PodPhase.FAILED and (observed is None or observed.started_at is None):
-                said.true(STALLED, _cause(observed) or "Failed", ending(observed))
+            _over(said, snapshot, phase, observed)
         case PodPhase.LOST:
             said.unknown(READY, "RunnerUnreachable", "its runner has been away for too long")
         case _ if unreachable:
@@ -259,9 +270,22 @@ def _summary(
         case PodPhase.SCHEDULED | PodPhase.STARTING | PodPhase.STOPPING:
             reason, message = str(phase), _PASSING_WORDS[phase]
             if phase is PodPhase.STARTING:
-                reason, message = _trouble(observed) or (reason, message)
+                reason, message = _restarting(snapshot) or _trouble(observed) or (reason, message)
             said.false(READY, reason, message)
             said.true(RECONCILING, reason, message)
+
+
+def _over(
+    said: Conditions, snapshot: PodSnapshot, phase: PodPhase, observed: Observed | None
+) -> None:
+    """Say that it has ended, or what keeps it from being started again, where that is wanted."""
+    if snapshot.obstacle is not None:
+        said.ready(snapshot.obstacle, "")
+        return
+    said.false(READY, _cause(observed) or COMPLETED, ending(observed))
+    never = observed is None or observed.started_at is None
+    if phase is PodPhase.FAILED and never and not standing.is_stopped(snapshot):
+        said.true(STALLED, _cause(observed) or "Failed", ending(observed))
 
 
 _PASSING_WORDS: Final = {

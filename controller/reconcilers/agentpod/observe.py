@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from controller.kernel.key import Key
@@ -9,13 +10,13 @@ from controller.kernel.reconciler import Finding, Reconciler
 from controller.kernel.store import Change, Store
 from controller.kube.errors import NotFound
 from controller.placement.assign import Assignment, Need
-from controller.placement.desired import ended, started
+from controller.placement.desired import ended, started, waits
 from controller.placement.fleet import Fleet
 from controller.placement.indexes import BY_NAMESPACE
 from controller.placement.links import Reach
 from controller.placement.observation import Observation, PodState
 from controller.placement.scheduler import Scheduler
-from controller.reconcilers.agentpod.checks import first
+from controller.reconcilers.agentpod.checks import AGAIN, first
 from controller.reconcilers.agentpod.plan import plan
 from controller.reconcilers.agentpod.snapshot import Ingredients, PodSnapshot, Timing
 from controller.reconcilers.agentpod.status import report
@@ -98,10 +99,11 @@ class PodObserver:
         absent = absence is not None and absence.runner_uid == placement.runner_uid
         since = absence.deleting_seconds if absence else 0.0
         reach, recheck = self._fleet.links.reach(placement.runner_uid)
+        obstacle, assignment = self._again(pod, placement) if waits(pod) else (None, None)
         return PodSnapshot(
             subject=pod,
-            obstacle=None,
-            assignment=None,
+            obstacle=obstacle,
+            assignment=assignment,
             observation=seen,
             absent=absent and since >= _ABSENT_SECONDS,
             vanished=absent and started(pod) and not ended(pod),
@@ -130,6 +132,26 @@ class PodObserver:
         if isinstance(verdict, Assignment):
             return None, verdict
         return verdict, None
+
+    def _again(
+        self, pod: AgentPod, placement: Placement
+    ) -> tuple[Finding | None, Assignment | None]:
+        """Return why a pod that was stopped is not started again, or that it is, on its runner."""
+        namespace, uid = pod.metadata.namespace, pod.metadata.uid
+        finding = first(pod, self._ingredients(pod), AGAIN)
+        runner = self._store.of(Runner).by_uid(placement.runner_uid)
+        if finding is None and runner is None:
+            name = placement.runner_name
+            text = f"Runner {name}, which has its worktree, is gone: delete it, make a new one"
+            finding = Finding("RunnerNotFound", text, stalled=True)
+        if finding is not None:
+            self._scheduler.drop(namespace, uid)
+            return finding, None
+        asked = replace(
+            need(pod, self._executable(pod)), runner_name=placement.runner_name, selector=()
+        )
+        verdict = self._scheduler.ask(namespace, asked)
+        return (None, verdict) if isinstance(verdict, Assignment) else (verdict, None)
 
     def _executable(self, pod: AgentPod) -> str:
         agent = self._store.of(AgentClass).get("", pod.spec.agent_class_name)
@@ -188,7 +210,7 @@ class PodObserver:
         self._seen.setdefault(uid, self._clock())
         if change.old is not None and change.old.status != change.new.status:
             self._written[uid] = self._clock()
-        if change.new.status.placement is not None:
+        if change.new.status.placement is not None and not waits(change.new):
             self._scheduler.drop(change.new.metadata.namespace, uid)
 
 

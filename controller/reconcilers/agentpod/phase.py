@@ -5,11 +5,13 @@ from controller.placement.desired import ENDED
 from controller.placement.links import Reach
 from controller.placement.observation import Observation, PodState
 from controller.reconcilers.agentpod.snapshot import PodSnapshot
-from schemas.agentpod import AgentPod, PodPhase, RestartPolicy
+from schemas.agentpod import AgentPod, DesiredState, PodPhase, RestartPolicy
 from schemas.base import ConditionStatus
 from schemas.conditions import find
 
 REACHABLE = "RunnerReachable"
+RESTARTING = "Restarting"
+"""Condition that a runner says of a pod which failed: when it is started again."""
 
 _PHASES = {
     PodState.PREPARING: PodPhase.STARTING,
@@ -30,11 +32,13 @@ def phase(snapshot: PodSnapshot, now: float) -> PodPhase:
         return PodPhase.SCHEDULED if snapshot.assignment else PodPhase.PENDING
     if pod.metadata.deleting:
         return last if last in ENDED else PodPhase.STOPPING
+    if snapshot.assignment is not None:
+        return PodPhase.STARTING  # it was stopped, and has its place again
     if final(pod):
         return last or PodPhase.FAILED
     seen = relevant(pod, snapshot.observation)
     if seen is not None and _PHASES[seen.state] in ENDED:
-        return _PHASES[seen.state]
+        return PodPhase.STARTING if begins_again(pod, seen) else _PHASES[seen.state]
     if last in ENDED and seen is None:
         return last
     if snapshot.runner_gone or snapshot.vanished:
@@ -44,6 +48,14 @@ def phase(snapshot: PodSnapshot, now: float) -> PodPhase:
     if seen is not None:
         return _PHASES[seen.state]
     return last or PodPhase.SCHEDULED
+
+
+def begins_again(pod: AgentPod, seen: Observation) -> bool:
+    """Whether what has ended is about to be started again, and keeps its place for that."""
+    if any(told.type == RESTARTING and told.status for told in seen.conditions):
+        return True
+    wanted = pod.spec.desired_state is DesiredState.RUNNING and pod.status.phase not in ENDED
+    return wanted and seen.stopped
 
 
 def final(pod: AgentPod) -> bool:

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from controller.kernel.clock import seconds, stamp
 from controller.kernel.reconciler import Action, Create, Delete, Patch, Plan, Tell, earliest
-from controller.placement.desired import ended
+from controller.placement.desired import ended, waits
 from controller.placement.observation import PodState
 from controller.reconcilers.agentpod.snapshot import PodSnapshot
-from schemas.agentpod import AgentPod
+from schemas.agentpod import AgentPod, DesiredState
 from schemas.conditions import find
 from schemas.names import (
     AGENT_POD,
@@ -94,6 +94,8 @@ def _expiry(pod: AgentPod) -> float | None:
     """Return when an ended pod is to be deleted, None if it is not."""
     if pod.spec.ttl_seconds_after_finished is None or not ended(pod):
         return None
+    if pod.spec.desired_state is DesiredState.STOPPED or waits(pod):
+        return None  # it is kept: it has not finished
     completed = find(pod.status.conditions, COMPLETED)
     finished = seconds(completed.last_transition_time) if completed else None
     return finished + pod.spec.ttl_seconds_after_finished if finished is not None else None

@@ -5,16 +5,15 @@ Pure.
 
 from typing import Final
 
+from controller.placement.desired import STOPPED, started
+from controller.placement.observation import Observation
 from controller.reconcilers.agentpod.snapshot import PodSnapshot
 from controller.reconcilers.conditions import Conditions
-from schemas.agentpod import PodPhase
+from schemas.agentpod import AgentPod, PodPhase
 from schemas.conditions import TRUE, find
 
 SUSPENDED: Final = "Suspended"
 """True while it is frozen with all its processes, absent otherwise."""
-STOPPED: Final = "Stopped"
-"""True while it is stopped because a person wants that, absent otherwise. What `desiredState`
-Running starts again."""
 STUCK: Final = "Stuck"
 """Abnormal-true, absent otherwise. At work by its signs, and nothing happens."""
 
@@ -30,7 +29,7 @@ def stands(said: Conditions, snapshot: PodSnapshot, phase: PodPhase) -> None:
     if phase is PodPhase.RUNNING and is_suspended(snapshot):
         said.true(SUSPENDED, "Suspended", "it is frozen, with all its processes (spec.suspend)")
     if phase in {PodPhase.SUCCEEDED, PodPhase.FAILED} and is_stopped(snapshot):
-        said.true(STOPPED, "Stopped", "it is stopped as wanted; desiredState Running starts it")
+        said.true(STOPPED, "Stopped", "spec.desiredState Running starts it again")
     if seen is not None and seen.stuck and phase is PodPhase.RUNNING and not seen.suspended:
         said.true(STUCK, "NoProgress", seen.stuck)
     elif seen is None and (last := find(snapshot.subject.status.conditions, STUCK)) is not None:
@@ -46,7 +45,18 @@ def is_suspended(snapshot: PodSnapshot) -> bool:
 def is_stopped(snapshot: PodSnapshot) -> bool:
     """Whether its runner would start it again, as far as is known."""
     seen = snapshot.observation
-    return seen.stopped if seen is not None else _was(snapshot, STOPPED)
+    if seen is None:
+        return _was(snapshot, STOPPED)
+    return seen.stopped and remembers(snapshot.subject, seen)
+
+
+def remembers(pod: AgentPod, seen: Observation) -> bool:
+    """Whether the runner knows that the pod ran, if it did.
+
+    One that has lost its data, told to stop what it does not know, says that it is stopped: it
+    would start it as if for the first time, with its prompt and without its work.
+    """
+    return seen.started_at is not None or seen.restarts > 0 or not started(pod)
 
 
 def of_the_runner(said: Conditions, snapshot: PodSnapshot, ours: frozenset[str]) -> None:

@@ -194,6 +194,8 @@ def _hold(old: AgentPodStatus, new: AgentPodStatus, snapshot: PodSnapshot) -> fl
         return 0.0 if blocked else max(0.0, patience - timing.deleting_seconds)
     if (urgent := activity.hold_seconds(old, new, timing.since_write_seconds)) is not None:
         return urgent
+    if old.phase in ENDED and new.phase is PodPhase.STARTING:
+        return 0.0  # its runner is told only then
     if new.phase in _PASSING and old.phase is not PodPhase.LOST:
         return max(0.0, _PROGRESS_SECONDS - timing.state_seconds)
     if _coarse(old) == _coarse(new):

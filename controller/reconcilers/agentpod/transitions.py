@@ -13,9 +13,11 @@ from controller.reconcilers.agentpod.conditions import (
     INITIALIZED,
     PREPARING,
     PROMPT_SUBMITTED,
+    STOPS,
     TEARDOWN_BLOCKED,
     ending,
 )
+from controller.reconcilers.agentpod.phase import RESTARTING
 from schemas.agentpod import AgentPod, AgentPodStatus, PodPhase
 from schemas.base import Condition
 from schemas.conditions import FALSE, STALLED, TRUE, find
@@ -46,7 +48,9 @@ def _all(old: AgentPodStatus, new: AgentPodStatus) -> Iterator[tuple[bool, str, 
 
 def _told(old: AgentPodStatus, new: AgentPodStatus) -> Iterator[tuple[str, str]]:
     entered = new.phase if new.phase is not old.phase else None
-    if entered is PodPhase.FAILED:
+    if entered is PodPhase.FAILED and (new.observed and new.observed.reason in STOPS):
+        pass  # as wanted
+    elif entered is PodPhase.FAILED:
         yield "Failed", _failure(new)
     elif entered is PodPhase.LOST:
         ready = find(new.conditions, "Ready")
@@ -55,6 +59,8 @@ def _told(old: AgentPodStatus, new: AgentPodStatus) -> Iterator[tuple[str, str]]
         yield stalled.reason, stalled.message
     elif new.phase is PodPhase.STARTING and (trouble := _trouble(old, new)):
         yield trouble.reason, trouble.message
+    if again := _news(old, new, RESTARTING, TRUE):
+        yield RESTARTING, again.message
     if prompt := _news(old, new, PROMPT_SUBMITTED, FALSE):
         yield prompt.reason, prompt.message
     if blocked := _news(old, new, TEARDOWN_BLOCKED, TRUE):

@@ -61,9 +61,8 @@ STARTED = {"started_unix_ms": 1_800_000_001_000, "initialized": True}
         pytest.param(
             {"signal": 15, "reason": "Stopped", "message": "The agent was stopped as asked for."},
             "Stopped",
-            "the agent was stopped as asked for (ended by signal 15). This is final, setting "
-            "desiredState back to Running does not start it again: delete the pod and apply it "
-            "again",
+            "the agent was stopped as asked for (ended by signal 15); setting spec.desiredState "
+            "to Running starts it again",
             id="a stop that was asked for",
         ),
         pytest.param(
@@ -88,7 +87,7 @@ async def test_a_pod_that_ran_says_why_it_is_over(
     assert ready.condition("Stalled") is None
 
 
-@pytest.mark.parametrize("reason", ["RefNotFound", "ExecutableNotFound", "NotAllowed", "Stopped"])
+@pytest.mark.parametrize("reason", ["RefNotFound", "ExecutableNotFound", "NotAllowed"])
 async def test_a_pod_that_never_ran_says_so_and_that_it_is_final(mesh: Any, reason: str) -> None:
     await mesh.organization()
     await mesh.agent_class()
