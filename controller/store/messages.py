@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
+from controller.store.notification_rows import Attempt, Notification
 from controller.store.records import (
     Appended,
     Author,
@@ -178,7 +179,27 @@ class Deliveries(Protocol):
         ...
 
 
-class MessageStore(Messages, Documents, Members, Deliveries, Protocol):
+class Notifications(Protocol):
+    """What webhooks are told."""
+
+    async def add_notifications(self, new: Sequence[Notification]) -> int:
+        """Store those that are not there yet; return how many these were."""
+        ...
+
+    async def queued_notifications(self, limit: int) -> tuple[Notification, ...]:
+        """Return what is to be told still, oldest first."""
+        ...
+
+    async def tried_notification(self, attempt: Attempt) -> None:
+        """Record how a try ended."""
+        ...
+
+    async def purge_notifications(self, settled_before: datetime) -> int:
+        """Delete what was settled before that time; return how many those were."""
+        ...
+
+
+class MessageStore(Messages, Documents, Members, Deliveries, Notifications, Protocol):
     """All of it, and its end."""
 
     async def forget_channel(self, channel: ChannelRef) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Connection, inspect, select, text
 
 from controller.store.errors import NewerVersionError, OpenError
-from controller.store.tables import METADATA, VERSION
+from controller.store.tables import METADATA, NOTIFICATIONS, VERSION
 
 _LOCK_ID: Final = 0x6D657368_73746F72
 """PostgreSQL's advisory lock of migrations: two controllers do not migrate at once."""
@@ -25,7 +25,14 @@ def _make_tables(connection: Connection) -> None:
     METADATA.create_all(connection, checkfirst=False)
 
 
-STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_make_tables,)
+def _make_notifications(connection: Connection) -> None:
+    NOTIFICATIONS.create(connection, checkfirst=True)  # a new database has it already
+
+
+STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
+    _make_tables,
+    _make_notifications,
+)
 """The step at index n leads from version n to n + 1; version 0 is an empty database."""
 
 

@@ -14,9 +14,11 @@ from controller.store import (
     document_rows,
     member_rows,
     message_rows,
+    notification_rows,
 )
 from controller.store.access import Access
 from controller.store.database import Clock, Database
+from controller.store.notification_rows import Attempt, Notification
 from controller.store.records import (
     Appended,
     Author,
@@ -41,6 +43,8 @@ T = TypeVar("T")
 
 _DELIVERIES: Final = "deliveries"
 """The lane of reports: they share their commits."""
+_NOTIFICATIONS: Final = "notifications"
+"""The lane of what webhooks are told."""
 _DELIVERY_CHANGES: Final = ""
 """The signal of all deliveries; those of channels go by their uid."""
 
@@ -195,6 +199,31 @@ class SqlMessageStore:
         return await self._in_pieces(
             _DELIVERIES,
             lambda turn: delivery_rows.purge(turn, settled_before, channel_rows.PIECE),
+        )
+
+    async def add_notifications(self, new: Sequence[Notification]) -> int:
+        """Store those that are not there yet; return how many these were."""
+        check_texts(**{f"notification_{number}": each.body for number, each in enumerate(new)})
+        return await self._access.write(
+            _NOTIFICATIONS, lambda turn: notification_rows.add(turn, new)
+        )
+
+    async def queued_notifications(self, limit: int) -> tuple[Notification, ...]:
+        """Return what is to be told still, oldest first."""
+        return await self._access.read(partial(notification_rows.queued, limit=limit))
+
+    async def tried_notification(self, attempt: Attempt) -> None:
+        """Record how a try ended."""
+        await self._access.write(
+            _NOTIFICATIONS, lambda turn: notification_rows.tried(turn, attempt)
+        )
+
+    async def purge_notifications(self, settled_before: datetime) -> int:
+        """Delete what was settled before that time; return how many those were."""
+        before = micros(settled_before)
+        return await self._in_pieces(
+            _NOTIFICATIONS,
+            lambda turn: notification_rows.purge(turn, before, channel_rows.PIECE),
         )
 
     def delivery_changes(self) -> AbstractContextManager[Subscription]:

@@ -126,3 +126,24 @@ DELIVERIES: Final = Table(
     sqlite_autoincrement=True,
 )
 """``position`` orders what one channel sends to one pod."""
+
+QUEUED: Final = text("state = 'queued'")
+"""Notifications that are to be told still. Literal, as above."""
+
+NOTIFICATIONS: Final = Table(
+    "mesh_notifications",
+    METADATA,
+    Column("notification_id", Text, primary_key=True),
+    Column("organization", Text, nullable=False),
+    Column("webhook", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("mesh_notifications_queued", "created_at", postgresql_where=QUEUED, sqlite_where=QUEUED),
+    Index("mesh_notifications_by_change", "changed_at"),
+)
+"""What webhooks are told, and were: so that each is told once. Since version 2."""
