@@ -215,7 +215,10 @@ class Performer:
                 await self.runs.end(run_dir, float(pod.grace_seconds))
         if mine is None:
             return False
-        row = await self.record.save(begun(pod, State.STARTING, restart=mine[0], initialized=True))
+        # an argument it was given, if there is one; what is typed, its shim takes once
+        given = bool(pod.spec.prompt) and not is_typed(pod)
+        known = {"initialized": True, "ran": True, "prompt_sent": given, "prompt_given": given}
+        row = await self.record.save(begun(pod, State.STARTING, restart=mine[0], **known))
         logger.warning("adopted a pod that was not in the journal", extra={"pod": uid})
         await self.runs.settle(row)
         return True
