@@ -17,7 +17,9 @@ from runner.drivers import terminal_once as once
 from runner.drivers.screen import Screen
 from runner.drivers.terminal_client import connected
 from runner.drivers.terminal_follow import follow, watch_exit
+from runner.drivers.terminal_hold import hold, said
 from runner.drivers.terminal_leftovers import kill_leftovers, kill_shim
+from runner.drivers.terminal_marks import forget_group
 from runner.drivers.terminal_mcp import mcp_socket
 from runner.drivers.terminal_observe import observe
 from runner.drivers.terminal_transcript import Reader, size
@@ -41,6 +43,7 @@ from runner.drivers.terminal_values import (
     TerminalError,
 )
 from runner.drivers.terminal_zygote import HOLDER_FAILED, Zygote
+from runner.shim.custody import NO_CAUSE, Cause
 from runner.shim.frames import MAX_INPUT, MILLISECONDS, OFFSET, SIGNUM, SIZE, Kind
 
 __all__ = [
@@ -114,6 +117,8 @@ class Terminals:
         except LaunchError as exc:
             if exc.reason == HOLDER_FAILED:
                 await self._clear(launch.run_dir)
+            if exc.reason != "AlreadyStarted":
+                await asyncio.to_thread(forget_group, launch.run_dir)
             raise
         finally:
             if launch.mcp is not None and isinstance(launch.mcp.where, Listener):
@@ -132,8 +137,10 @@ class Terminals:
         answer = await _ask(run_dir, Kind.STATE)
         return State.told(json.loads(answer))
 
-    async def stop(self, run_dir: Path, grace_seconds: float) -> None:
+    async def stop(self, run_dir: Path, grace_seconds: float, cause: Cause = NO_CAUSE) -> None:
         """Ask the run to end: SIGTERM and SIGHUP, after the grace SIGKILL to every descendant.
+
+        *cause* is what ``Exited`` shall say of it.
 
         Idempotent; returns when asked, not when ended (``watch_exit`` tells that). When the shim
         itself is dead, whatever of the run is left is killed.
@@ -142,6 +149,7 @@ class Terminals:
             TerminalError: Something that is left cannot be killed.
         """
         grace = MILLISECONDS.pack(min(_LONGEST_GRACE, max(0, round(grace_seconds * 1000))))
+        grace += said(run_dir, cause)
         for _ in range(_STOP_ATTEMPTS):
             try:
                 await _ask(run_dir, Kind.STOP, grace)
@@ -157,6 +165,31 @@ class Terminals:
             else:
                 return
         await self._clear(run_dir)
+
+    async def freeze(self, run_dir: Path) -> None:
+        """Let no process of the run go on, until ``thaw``. Idempotent.
+
+        Raises:
+            NotRunning: No shim answers.
+            NotOffered: The shim is of an older runner.
+            TerminalError: Some of the processes cannot be stopped; all go on.
+        """
+        await hold(run_dir, frozen=True)
+
+    async def thaw(self, run_dir: Path) -> None:
+        """Let the run go on. Idempotent.
+
+        Raises:
+            NotRunning: No shim answers.
+        """
+        await hold(run_dir, frozen=False)
+
+    async def frozen(self, run_dir: Path) -> bool:
+        """Return whether the run is frozen; False as well when it has ended."""
+        try:
+            return (await self.state(run_dir)).frozen
+        except NotRunning:
+            return False
 
     async def signal(self, run_dir: Path, signum: int) -> None:
         """Signal the program's process group.

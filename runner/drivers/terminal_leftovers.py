@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from runner.drivers.terminal_marks import group_of, is_marked
 from runner.drivers.terminal_observe import identity_of, observe
 from runner.drivers.terminal_values import Alive, TerminalError
-from runner.drivers.terminal_zygote import MARK
 from runner.shim import records, tree
 
 _PATIENCE_SECONDS: Final = 10.0
@@ -26,30 +26,39 @@ def kill_shim(run_dir: Path) -> None:
 def kill_leftovers(run_dir: Path) -> None:
     """SIGKILL all processes of a run without a shim; return when they are gone. Idempotent.
 
-    A process is the pod's when it is the program that the shim started or in its session, or
-    when this user's process carries the pod's UID in its environment, and no other run has it.
+    A process is the run's when it is in its control group; the pod's also when it is the program
+    that the shim started or in its session, or when it carries a mark of the pod, and no other
+    run has it.
 
     Raises:
         TerminalError: Some cannot be ended.
     """
-    identity = identity_of(run_dir)
-    if identity is None:
-        return
+    identity, group = identity_of(run_dir), group_of(run_dir)
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while left := _leftovers(run_dir, identity):
+    while left := group.pids() | _killed(run_dir, identity):
         if time.monotonic() > deadline:
-            numbers = ", ".join(str(pid) for pid, _ in left)
-            raise TerminalError(f"cannot end processes {numbers} of pod {identity['uid']}")
-        for pid, start in left:
-            _kill(pid, start)
+            numbers = ", ".join(str(pid) for pid in sorted(left))
+            raise TerminalError(f"cannot end processes {numbers} of the run in {run_dir}")
+        group.kill()
         time.sleep(_PAUSE_SECONDS)
+    if not group.remove():
+        raise TerminalError(f"the control group of the run in {run_dir} cannot be removed")
+
+
+def _killed(run_dir: Path, identity: Mapping[str, Any] | None) -> set[int]:
+    """SIGKILL what is found without the group, and return it."""
+    if identity is None:
+        return set()
+    left = _leftovers(run_dir, identity)
+    for pid, start in left:
+        _kill(pid, start)
+    return {pid for pid, _ in left}
 
 
 def _leftovers(run_dir: Path, identity: Mapping[str, Any]) -> list[tuple[int, int]]:
     """Return numbers and start times of the processes that are left."""
     child = identity["child_pid"]
     session = child if records.start_time(child) == identity["child_start_time"] else None
-    mark = f"{MARK}={identity['uid']}".encode()
     spared = _spared(run_dir)
     left = []
     for entry in os.listdir("/proc"):  # noqa: PTH208  numbers are what is wanted
@@ -58,7 +67,7 @@ def _leftovers(run_dir: Path, identity: Mapping[str, Any]) -> list[tuple[int, in
         fields = records.stat(int(entry))
         if fields is None or fields[0] in "ZX":
             continue
-        if int(fields[3]) == session or _carries(entry, mark):
+        if int(fields[3]) == session or is_marked(int(entry), identity["uid"]):
             left.append((int(entry), int(fields[19])))
     return left
 
@@ -70,14 +79,6 @@ def _spared(run_dir: Path) -> set[int]:
         if sibling != run_dir and isinstance(run := observe(sibling), Alive):
             spared |= {run.pid, *(process.pid for process in tree.descendants(run.pid))}
     return spared
-
-
-def _carries(entry: str, mark: bytes) -> bool:
-    path = Path("/proc", entry, "environ")
-    try:
-        return path.stat().st_uid == os.geteuid() and mark in path.read_bytes().split(b"\0")
-    except OSError:
-        return False  # gone, or not ours to look into
 
 
 def _kill(pid: int, start_time: int) -> None:

@@ -108,4 +108,7 @@ def _exited(record: Mapping[str, Any]) -> Exited:
         finished_at=record["finished_at"],
         offset=record["offset"],
         lost_bytes=record["lost_bytes"],
+        step=record.get("step", ""),
+        cause=record.get("cause", ""),  # an older shim does not tell
+        detail=record.get("detail", ""),
     )

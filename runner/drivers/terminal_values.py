@@ -147,6 +147,9 @@ class Launch:
     contents: Mapping[int, bytes] = field(default_factory=dict, repr=False)
     """What the child can read, by its number (3 to 63) of the descriptor; secrets are expected."""
 
+    account: int = 0
+    """Whom the terminal belongs to, so that the program may open it by its name; 0: the runner."""
+
     scoped: bool = False
     """Whether the child is kept from abstract unix sockets that are not its own.
 
@@ -164,6 +167,16 @@ class Launch:
 
     mcp: McpLaunch | None = None
     """None: the run has no MCP server."""
+
+    group: tuple[str, ...] = ()
+    """Directories of the control group in which the program starts; the run's own, made before.
+
+    The shim removes it when nothing of the run is left.
+    """
+
+    out_of_memory: str = ""
+    """What to say when the kernel killed a process of the group for want of memory: the whole run
+    is ended then. Empty: the group's memory is not limited, and what goes on may go on."""
 
     umask: int = 0o022
     """File mode creation mask of the child."""
@@ -207,6 +220,14 @@ class Exited:
     """Absolute offset of the transcript's end."""
     lost_bytes: int
     """Output that could not be written during this run (disk full)."""
+    step: str = ""
+    """What the program was sent last, when it was asked to end: interrupted, terminated, hung up,
+    killed. Empty: it was not asked, or an older shim does not tell."""
+    cause: str = ""
+    """Why the runner ended it, beyond what was asked for: OutOfMemory, OutOfDisk,
+    TooManyProcesses; empty: it did not."""
+    detail: str = ""
+    """The sentence to *cause*."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +255,8 @@ class State:
     rows: int
     stopping: bool
     """A stop was asked for, or the program ended and what it left behind is being ended."""
+    frozen: bool = False
+    """No process of the run goes on until it is thawed."""
     line_mode: bool = False
     """Whether the terminal collects whole lines; it drops what is beyond 4095 bytes of one.
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from runner.drivers import descriptors
 from runner.drivers.terminal_client import Channel
+from runner.drivers.terminal_marks import MARK, mark_limits, note_group
 from runner.drivers.terminal_observe import alive, last_offset, observe
 from runner.drivers.terminal_values import (
     Absent,
@@ -53,9 +54,6 @@ _IMPORT_PATHS: Final = (_found("runner"), _found("ptyprocess"))
 
 HOLDER_FAILED: Final = "HolderFailed"
 """No shim could be started, or it was killed while it started the program."""
-
-MARK: Final = "AGENTSMESH_POD_UID"
-"""Variable in the environment of all processes of a pod, by which its leftovers are known."""
 
 
 class Zygote:
@@ -210,6 +208,7 @@ def _request(launch: Launch) -> bytes:
             raise LaunchError("AlreadyStarted", f"{launch.run_dir} was used before")
         launch.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         launch.transcript_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        note_group(launch.run_dir, launch.group)
         floor = last_offset(launch.run_dir.parent)
     except OSError as exc:
         raise LaunchError("RunDirectory", f"cannot use {exc.filename}: {exc.strerror}") from exc
@@ -235,8 +234,11 @@ def _wanted(launch: Launch, floor: int) -> dict[str, Any]:
         "rows": launch.rows,
         "fds": (*launch.pass_fds, *launch.contents),
         "mcp": _mcp(launch),
+        "account": launch.account,
         "scoped": launch.scoped,
-        "limits": dict(launch.limits),
+        "limits": {**launch.limits, **mark_limits(launch.uid)},
+        "group": launch.group,
+        "out_of_memory": launch.out_of_memory,
         "wrapper": launch.wrapper,
         "umask": launch.umask,
         "grace_seconds": launch.grace_seconds,

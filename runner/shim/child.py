@@ -15,6 +15,7 @@ from typing import Any
 import ptyprocess
 
 from runner.shim import scope
+from runner.shim.group import Group
 
 IUTF8 = 0x4000
 """Linux' flag: erase whole characters and not bytes. The termios module does not name it."""
@@ -111,7 +112,7 @@ class Child:
             return False
 
     def echoes(self) -> bool:
-        """Whether the terminal shows what is typed: where lines are collected, passwords are not."""
+        """Whether the terminal shows what is typed: where lines are collected passwords are not."""
         try:
             return bool(termios.tcgetattr(self.fd)[3] & termios.ECHO)
         except termios.error:
@@ -214,8 +215,10 @@ def _resolve(program: str, environment: dict[str, str], cwd: str) -> str:
 
 def _preparation(launch: dict[str, Any], numbers: list[int]) -> Callable[[], None]:
     """Return what the forked process does before it becomes the program."""
+    group = Group(launch["group"])
 
     def prepare() -> None:
+        _join(group)
         for number in numbers:
             os.set_inheritable(number, True)
         for signum in IGNORED:
@@ -223,6 +226,8 @@ def _preparation(launch: dict[str, Any], numbers: list[int]) -> Callable[[], Non
         attributes = termios.tcgetattr(0)
         attributes[0] |= IUTF8
         termios.tcsetattr(0, termios.TCSANOW, attributes)
+        if launch["account"]:
+            os.fchown(0, launch["account"], -1)
         os.umask(launch["umask"])
         _enter(launch["cwd"])
         for limit, value in launch["limits"].items():
@@ -231,6 +236,13 @@ def _preparation(launch: dict[str, Any], numbers: list[int]) -> Callable[[], Non
             _scope()
 
     return prepare
+
+
+def _join(group: Group) -> None:
+    try:
+        group.enter()
+    except OSError as exc:
+        raise PermissionError(f"the control group: {exc.strerror}") from exc
 
 
 def _enter(cwd: str) -> None:

@@ -8,6 +8,7 @@ import struct
 from typing import Any, NamedTuple, Protocol
 
 from runner.shim.connection import Connection
+from runner.shim.custody import NO_CAUSE, Cause
 from runner.shim.frames import MILLISECONDS, OFFSET, SIGNUM, SIZE, FrameError, Kind
 from runner.shim.input import Input
 
@@ -44,8 +45,12 @@ class Served(Protocol):
         """Set the terminal's size."""
         ...
 
-    def stop(self, grace_seconds: float) -> None:
-        """Ask the program to end."""
+    def stop(self, grace_seconds: float, cause: Cause) -> None:
+        """Ask the program to end, and note the cause."""
+        ...
+
+    def hold(self, *, frozen: bool) -> bool:
+        """Let no process of the run go on, or all again; return whether that is so."""
         ...
 
     def signal(self, signum: int) -> None:
@@ -165,9 +170,17 @@ class Clients:
             case Kind.RESIZE:
                 self._served.resize(*SIZE.unpack(payload))
                 connection.answer(Kind.DONE)
+            case _:
+                self._carry_out(connection, kind, payload)
+
+    def _carry_out(self, connection: Connection, kind: Kind, payload: bytes) -> None:
+        """Do what is done to the run's processes."""
+        match kind:
             case Kind.STOP:
-                self._served.stop(MILLISECONDS.unpack(payload)[0] / 1000)
+                self._stop(payload)
                 connection.answer(Kind.DONE)
+            case Kind.FREEZE | Kind.THAW:
+                self._hold(connection, frozen=kind is Kind.FREEZE)
             case Kind.SIGNAL:
                 self._signal(connection, SIGNUM.unpack(payload)[0])
             case _:
@@ -182,6 +195,18 @@ class Clients:
             raise FrameError("the run has ended")
         said = json.dumps({"token_sha256": mcp.token_sha256}).encode("ascii")
         connection.hand_over(Kind.MCP_IS, said, mcp.listener.fileno())
+
+    def _stop(self, payload: bytes) -> None:
+        said = payload[MILLISECONDS.size :]
+        (milliseconds,) = MILLISECONDS.unpack(payload[: MILLISECONDS.size])
+        cause = Cause(*json.loads(said)) if said else NO_CAUSE
+        self._served.stop(milliseconds / 1000, cause)
+
+    def _hold(self, connection: Connection, *, frozen: bool) -> None:
+        if self._served.hold(frozen=frozen):
+            connection.answer(Kind.DONE)
+        else:
+            connection.answer(Kind.REFUSED, b"some of the processes cannot be stopped")
 
     def _signal(self, connection: Connection, signum: int) -> None:
         if signum not in signal.valid_signals():

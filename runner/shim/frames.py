@@ -8,8 +8,8 @@ import struct
 from collections.abc import Iterator
 from enum import IntEnum
 
-PROTOCOL = 2
-"""1: the first. 2: MCP and INPUT_ONCE."""
+PROTOCOL = 3
+"""1: the first. 2: MCP and INPUT_ONCE. 3: FREEZE, THAW, and a cause behind STOP."""
 
 HEADER = struct.Struct(">BI")
 OFFSET = struct.Struct(">Q")
@@ -48,7 +48,7 @@ class Kind(IntEnum):
     RESIZE = 4
     """Columns, rows. Answered by DONE."""
     STOP = 5
-    """Grace in milliseconds. Answered by DONE at once."""
+    """Grace in milliseconds, then nothing or the cause as JSON. Answered by DONE at once."""
     SIGNAL = 6
     """Signal number, for the program. Answered by DONE."""
     HELLO = 7
@@ -59,6 +59,10 @@ class Kind(IntEnum):
     """Length of the key (one byte), key, bytes: typed in one go unless that key was taken before.
     Answered when the terminal has all: by TAKEN and 1 if typed now, 0 if before. Or REFUSED: too
     much waits for a program that does not read."""
+    FREEZE = 10
+    """Empty. Answered by DONE when no process of the run runs any more, or by REFUSED."""
+    THAW = 11
+    """Empty. Answered by DONE."""
 
     STATE_IS = 65
     HEAD = 66

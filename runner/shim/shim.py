@@ -10,6 +10,7 @@ from typing import Any
 from runner.shim import records
 from runner.shim.child import Child
 from runner.shim.clients import Clients, Door, Mcp
+from runner.shim.custody import NO_CAUSE, Cause, Custody
 from runner.shim.ending import Ending
 from runner.shim.input import Input
 from runner.shim.transcript import Transcript
@@ -38,7 +39,9 @@ class Shim:
         self._child = child
         self._transcript = transcript
         self._grace_seconds: float = launch["grace_seconds"]
-        self._ending = Ending(os.getpid(), child, wrapper=launch["wrapper"])
+        self._custody = Custody(os.getpid(), launch)
+        wrapper: bool = launch["wrapper"]
+        self._ending = Ending(os.getpid(), child, self._custody.kill, wrapper=wrapper)
         self._poll = select.epoll()
         self._input = Input(child.fd)
         self._clients = Clients(self, self._poll, door, self._input)
@@ -51,6 +54,7 @@ class Shim:
         self._signals = signals
         self._poll.register(child.fd, self._terminal_events)
         self._poll.register(self._signals, select.EPOLLIN)
+        self._memory_bell = self._custody.register(self._poll)
 
     # What clients may ask.
 
@@ -67,6 +71,7 @@ class Shim:
             "line_mode": self._child.is_in_line_mode(),
             "echo": self._child.echoes(),
             "last_key": self._input.last_key,
+            "frozen": self._custody.frozen,
             "unread": self._input.waiting_bytes + self._child.unread_bytes(),
         }
 
@@ -83,9 +88,21 @@ class Shim:
         self._transcript.sized(cols, rows)
         self._child.resize(cols, rows)
 
-    def stop(self, grace_seconds: float) -> None:
-        """Ask the program to end."""
+    def stop(self, grace_seconds: float, cause: Cause = NO_CAUSE) -> None:
+        """Ask the program to end; one that is frozen would not hear it."""
+        self._custody.blame(cause)
+        self._custody.thaw()
         self._ending.ask(grace_seconds)
+
+    def hold(self, *, frozen: bool) -> bool:
+        """Let no process of the run go on, or all again; return whether that is so.
+
+        Who is on the way out is not held up any more.
+        """
+        if frozen and not self._ending.began and self._status is None:
+            return self._custody.freeze()
+        self._custody.thaw()
+        return not frozen
 
     def signal(self, signum: int) -> None:
         """Signal the program's process group."""
@@ -99,6 +116,7 @@ class Shim:
         """Hold the terminal until the run is over and recorded."""
         while not self._alone:
             self._guarded_turn(self._wait_seconds())
+        self._custody.let_go(was_killed=_was_killed(self._status))
         self._child.let_go()
         self._close_mcp()
         self._drain()
@@ -120,10 +138,10 @@ class Shim:
             time.sleep(0.05)  # should it happen each time, the machine stays usable
 
     def _wait_seconds(self) -> float | None:
-        wait = self._ending.wait_seconds()
-        if not self._transcript.unsaid:
-            return wait
-        return _SETTLE_SECONDS if wait is None else min(wait, _SETTLE_SECONDS)
+        waits = [self._ending.wait_seconds(), self._custody.wait_seconds()]
+        if self._transcript.unsaid:
+            waits.append(_SETTLE_SECONDS)
+        return min((each for each in waits if each is not None), default=None)
 
     def _turn(self, wait_seconds: float | None) -> None:
         for fd, events in self._poll.poll(wait_seconds):
@@ -131,9 +149,14 @@ class Shim:
                 self._serve_terminal(events)
             elif fd == self._signals:
                 self._serve_signals()
+            elif fd == self._memory_bell:
+                self._custody.rang()
             else:
                 self._clients.serve(fd, events)
         self._flush_input()
+        if self._custody.is_out_of_memory():
+            self.stop(0.0)
+        self._custody.tick()
         self._ending.tick()
         if self._transcript.unsaid:
             self._transcript.settle()
@@ -165,7 +188,7 @@ class Shim:
     def _serve_signals(self) -> None:
         received = set(os.read(self._signals, _SIGNALS_BYTES))
         if signal.SIGTERM in received:
-            self._ending.ask(self._grace_seconds)
+            self.stop(self._grace_seconds)
         self._reap()
 
     def _reap(self) -> None:
@@ -204,6 +227,9 @@ class Shim:
             "finished_at": records.now(),
             "offset": self._transcript.head,
             "lost_bytes": self._transcript.lost_bytes,
+            "step": self._ending.step if self._ending.asked else "",
+            "cause": self._custody.cause.reason,
+            "detail": self._custody.cause.detail,
         }
 
 
@@ -218,6 +244,11 @@ def note_trouble() -> None:
                 file.write(text)
     except (OSError, ImportError):
         return  # there is no other place
+
+
+def _was_killed(status: int | None) -> bool:
+    code = os.waitstatus_to_exitcode(status or 0)
+    return code in {-signal.SIGKILL, 128 + signal.SIGKILL}  # the latter through a wrapper
 
 
 def _recorded(record: dict[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from runner.shim.records import stat
 
 _ENDED = ("Z", "X")
+_STOPPED = ("T", "t")
 
 
 class Process(NamedTuple):
@@ -19,6 +20,8 @@ class Process(NamedTuple):
     group: int
     living: bool
     """False once it has ended and only waits to be collected."""
+    runs: bool
+    """False also when it is stopped, by a signal or by who traces it."""
 
 
 def find(pid: int) -> Process | None:
@@ -26,7 +29,10 @@ def find(pid: int) -> Process | None:
     fields = stat(pid)
     if fields is None:
         return None
-    return Process(pid, parent=int(fields[1]), group=int(fields[2]), living=fields[0] not in _ENDED)
+    state, parent, group = fields[:3]
+    living = state not in _ENDED
+    runs = living and state not in _STOPPED
+    return Process(pid, parent=int(parent), group=int(group), living=living, runs=runs)
 
 
 def name(pid: int) -> str:

@@ -16,5 +16,6 @@ SAID = {
 def test_a_state_is_read_from_older_and_newer_shims() -> None:
     old = State.told(SAID)
     assert (old.line_mode, old.unread, old.last_key) == (False, None, "")
-    new = {**SAID, "line_mode": True, "unread": 5, "last_key": "one", "of tomorrow": [1]}
+    new = {**SAID, "line_mode": True, "unread": 5, "last_key": "one", "echo": False}
+    new |= {"frozen": True, "of tomorrow": [1]}
     assert asdict(State.told(new)) == {k: v for k, v in new.items() if k != "of tomorrow"}
