@@ -217,8 +217,10 @@ class Performer:
             return False
         # an argument it was given, if there is one; what is typed, its shim takes once
         given = bool(pod.spec.prompt) and not is_typed(pod)
-        known = {"initialized": True, "ran": True, "prompt_sent": given, "prompt_given": given}
-        row = await self.record.save(begun(pod, State.STARTING, restart=mine[0], **known))
+        row = begun(pod, State.STARTING, restart=mine[0], initialized=True, ran=True)
+        row = await self.record.save(
+            dataclasses.replace(row, prompt_sent=given, prompt_given=given)
+        )
         logger.warning("adopted a pod that was not in the journal", extra={"pod": uid})
         await self.runs.settle(row)
         return True
