@@ -25,6 +25,12 @@ _CLAUDE_FILE: Final = ".agentsmesh/mcp.json"
 _CLAUDE_USER_FILE: Final = ".claude.json"
 """What `claude mcp list` goes by: it does not look at the file that a session was started with."""
 _CLAUDE_HOME: Final = "CLAUDE_CONFIG_DIR"
+_CLAUDE_KEY: Final = "ANTHROPIC_API_KEY"
+_CLAUDE_ANSWERS: Final = "customApiKeyResponses"
+_CLAUDE_TAIL: Final = 20
+"""So many characters of a key it remembers."""
+_CLAUDE_SHORTEST_KEY: Final = 60
+"""Of which these are no more than a third."""
 _GEMINI_FILE: Final = ".gemini/settings.json"
 _GEMINI_HOME: Final = "GEMINI_CLI_HOME"
 _GEMINI_TRUST: Final = "GEMINI_CLI_TRUST_WORKSPACE"
@@ -113,9 +119,28 @@ def _claude(given: Given) -> Configured:
         path: _added(_file(given, path), "mcpServers", server, f"homeFiles: {path}")
         for path in _claude_files(given)
     }
+    for path in set(texts) - {_CLAUDE_FILE}:
+        texts[path] = _approved(texts[path], given.environment.get(_CLAUDE_KEY, ""))
     # The flag takes any number of values: another flag has to follow it, not the prompt.
     args = ("--mcp-config", str(given.home / _CLAUDE_FILE), "--strict-mcp-config")
     return Configured(args=args, home_files=texts)
+
+
+def _approved(text: str, key: str) -> str:
+    """Return the user's configuration *text* with the *key* of the environment approved.
+
+    Otherwise it asks a person whether to use it, and takes Enter for a no. It is told apart by its
+    last characters, as it writes them itself; of a key that is not much longer they would be too
+    much: such a one is asked about.
+    """
+    config = json.loads(text)
+    said = config.get(_CLAUDE_ANSWERS, {})
+    approved = said.get("approved", []) if isinstance(said, dict) else None
+    if len(key) < _CLAUDE_SHORTEST_KEY or not isinstance(approved, list):
+        return text
+    tail = key[-_CLAUDE_TAIL:]
+    answers = {"rejected": [], **said, "approved": [*(t for t in approved if t != tail), tail]}
+    return json.dumps({**config, _CLAUDE_ANSWERS: answers}, indent=2)
 
 
 def _claude_files(given: Given) -> tuple[str, ...]:

@@ -186,3 +186,20 @@ def test_a_prompt_stays_a_prompt(
     assert line == ("/bin/claude", *wanted)
     behind = line[line.index("--mcp-config") + 2]
     assert behind == "--strict-mcp-config"
+
+
+def test_claude_is_told_that_the_key_of_its_environment_is_to_be_used() -> None:
+    key = "sk-ant-api03-" + "a" * 75 + "LastTwentyCharacters"
+    theirs = {"customApiKeyResponses": {"approved": ["another"], "rejected": ["no"]}}
+    _, _, files = told(
+        Format.CLAUDE, {"ANTHROPIC_API_KEY": key}, **{".claude.json": json.dumps(theirs)}
+    )
+    answers = json.loads(files[".claude.json"])["customApiKeyResponses"]
+    assert answers == {"approved": ["another", "LastTwentyCharacters"], "rejected": ["no"]}
+    assert not any(key in text for text in files.values())
+    assert "LastTwenty" not in files[".agentsmesh/mcp.json"]
+
+
+def test_of_a_short_key_nothing_is_written() -> None:
+    _, _, files = told(Format.CLAUDE, {"ANTHROPIC_API_KEY": "sk-" + "b" * 40})
+    assert not any("bbbb" in text for text in files.values())
