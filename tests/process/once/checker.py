@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 ENDS = {"Succeeded", "Failed"}
+EXCUSES = {"RunnerRestarted"}
+"""Why a pod may have ended that should be at work: it was lost, and that is said."""
 
 
 class Line(NamedTuple):
@@ -31,6 +33,8 @@ class Pod:
     """So many runs it must have, if it reached what was asked for."""
     later: Mapping[str, str] = field(default_factory=dict)
     """Prompts that came later: text and how they ended, ``submitted`` or ``failed``."""
+    due: str = "Running"
+    """The phase that it must come to."""
     phase: str = ""
     reason: str = ""
     """Why it ended, or is not as it should be."""
@@ -66,10 +70,10 @@ def _faults(pod: Pod, said: list[Line]) -> list[str]:
         found.append(f"{len(starts)} processes where {pod.starts} were due: {starts}")
     if len(set(starts)) != len(starts):
         found.append(f"a process began twice: {starts}")
-    if len(starts) < pod.starts and not (pod.phase in ENDS and pod.reason):
+    if len(starts) < pod.starts and not (pod.phase in ENDS and pod.reason in EXCUSES):
         found.append(f"{len(starts)} of {pod.starts} processes, {pod.phase} for no reason")
-    if not pod.phase or pod.phase in {"Pending", "Scheduled", "Starting", "Stopping", "Lost"}:
-        found.append(f"it is {pod.phase or 'nowhere'}: neither at its end nor at work")
+    if pod.phase != pod.due and not (pod.phase in ENDS and pod.reason in EXCUSES):
+        found.append(f"it is {pod.phase or 'nowhere'} {pod.reason} and not {pod.due}")
     first = given.pop(pod.prompt, 0)
     if first > 1:
         found.append(f"its first prompt came {first} times")

@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import socket
+import stat
 import struct
 import time
 from collections import Counter
@@ -87,8 +88,10 @@ def _cut_connections(pid: int, chance: random.Random) -> bool:
     for number in numbers:
         taken = _libc.syscall(_PIDFD_GETFD, process, number, 0)
         if taken >= 0:
-            cut |= chance.random() < 0.7 and _is_cut(taken, pid)
-            os.close(taken)
+            try:
+                cut |= chance.random() < 0.7 and _is_cut(taken, pid)
+            finally:
+                os.close(taken)  # what it stands for, such as a lock, is the runner's
     if process >= 0:
         os.close(process)
     return cut
@@ -103,6 +106,8 @@ def _moved(one: Path, other: Path) -> bool:
 
 def _is_cut(number: int, owner: int) -> bool:
     """Shut the connection down if it is one to another process over a Unix socket."""
+    if not stat.S_ISSOCK(os.fstat(number).st_mode):
+        return False
     try:
         with socket.socket(fileno=os.dup(number)) as sock:
             if sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM:

@@ -109,7 +109,6 @@ class Round:
         """Apply the pods and, beside it, give some of them further prompts."""
         self._patient("apply", "-f", "-", stdin=json.dumps(self._manifests()))
         stopped = self.pods[-1]
-        stopped.starts = 2
         typed = self.pods[3]
         self._prompt(typed, f"more for {typed.name}")
         patiently(lambda: self._started(stopped))
@@ -122,7 +121,8 @@ class Round:
         for pod in self.pods:
             kind = pod.name.split("-", 2)[2]
             fails = kind.endswith("fails")
-            pod.starts = 2 if fails else 1
+            pod.starts = 2 if fails or kind == "stopped" else 1
+            pod.due = "Succeeded" if kind == "quick" else "Running"
             spec = {
                 "prompt": pod.prompt,
                 "sandbox": {"isolation": "none"},

@@ -132,6 +132,10 @@ class Controller(
         self.heartbeat_ms = 500
         self.pods: list[Pod] | None = []
         self.allow_empty = True
+        self.answers = True
+        """Whether heartbeats are answered."""
+        self.reads: asyncio.Event | None = None
+        """None: what terminals print is read; else once it is set."""
         self.sessions: list[Session] = []
         self.live: list[Session] = []
         self.observed: dict[str, link_pb2.PodObserved] = {}
@@ -255,6 +259,9 @@ class Controller(
             match message.WhichOneof("msg"):
                 case "heartbeat":
                     self.beats += 1
+                    if not self.answers:
+                        await self.notify()
+                        continue
                     ack = link_pb2.HeartbeatAck(beat=message.heartbeat.beat)
                     await session.out.put(
                         link_pb2.ControllerMessage(controller_epoch=self.epoch, heartbeat_ack=ack)
@@ -285,6 +292,8 @@ class Controller(
                     self.terminals_connected += 1
                 self.terminal_up.append(message)
                 await self.notify()
+                if self.reads is not None:
+                    await self.reads.wait()
             writer.cancel()
 
 
