@@ -20,6 +20,7 @@ from controller import logs
 from controller.bootstrap import prepare
 from controller.directory import DirectoryTaken, identity, lock
 from controller.kernel.events import Recorder
+from controller.kernel.key import Key
 from controller.kernel.lease import Leadership, LeadershipLost
 from controller.kernel.queue import WorkQueue
 from controller.kernel.redact import redact
@@ -39,12 +40,14 @@ from controller.reconcilers.catalogue import reconcilers
 from controller.reconcilers.cooperation import Cooperation
 from controller.reconcilers.routing import Routing
 from controller.rpc.gateway import Gateway, GatewaySettings, Ports, PortTaken
+from controller.services.notification_sender import Sender
+from controller.services.notifications import Notifications
 from controller.settings import Settings
 from controller.store.errors import OpenError
 from controller.store.messages import MessageStore
 from controller.store.open import StoreSettings, opened
 from controller.toolset import Toolset
-from schemas.names import CONTROLLER_NAMESPACE, OURS
+from schemas.names import CONTROLLER_NAMESPACE, ORGANIZATION, OURS
 
 logger = logging.getLogger(__name__)
 
@@ -171,6 +174,22 @@ class Controller:
             touched=self._cooperation.touched,
         )
         tasks.create_task(toolset.run())
+        async with Sender(self._settings.webhook_networks) as sender:
+            notifications = Notifications(self._store, messages, self._kube, sender, self._touch)
+            tasks.create_task(notifications.run())
+            await self._open(tasks, messages, toolset, notifications)
+
+    def _touch(self, organization: str) -> None:
+        self._queue.add(Key(ORGANIZATION.kind, "", organization))
+
+    async def _open(
+        self,
+        tasks: asyncio.TaskGroup,
+        messages: MessageStore,
+        toolset: Toolset,
+        notifications: Notifications,
+    ) -> None:
+        """Open the ports and reconcile, until cancelled."""
         gateway = Gateway(
             GatewaySettings(
                 runner_listen=self._settings.runner_listen,
@@ -190,12 +209,15 @@ class Controller:
             await asyncio.to_thread(_announce, self._settings.data_dir, ports)
             leases = RunnerLeases(self._kube, self._store, self._fleet.links)
             tasks.create_task(leases.run(self._leadership.sure))
-            await self._kernel(gateway, messages).run(self._settings.workers, self._leadership.sure)
+            kernel = self._kernel(gateway, messages, notifications)
+            await kernel.run(self._settings.workers, self._leadership.sure)
         finally:
             await gateway.stop()
             await self._recorder.drain(timeout_seconds=2)
 
-    def _kernel(self, gateway: Gateway, messages: MessageStore) -> Kernel:
+    def _kernel(
+        self, gateway: Gateway, messages: MessageStore, notifications: Notifications
+    ) -> Kernel:
         def bundle() -> dict[str, str]:
             return {
                 "ca.crt": self._authority.roots_pem.decode(),
@@ -210,6 +232,7 @@ class Controller:
             scheduler=self._scheduler,
             bundle=bundle,
             local_repositories=self._settings.allow_local_repositories,
+            failing=notifications.failing,
         )
         return Kernel(
             kube=self._kube,

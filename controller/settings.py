@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from controller.services.notification_addresses import Network, networks
+
 MESSAGE_STORE_URL: Final = "AGENTSMESH_MESSAGE_STORE_URL"
 """Variable with the URL of a PostgreSQL database. It holds a password: never an argument."""
 
@@ -33,6 +35,8 @@ class Settings:
     """How soon after a sign of that."""
     message_store_url_file: Path | None = None
     """A file with the URL of a PostgreSQL database for messages. None: see the next."""
+    webhook_networks: tuple[Network, ...] = ()
+    """Where notifications may go beside what is allowed by itself."""
     message_store_url: str = field(default="", repr=False)
     """That URL itself, from the environment. Empty: an SQLite database in the data directory."""
 
@@ -49,7 +53,12 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         parser.error(f"--message-store-url-file and {MESSAGE_STORE_URL}: give one of them")
     if given.leaf_lifetime_seconds < 10:
         parser.error("--leaf-lifetime-seconds must be at least 10")
+    try:
+        webhook_networks = networks(given.webhook_allow)
+    except ValueError as exc:
+        parser.error(f"--webhook-allow must be an address or a network, such as 10.0.0.0/8: {exc}")
     return Settings(
+        webhook_networks=webhook_networks,
         data_dir=given.data_dir.absolute(),
         kubeconfig=given.kubeconfig.absolute() if given.kubeconfig else None,
         runner_listen=given.runner_listen,
@@ -75,6 +84,14 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--kubeconfig", type=Path, help="the API server to work for; without it: in-cluster")
     add("--data-dir", type=Path, required=True, help="for ports.json, and messages.db: keep it")
+    add(
+        "--webhook-allow",
+        action="append",
+        default=[],
+        metavar="NETWORK",
+        help="let notifications go to this address or network although it is link-local, a cloud's "
+        "metadata service or, for http://, not on loopback (repeatable)",
+    )
     add(
         "--message-store-url-file",
         type=Path,

@@ -27,6 +27,7 @@ from controller.reconcilers.repository.observe import RepositoryObserver
 from controller.reconcilers.runner import plan as runner_plan
 from controller.reconcilers.runner import status as runner_status
 from controller.reconcilers.runner.observe import RunnerObserver
+from controller.services.notification_health import Failing
 from schemas.names import (
     AGENT_CLASS,
     ORGANIZATION,
@@ -60,15 +61,19 @@ def reconcilers(  # noqa: PLR0913 - what they share, by name
     scheduler: Scheduler,
     bundle: Callable[[], Mapping[str, str]],
     local_repositories: bool,
+    failing: Callable[[str], tuple[Failing, ...]] = lambda _: (),
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Reconciler]:
-    """Return how each kind is reconciled. *bundle* gives the data of the trust bundle."""
+    """Return how each kind is reconciled. *bundle* gives the data of the trust bundle.
+
+    *failing* gives the webhooks of an Organization that cannot be told anything.
+    """
     repositories = RepositoryObserver(store, kube, local_allowed=local_repositories)
     runners = RunnerObserver(store, fleet, clock=clock)
     return [
         Reconciler(
             ORGANIZATION.kind,
-            OrganizationObserver(store, kube, bundle).observe,
+            OrganizationObserver(store, kube, bundle, failing).observe,
             organization_plan.plan,
             organization_status.report,
         ),

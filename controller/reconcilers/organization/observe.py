@@ -15,6 +15,7 @@ from controller.reconcilers.organization.snapshot import (
     Manifest,
     OrganizationSnapshot,
 )
+from controller.services.notification_health import Failing
 from schemas.agentpod import AgentPod
 from schemas.names import (
     CLUSTER_ROLE,
@@ -55,7 +56,15 @@ class Reader(Protocol):
 class OrganizationObserver:
     """Reads organizations from the store and their children from the API."""
 
-    def __init__(self, store: Store, kube: Reader, bundle: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        kube: Reader,
+        bundle: Callable[[], Mapping[str, str]],
+        failing: Callable[[str], tuple[Failing, ...]] = lambda _: (),
+    ) -> None:
+        """*failing* gives the webhooks of an Organization that cannot be told anything."""
+        self._failing = failing
         self._store = store
         self._kube = kube
         self._bundle = bundle
@@ -84,6 +93,7 @@ class OrganizationObserver:
                 Child(pod.metadata.name, pod.metadata.uid, pod.metadata.deleting)
                 for pod in pods.indexed(BY_NAMESPACE, name)
             ),
+            failing=self._failing(key.name),
             usage=OrganizationUsage(
                 runners=self._store.of(Runner).count(BY_NAMESPACE, name),
                 agent_pods=pods.count(BY_NAMESPACE, name),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from controller.services.notification_health import Failing
 from schemas.organization import Organization, OrganizationUsage
 
 QUOTA: Final = "agentsmesh-quota"
@@ -46,3 +47,5 @@ class OrganizationSnapshot:
     quota: Manifest | None
     pods: tuple[Child, ...]
     usage: OrganizationUsage
+    failing: tuple[Failing, ...] = ()
+    """Webhooks that cannot be told anything."""

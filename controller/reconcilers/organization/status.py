@@ -17,6 +17,9 @@ MEMBERS_SYNCED: Final = "MembersSynced"
 QUOTA_APPLIED: Final = "QuotaApplied"
 """Normal-true. Absent where there is no quota."""
 
+NOTIFICATIONS_DELIVERED: Final = "NotificationsDelivered"
+"""Normal-true. Absent where there are no webhooks."""
+
 
 def report(snapshot: OrganizationSnapshot, error: ReconcileError | None, now: float) -> Report:
     """Return the organization's status, from what is observed, never from what was ordered."""
@@ -53,8 +56,21 @@ def _present(said: Conditions, snapshot: OrganizationSnapshot) -> None:
     said.true(MEMBERS_SYNCED, "Synced", f"{count} member{'s' if count != 1 else ''}")
     if snapshot.subject.spec.quota is not None:
         said.true(QUOTA_APPLIED, "Applied", "limits are in force")
+    _notifications(said, snapshot)
     suspended = "; suspended: no pod is placed" if snapshot.subject.spec.suspend else ""
     said.true(READY, "Ready", f"namespace {name} can be used{suspended}")
+
+
+def _notifications(said: Conditions, snapshot: OrganizationSnapshot) -> None:
+    """Say whether webhooks are told what they ask for."""
+    count = len(snapshot.subject.spec.notifications.webhooks)
+    if snapshot.failing:
+        which = "; ".join(f"{one.webhook}: {one.why}" for one in snapshot.failing)
+        message = f"{len(snapshot.failing)} of {count} webhooks cannot be told: {which}"
+        said.false(NOTIFICATIONS_DELIVERED, "WebhookFailing", message)
+    elif count:
+        what = "no webhook fails" if count > 1 else "the webhook does not fail"
+        said.true(NOTIFICATIONS_DELIVERED, "Delivered", what)
 
 
 def _working(said: Conditions, reason: str, message: str) -> None:
