@@ -8,60 +8,21 @@ programs have a screen of their own without history; while it is on, its rows ar
 """
 
 import re
-from itertools import groupby
 from typing import Final
 
-from pyghostty import ffi, lib
-from pyghostty.core import check
-
-from runner.drivers.ghostty import (
-    GhosttyError,
-    Terminal,
-    copied,
-    formatted,
-    limit,
-)
-
-_ALTERNATE: Final = (1049, 1047, 47)
-"""Modes that switch to the alternate screen; it must be on before the screen is drawn."""
-
-_BEFORE: Final = frozenset({"modes"})
-"""What the library writes ahead of the cells. Not the palette: that is the viewer's own."""
-
-_BEHIND: Final = frozenset(
-    {"cursor", "style", "hyperlink", "protection", "kitty_keyboard", "charsets"}
-    | {"scrolling_region", "keyboard"}
-)
-"""All that the library writes behind the cells."""
-
-_BENEATH: Final = frozenset({"cursor", "style", "kitty_keyboard"})
-"""What a program finds again when it leaves the alternate screen."""
-
-_PLAIN: Final = b"\x1b[0m"
-"""No colours: the primary screen's pen was saved with its cursor, on entering."""
-
-_SAVE, _RESTORE = b"\x1b7", b"\x1b8"
-"""The cursor with its pen, of each screen. Mode 1049 does it by itself, the older two do not."""
+from runner.drivers.ghostty import Terminal, formatted, limit
+from runner.drivers.redraw import NEUTRAL, redrawn
 
 _UNFINISHED: Final = re.compile(
-    rb"(?:\x1b(?:\[[0-?]*[ -/]*|[ -/]*|[\]P_^X][^\x07\x1b]*)"  # CSI, charset and the like, OSC
+    rb"(?:\x1b(?:\[[0-?]*[ -/]*|[ -/]*"  # CSI, charset and the like
+    rb"|\][^\x07\x18\x1a\x1b]*\x1b?|[P_^X][^\x18\x1a\x1b]*\x1b?)"  # OSC; DCS and the other strings
     rb"|[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})\Z"  # UTF-8
 )
-_LONGEST_HELD: Final = 256
+_LONGEST_HELD: Final = 64 * 1024
 """The library copies no terminal in the middle of a sequence or letter: so many bytes wait."""
 
-_NEUTRAL: Final = (
-    b"\x1b[!p\x1b[?1049l\x1b[?1l\x1b[?7h\x1b[?25h\x1b[r"
-    b"\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\x1b[?2004l\x1b[0m"
-)
-"""Undoes what an earlier screen may have left on: main screen, no mouse, no paste brackets.
-
-Not a full reset, which would take the viewer's scrollback.
-"""
-
-
 _FRESH: Final = (
-    _NEUTRAL
+    NEUTRAL
     + b"\x1b[?6l\x1b[?25h\x1b[?69l\x1b[<99u\x1b[?1004l\x1b[?5l\x1b[4l\x1b[20l\x0f\x1b(B\x1b)B"
 )
 """What a program may have left on, undone, as in a terminal that was just made."""
@@ -71,8 +32,6 @@ _CANCEL: Final = b"\x18"
 
 _CELL_BYTES: Final = 8
 _SELF_BYTES: Final = 64 * 1024
-_LOOK_EVERY: Final = 8
-"""A row without text is looked at this coarsely for colour: looking costs 10 us a cell."""
 
 
 class Screen:
@@ -180,86 +139,18 @@ class Screen:
         """Whether a private mode is on, such as 2004 of those who want pastes to be marked."""
         return bool(self._terminal.mode(number))
 
+    @property
+    def held_bytes(self) -> int:
+        """So many of the last bytes it was fed are not shown: their sequence has not ended."""
+        return len(self._held)
+
     def redraw(self) -> bytes:
         """Return the bytes that draw this screen on a terminal of the same size.
 
-        Rows are placed one by one, then come modes, cursor and pen, so that the program's next
-        bytes do on that terminal what they would have done on this one. Beneath a full-screen
-        program comes the primary screen first: there the program leaves to.
+        See ``runner.drivers.redraw``. What is held comes next: the stream goes on before it.
         """
-        _, rows = self._terminal.size
-        switches = [b"\x1b[?%dh" % mode for mode in _ALTERNATE if self._terminal.mode(mode)]
-        cells = self._format(0, rows - 1)
-        modes = self._format(0, rows - 1, _BEFORE).removesuffix(cells)
-        for switch in switches:
-            modes = modes.replace(switch, b"")
-        drawn = [_NEUTRAL]
-        if switches:
-            drawn += [self._primary(), switches[0], _PLAIN]
-        return b"".join([*drawn, self._rows(), modes, self._behind(_BEHIND), self._held])
-
-    def _primary(self) -> bytes:
-        """Return the bytes that draw the screen beneath the alternate one."""
-        try:
-            copy = Screen(1, 1, terminal=copied(self._terminal))
-        except GhosttyError:
-            return b""  # then that one alone is not brought back
-        try:
-            for mode in reversed(_ALTERNATE):
-                if self._terminal.mode(mode):
-                    copy.feed(b"\x1b[?%dl%b" % (mode, _RESTORE))
-            return copy._rows() + copy._behind(_BENEATH) + _SAVE
-        finally:
-            copy.close()
-
-    def _rows(self) -> bytes:
-        """Return the bytes that clear a screen and draw the rows of this one."""
-        _, rows = self._terminal.size
-        drawn = [b"\x1b[2J"]
-        for row in range(rows):
-            cells = self._format(row, row) or self._blank(row)
-            if cells:
-                drawn.append(b"\x1b[%d;1H\x1b[0m%b" % (row + 1, cells))
-        return b"".join([*drawn, b"\x1b[0m"])
-
-    def _behind(self, extras: frozenset[str]) -> bytes:
-        """Return what comes behind the cells: cursor, pen and the like."""
-        _, rows = self._terminal.size
-        return self._format(0, rows - 1, extras).removeprefix(self._format(0, rows - 1))
-
-    def _blank(self, row: int) -> bytes:
-        """Return a row without any text as terminal bytes: the library drops its colours."""
-        cols, _ = self._terminal.size
-        looks = [*range(0, cols, _LOOK_EVERY), cols - 1]
-        if not any(self._background(col, row) for col in looks):
-            return b""
-        drawn = []
-        for colour, run in groupby(range(cols), lambda col: self._background(col, row)):
-            width = len(list(run))
-            if colour:  # erasing leaves the colour and, unlike spaces, no text
-                drawn.append(b"\x1b[0m%b\x1b[%dX" % (colour, width))
-            drawn.append(b"\x1b[%dC" % width)
-        return b"".join([*drawn, b"\x1b[0m"])
-
-    def _background(self, col: int, row: int) -> bytes:
-        """Return the sequence for the colour of a cell that holds nothing but colour."""
-        cell, tag = ffi.new("GhosttyCell*"), ffi.new("GhosttyCellContentTag*")
-        check(lib.ghostty_grid_ref_cell(self._terminal.ref(col, row), cell), "cell")
-        check(lib.ghostty_cell_get(cell[0], lib.GHOSTTY_CELL_DATA_CONTENT_TAG, tag), "tag")
-        if tag[0] == lib.GHOSTTY_CELL_CONTENT_BG_COLOR_PALETTE:
-            number = ffi.new("GhosttyColorPaletteIndex*")
-            check(lib.ghostty_cell_get(cell[0], lib.GHOSTTY_CELL_DATA_COLOR_PALETTE, number), "bg")
-            return b"\x1b[48;5;%dm" % number[0]
-        if tag[0] == lib.GHOSTTY_CELL_CONTENT_BG_COLOR_RGB:
-            rgb = ffi.new("GhosttyColorRgb*")
-            check(lib.ghostty_cell_get(cell[0], lib.GHOSTTY_CELL_DATA_COLOR_RGB, rgb), "bg")
-            return b"\x1b[48;2;%d;%d;%dm" % (rgb.r, rgb.g, rgb.b)
-        return b""
+        return redrawn(self._terminal)
 
     def close(self) -> None:
         """Free its memory."""
         self._terminal.close()
-
-    def _format(self, first: int, last: int, extras: frozenset[str] = frozenset()) -> bytes:
-        """Return rows as terminal bytes, and what is asked for around them."""
-        return formatted(self._terminal, first, last, extras=extras)
