@@ -9,6 +9,7 @@ from meshwire.v1 import link_pb2
 from controller.kernel.redact import redact
 from schemas.agentclass import AgentClass
 from schemas.conditions import READY, TRUE, find
+from schemas.versions import is_older
 
 FEATURE: Final = "agents"
 """Of a runner that answers a catalogue."""
@@ -23,13 +24,13 @@ class Programs:
     """What a runner found, by executable. A class that names another one is not answered."""
 
     problems: Mapping[str, str] = field(default_factory=dict)
-    """Why it is not there, in one sentence; empty: it is there."""
+    """By ``wanted``: why it is not there, in one sentence; empty: it is there."""
     versions: Mapping[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
     """By executable and arguments, as far as it is known."""
 
     def lacks(self, agent: AgentClass) -> str:
         """Return why the agent is not there; empty when it is, or is not known yet."""
-        return self.problems.get(agent.spec.executable, "")
+        return self.problems.get(wanted(agent), "")
 
     def version(self, agent: AgentClass) -> str | None:
         """Return the version that was found, None when it is not known."""
@@ -38,6 +39,15 @@ class Programs:
 
 NOTHING: Final = Programs()
 """Of a runner that has not said anything."""
+
+
+def wanted(agent: AgentClass) -> str:
+    """Return what pods of the class need of a runner, as one word: program and oldest version."""
+    return _wanted(agent.spec.executable, agent.spec.minimum_version or "")
+
+
+def _wanted(executable: str, minimum: str) -> str:
+    return f"{executable} >= {minimum}" if minimum else executable
 
 
 def catalogue(classes: Iterable[AgentClass]) -> link_pb2.AgentCatalogue:
@@ -49,6 +59,7 @@ def catalogue(classes: Iterable[AgentClass]) -> link_pb2.AgentCatalogue:
                 name=item.metadata.name,
                 executable=item.spec.executable,
                 version_args=_version_args(item),
+                minimum_version=item.spec.minimum_version or "",
             )
             for item in usable
         ]
@@ -57,18 +68,31 @@ def catalogue(classes: Iterable[AgentClass]) -> link_pb2.AgentCatalogue:
 
 def programs(said: link_pb2.AgentsFound, asked: link_pb2.AgentCatalogue) -> Programs:
     """Return what the runner found, as far as it was asked."""
-    wanted = {program.SerializeToString(deterministic=True) for program in asked.agents}
+    known = {program.SerializeToString(deterministic=True) for program in asked.agents}
     problems: dict[str, str] = {}
     versions: dict[tuple[str, tuple[str, ...]], str] = {}
     for answer in said.agents:
         program = answer.looked_for
-        if program.SerializeToString(deterministic=True) not in wanted:
+        if program.SerializeToString(deterministic=True) not in known:
             continue
-        problem = "" if answer.path else redact(answer.problem, _LONGEST_PROBLEM)
-        problems[program.executable] = "" if answer.path else problem or "it was not found"
-        if answer.path and (version := redact(answer.version, _LONGEST_VERSION)):
+        version = redact(answer.version, _LONGEST_VERSION)
+        problem = redact(answer.problem, _LONGEST_PROBLEM) or "it was not found"
+        problems[_wanted(program.executable, program.minimum_version)] = (
+            _too_old(program, version) if answer.path else problem
+        )
+        if answer.path and version:
             versions[program.executable, tuple(program.version_args)] = version
     return Programs(problems, versions)
+
+
+def _too_old(program: link_pb2.AgentProgram, version: str) -> str:
+    """Return that the program is older than the class allows; empty when nobody knows that."""
+    if not program.minimum_version or not is_older(version, program.minimum_version):
+        return ""
+    return (
+        f"the executable {program.executable!r} is there as {version!r}, which is older than "
+        f"{program.minimum_version}: update it."
+    )
 
 
 def is_usable(agent: AgentClass) -> bool:

@@ -117,6 +117,7 @@ def _life(
         )
     )
     spec.version_args.extend(agent.version_command or ())
+    spec.minimum_version = agent.minimum_version or ""
     if repository is None:
         return
     for setup in (repository.spec.worktree.setup, agent.worktree.setup):

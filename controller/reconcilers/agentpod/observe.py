@@ -15,6 +15,7 @@ from controller.placement.fleet import Fleet
 from controller.placement.indexes import BY_NAMESPACE
 from controller.placement.links import Reach
 from controller.placement.observation import Observation, PodState
+from controller.placement.programs import wanted
 from controller.placement.scheduler import Scheduler
 from controller.reconcilers.agentpod.checks import AGAIN, first
 from controller.reconcilers.agentpod.plan import plan
@@ -155,7 +156,7 @@ class PodObserver:
 
     def _executable(self, pod: AgentPod) -> str:
         agent = self._store.of(AgentClass).get("", pod.spec.agent_class_name)
-        return agent.spec.executable if agent else ""
+        return wanted(agent) if agent else ""
 
     def _ingredients(self, pod: AgentPod) -> Ingredients:
         homes = self._store.of(Organization).indexed(BY_NAMESPACE, pod.metadata.namespace)

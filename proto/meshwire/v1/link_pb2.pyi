@@ -1,4 +1,4 @@
-# Generated from meshwire/v1/link.proto (sha256 ed7cf18a1076) by proto/generate.py. Do not edit.
+# Generated from meshwire/v1/link.proto (sha256 60046165df67) by proto/generate.py. Do not edit.
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -391,14 +391,16 @@ class AgentCatalogue(_message.Message):
     def __init__(self, agents: _Optional[_Iterable[_Union[AgentProgram, _Mapping]]] = ...) -> None: ...
 
 class AgentProgram(_message.Message):
-    __slots__ = ("name", "executable", "version_args")
+    __slots__ = ("name", "executable", "version_args", "minimum_version")
     NAME_FIELD_NUMBER: _ClassVar[int]
     EXECUTABLE_FIELD_NUMBER: _ClassVar[int]
     VERSION_ARGS_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_VERSION_FIELD_NUMBER: _ClassVar[int]
     name: str
     executable: str
     version_args: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., executable: _Optional[str] = ..., version_args: _Optional[_Iterable[str]] = ...) -> None: ...
+    minimum_version: str
+    def __init__(self, name: _Optional[str] = ..., executable: _Optional[str] = ..., version_args: _Optional[_Iterable[str]] = ..., minimum_version: _Optional[str] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("session_id", "protocol", "heartbeat_ms", "lease_ttl_ms", "server_time_unix_ms")
@@ -499,7 +501,7 @@ class PodDesired(_message.Message):
     def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., generation: _Optional[int] = ..., spec_digest: _Optional[str] = ..., desired: _Optional[_Union[DesiredState, str]] = ..., grace_seconds: _Optional[int] = ..., spec: _Optional[_Union[RunSpec, _Mapping]] = ..., deadline_unix_ms: _Optional[int] = ..., idle_timeout_seconds: _Optional[int] = ..., keep_stopped: _Optional[bool] = ..., active_deadline_seconds: _Optional[int] = ..., stop_after_seconds: _Optional[int] = ...) -> None: ...
 
 class RunSpec(_message.Message):
-    __slots__ = ("executable", "args", "environment", "prompt", "prompt_position", "prompt_flag", "submit_keys", "repository", "terminal", "sandbox", "limits", "restart_policy", "home_files", "organization", "readiness", "mcp", "resume", "activity", "setup", "version_args")
+    __slots__ = ("executable", "args", "environment", "prompt", "prompt_position", "prompt_flag", "submit_keys", "repository", "terminal", "sandbox", "limits", "restart_policy", "home_files", "organization", "readiness", "mcp", "resume", "activity", "setup", "version_args", "minimum_version")
     EXECUTABLE_FIELD_NUMBER: _ClassVar[int]
     ARGS_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
@@ -520,6 +522,7 @@ class RunSpec(_message.Message):
     ACTIVITY_FIELD_NUMBER: _ClassVar[int]
     SETUP_FIELD_NUMBER: _ClassVar[int]
     VERSION_ARGS_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_VERSION_FIELD_NUMBER: _ClassVar[int]
     executable: str
     args: _containers.RepeatedScalarFieldContainer[str]
     environment: _containers.RepeatedCompositeFieldContainer[EnvironmentVariable]
@@ -540,7 +543,8 @@ class RunSpec(_message.Message):
     activity: Activity
     setup: _containers.RepeatedCompositeFieldContainer[Setup]
     version_args: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, executable: _Optional[str] = ..., args: _Optional[_Iterable[str]] = ..., environment: _Optional[_Iterable[_Union[EnvironmentVariable, _Mapping]]] = ..., prompt: _Optional[str] = ..., prompt_position: _Optional[_Union[PromptPosition, str]] = ..., prompt_flag: _Optional[str] = ..., submit_keys: _Optional[str] = ..., repository: _Optional[_Union[Repository, _Mapping]] = ..., terminal: _Optional[_Union[TerminalSize, _Mapping]] = ..., sandbox: _Optional[_Union[Sandbox, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., restart_policy: _Optional[_Union[RestartPolicy, str]] = ..., home_files: _Optional[_Iterable[_Union[HomeFile, _Mapping]]] = ..., organization: _Optional[str] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ..., mcp: _Optional[_Union[Mcp, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., activity: _Optional[_Union[Activity, _Mapping]] = ..., setup: _Optional[_Iterable[_Union[Setup, _Mapping]]] = ..., version_args: _Optional[_Iterable[str]] = ...) -> None: ...
+    minimum_version: str
+    def __init__(self, executable: _Optional[str] = ..., args: _Optional[_Iterable[str]] = ..., environment: _Optional[_Iterable[_Union[EnvironmentVariable, _Mapping]]] = ..., prompt: _Optional[str] = ..., prompt_position: _Optional[_Union[PromptPosition, str]] = ..., prompt_flag: _Optional[str] = ..., submit_keys: _Optional[str] = ..., repository: _Optional[_Union[Repository, _Mapping]] = ..., terminal: _Optional[_Union[TerminalSize, _Mapping]] = ..., sandbox: _Optional[_Union[Sandbox, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., restart_policy: _Optional[_Union[RestartPolicy, str]] = ..., home_files: _Optional[_Iterable[_Union[HomeFile, _Mapping]]] = ..., organization: _Optional[str] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ..., mcp: _Optional[_Union[Mcp, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., activity: _Optional[_Union[Activity, _Mapping]] = ..., setup: _Optional[_Iterable[_Union[Setup, _Mapping]]] = ..., version_args: _Optional[_Iterable[str]] = ..., minimum_version: _Optional[str] = ...) -> None: ...
 
 class Resume(_message.Message):
     __slots__ = ("args", "prompt", "session_files")

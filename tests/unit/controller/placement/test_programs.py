@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from meshwire.v1 import link_pb2
 
 from controller.placement.links import About, Links
@@ -84,3 +85,32 @@ def _programs(links: Links) -> Programs:
     about = links.about("u")
     assert about is not None
     return about.programs
+
+
+@pytest.mark.parametrize(
+    ("version", "fits"),
+    [
+        pytest.param("2.1.330 (Claude Code)", True, id="newer"),
+        pytest.param("2.1.197", True, id="the same"),
+        pytest.param("claude 2.1", False, id="older, and shorter"),
+        pytest.param("2.1.96-beta", False, id="older"),
+        pytest.param("", True, id="not known"),
+    ],
+)
+def test_a_program_that_is_too_old_is_not_there(version: str, fits: bool) -> None:
+    spec = {
+        "executable": "claude",
+        "versionCommand": ["--version"],
+        "minimumVersion": "2.1.197",
+    }
+    claude = agent("claude-code", **spec)
+    asked = catalogue([claude])
+    said = link_pb2.AgentsFound(
+        agents=[
+            link_pb2.AgentFound(looked_for=asked.agents[0], path="/bin/claude", version=version)
+        ]
+    )
+    found = programs(said, asked)
+    assert (found.lacks(claude) == "") is fits
+    if not fits:
+        assert "older than 2.1.197" in found.lacks(claude)
