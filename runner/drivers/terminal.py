@@ -14,6 +14,8 @@ from typing import Final, Self
 from weakref import WeakValueDictionary
 
 from runner.drivers import terminal_once as once
+from runner.drivers.cgroups.cgroups import Cgroups
+from runner.drivers.limits.keeping import equipped
 from runner.drivers.screen import Screen
 from runner.drivers.terminal_client import connected
 from runner.drivers.terminal_follow import follow, watch_exit
@@ -83,8 +85,9 @@ _LONGEST_GRACE: Final = 2**32 - 1
 class Terminals:
     """The terminals of one runner. Close it before the loop ends; the runs go on."""
 
-    def __init__(self) -> None:
+    def __init__(self, cgroups: Cgroups | None = None) -> None:
         self._zygote = Zygote()
+        self._cgroups = cgroups if cgroups is not None else Cgroups.none()
         self._starting = asyncio.Semaphore(_STARTS_AT_ONCE)
         # One writer at a time per run, so that two long inputs do not mix.
         self._typing: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
@@ -113,12 +116,12 @@ class Terminals:
         """
         try:
             async with self._starting:
+                launch = await asyncio.to_thread(equipped, launch, self._cgroups)
                 return await self._zygote.launch(launch)
         except LaunchError as exc:
             if exc.reason == HOLDER_FAILED:
                 await self._clear(launch.run_dir)
-            if exc.reason != "AlreadyStarted":
-                await asyncio.to_thread(forget_group, launch.run_dir)
+            await asyncio.to_thread(forget_group, launch, exc.reason)
             raise
         finally:
             if launch.mcp is not None and isinstance(launch.mcp.where, Listener):

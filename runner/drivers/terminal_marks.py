@@ -11,10 +11,11 @@ import hashlib
 import json
 import os
 import resource
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from runner.drivers.terminal_values import Launch
 from runner.shim.group import Group
 
 MARK: Final = "AGENTSMESH_POD_UID"
@@ -33,29 +34,41 @@ def mark_limits(uid: str) -> dict[str, int]:
     return {_LIMIT: _number(uid)} if hard == resource.RLIM_INFINITY else {}
 
 
-def note_group(run_dir: Path, directories: Sequence[str]) -> None:
-    """Write down where the run's control group is, if it has one, before anything is in it."""
-    if not directories:
+def note_group(run_dir: Path, directories: Sequence[str], kept: Mapping[str, str]) -> None:
+    """Write down, before the run begins, where its control group is and what keeps its limits."""
+    if not directories and not kept:
         return
+    said = {"directories": list(directories), "kept": dict(kept)}
     fd = os.open(run_dir / _GROUP, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "w", encoding="utf-8") as file:
-        json.dump(list(directories), file)
+        json.dump(said, file)
 
 
-def forget_group(run_dir: Path) -> None:
-    """Remove the group of a run that never began."""
-    group_of(run_dir).remove()
+def forget_group(launch: Launch, reason: str) -> None:
+    """Remove the group of a run that was not begun for that reason."""
+    Group(launch.group).remove()  # it stays where another start has put something into it
+    if reason == "AlreadyStarted":
+        return
     with contextlib.suppress(OSError):  # it may be what the run failed for
-        (run_dir / _GROUP).unlink()
+        (launch.run_dir / _GROUP).unlink()
 
 
 def group_of(run_dir: Path) -> Group:
     """Return the run's control group; an empty one where it has none."""
+    return Group(_noted(run_dir).get("directories", ()))
+
+
+def kept_of(run_dir: Path) -> Mapping[str, str]:
+    """Return what keeps each limit of the run; empty where an older runner started it."""
+    return dict(_noted(run_dir).get("kept", {}))
+
+
+def _noted(run_dir: Path) -> dict[str, Any]:
     try:
-        directories = json.loads((run_dir / _GROUP).read_text(encoding="utf-8"))
+        said: dict[str, Any] = json.loads((run_dir / _GROUP).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return Group(())
-    return Group([each for each in directories if isinstance(each, str)])
+        return {}
+    return said
 
 
 def is_marked(pid: int, uid: str) -> bool:

@@ -14,6 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
 
+from runner.drivers.limits.values import Asked
+
 SEGMENT_BYTES: Final = 8 * 1024 * 1024
 """A transcript file is closed and the next one begun at this size."""
 
@@ -167,6 +169,12 @@ class Launch:
 
     mcp: McpLaunch | None = None
     """None: the run has no MCP server."""
+
+    asked: Asked = field(default_factory=Asked)
+    """What the run may use."""
+
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """What keeps each of the limits; set by ``Terminals.start``, as is all from here to *umask*."""
 
     group: tuple[str, ...] = ()
     """Directories of the control group in which the program starts; the run's own, made before.

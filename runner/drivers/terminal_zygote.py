@@ -208,7 +208,7 @@ def _request(launch: Launch) -> bytes:
             raise LaunchError("AlreadyStarted", f"{launch.run_dir} was used before")
         launch.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         launch.transcript_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        note_group(launch.run_dir, launch.group)
+        note_group(launch.run_dir, launch.group, launch.kept)
         floor = last_offset(launch.run_dir.parent)
     except OSError as exc:
         raise LaunchError("RunDirectory", f"cannot use {exc.filename}: {exc.strerror}") from exc
