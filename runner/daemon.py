@@ -24,6 +24,8 @@ from meshwire.v1 import link_pb2
 from runner import logs
 from runner.clock import wall_ms
 from runner.converge.agents_found import AgentsFound
+from runner.converge.cleaning import clean_groups
+from runner.converge.custodian import Custodian
 from runner.converge.deliveries import Deliveries
 from runner.converge.journal import Journal, JournalError
 from runner.converge.loop import Converger
@@ -34,6 +36,9 @@ from runner.converge.secrets import LinkSecrets
 from runner.converge.states import Row
 from runner.converge.workshop import Ground, Workshop
 from runner.drivers import descriptors
+from runner.drivers.cgroups.cgroups import Cgroups
+from runner.drivers.limits.keeping import keepers
+from runner.drivers.sandbox.accounts import Accounts
 from runner.drivers.sandbox.probe import probe
 from runner.drivers.sandbox.values import Capabilities
 from runner.drivers.sandbox.version import Room, VersionCommand
@@ -102,6 +107,7 @@ class Parts:
     journal: Journal
     terminals: Terminals
     agents: AgentsFound
+    custodian: Custodian
 
 
 async def _run(settings: Settings) -> None:
@@ -130,6 +136,7 @@ async def serve(parts: Parts, stop: asyncio.Event) -> None:
                 parts.tools,
                 parts.mcp,
                 parts.agents,
+                parts.custodian,
             )
         ]
         await stop.wait()
@@ -153,14 +160,30 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
         await journal.open()
     except JournalError as exc:
         raise StartError(str(exc)) from exc
-    terminals, emulators = Terminals(), Emulators()
+    cgroups = await asyncio.to_thread(_cgroups, places)
+    terminals, emulators = Terminals(cgroups), Emulators()
     try:
-        capabilities = await asyncio.to_thread(probe)
-        yield _join(settings, places, journal, terminals, emulators, capabilities)
+        capabilities = await asyncio.to_thread(probe, account=settings.pod_uid_range.first)
+        yield _join(settings, places, journal, terminals, emulators, capabilities, cgroups)
     finally:
         emulators.close()
         await terminals.close()
         await journal.close()
+        await asyncio.to_thread(cgroups.close)
+
+
+def _cgroups(places: Places) -> Cgroups:
+    """Find out what control groups there are, and clear what earlier runs left in ours.
+
+    Raises:
+        StartError: The data directory cannot be used.
+    """
+    try:
+        cgroups = Cgroups.open(places.data_dir)
+        clean_groups(places, cgroups)
+    except OSError as exc:
+        raise StartError(f"Control groups cannot be looked after: {exc}.") from exc
+    return cgroups
 
 
 def _join(
@@ -170,6 +193,7 @@ def _join(
     terminals: Terminals,
     emulators: Emulators,
     capabilities: Capabilities,
+    cgroups: Cgroups,
 ) -> Parts:
     reports, secrets, trash = Reports(), LinkSecrets(), Trash(places.trash)
     if not places.uids():
@@ -184,6 +208,7 @@ def _join(
         protected=_meshes_around(settings.data_dir),
         none_allowed=settings.allow_no_isolation,
         mcp_port=settings.mcp_port,
+        accounts=Accounts(places.pods, settings.pod_uid_range),
     )
     workshop = Workshop(places, worktrees, trash, ground)
     performer = Performer(places, journal, reports, terminals, workshop, secrets, _boot_id())
@@ -192,7 +217,9 @@ def _join(
         places, journal, reports, performer, terminals, deliveries, settings.max_pods
     )
     converger.use(worktrees.eyes)
-    info = _info(settings, capabilities)
+    custodian = Custodian(places, lambda: journal.rows, terminals)
+    performer.record.sources.append(custodian.told)
+    info = _info(settings, capabilities, cgroups)
     keeper = Keeper(IdentityStore(places.identity), _door(settings), settings.controller, info)
     instance_id = str(uuid.uuid4())
 
@@ -222,7 +249,19 @@ def _join(
     asks = TerminalAsks(rows, places, terminals, emulators)
     tools = ToolsLink(settings.controller, keeper, instance_id, asks, deliveries)
     mcp = McpServer(rows, converger, places, terminals, tools, converger, _version())
-    return Parts(converger, keeper, link, views, tools, mcp, trash, journal, terminals, agents)
+    return Parts(
+        converger,
+        keeper,
+        link,
+        views,
+        tools,
+        mcp,
+        trash,
+        journal,
+        terminals,
+        agents,
+        custodian,
+    )
 
 
 def _version_command(places: Places, ground: Ground, trash: Trash) -> VersionCommand:
@@ -248,7 +287,7 @@ def _door(settings: Settings) -> Door:
     )
 
 
-def _info(settings: Settings, capabilities: Capabilities) -> link_pb2.RunnerInfo:
+def _info(settings: Settings, capabilities: Capabilities, cgroups: Cgroups) -> link_pb2.RunnerInfo:
     isolations = ["bubblewrap"] if capabilities.bubblewrap is not None else []
     isolations += ["landlock"] if capabilities.landlock > 0 else []
     isolations += ["none"] if settings.allow_no_isolation else []
@@ -258,6 +297,7 @@ def _info(settings: Settings, capabilities: Capabilities) -> link_pb2.RunnerInfo
         arch=platform.machine(),
         hostname=socket.gethostname(),
         isolations=isolations,
+        limits={str(limit): str(keeper) for limit, keeper in keepers(cgroups).items()},
         max_pods=settings.max_pods,
     )
 

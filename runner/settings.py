@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.drivers.mcp_port import FIRST_PORT
+from runner.drivers.sandbox.accounts import DEFAULT, Range
+from runner.drivers.sandbox.accounts import parse as parse_range
 from runner.link.pin import endpoint_of, is_pin
 
 
@@ -30,6 +32,8 @@ class Settings:
     """Whether pods may run without a sandbox, as this account."""
     mcp_port: int
     """Where the MCP servers of pods begin to look for a free port; 0: anywhere."""
+    pod_uid_range: Range
+    """Numbers of accounts for pods, where this account is root."""
     max_pods: int
     """0 leaves it to the Runner object."""
     log_file: Path | None
@@ -63,6 +67,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         allow_writable=tuple(path.absolute() for path in given.allow_writable),
         allow_no_isolation=given.allow_no_isolation,
         mcp_port=given.mcp_port,
+        pod_uid_range=given.pod_uid_range,
         max_pods=given.max_pods,
         log_file=given.log_file,
         search_path=tuple(Path(each) for each in searched if each.startswith("/")),
@@ -111,9 +116,24 @@ def _parser() -> argparse.ArgumentParser:
         help=f"first port of 127.0.0.1 for the MCP servers of pods, {FIRST_PORT} if not given, the "
         "next free ones where it is taken; 0: any free ones",
     )
+    add(
+        "--pod-uid-range",
+        type=_uids,
+        default=DEFAULT,
+        metavar="FIRST-LAST",
+        help="user numbers that a root runner gives to pods, one each "
+        f"({DEFAULT.first}-{DEFAULT.last})",
+    )
     add("--max-pods", type=int, default=0, help="most pods at a time; 0 leaves it to the Runner")
     add("--log-file", type=Path, help="where to log; standard error if not given")
     return parser
+
+
+def _uids(text: str) -> Range:
+    try:
+        return parse_range(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
 
 
 def _port(text: str) -> int:

@@ -21,7 +21,8 @@ from runner.drivers.errors import DriverError
 from runner.drivers.mcp_formats import Format, Given
 from runner.drivers.mcp_port import FIRST_PORT
 from runner.drivers.mcp_server import equip, mcp_server
-from runner.drivers.sandbox.prepare import prepare
+from runner.drivers.sandbox.accounts import Accounts, hand_over, open_up
+from runner.drivers.sandbox.prepare import has_account, prepare
 from runner.drivers.sandbox.values import (
     Capabilities,
     Isolation,
@@ -139,6 +140,8 @@ class Ground:
     """Whether pods may run without a sandbox."""
     mcp_port: int = FIRST_PORT
     """Where MCP servers listen, or at the next free one behind it; 0: at any free port."""
+    accounts: Accounts | None = None
+    """Of pods; None: all have the runner's."""
 
 
 class Workshop:
@@ -222,6 +225,26 @@ class Workshop:
         self._places.pod(uid).mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in (self._places.home(uid), self._places.tmp(uid), self._places.private(uid)):
             path.mkdir(mode=0o700, exist_ok=True)
+        self._account(pod)
+
+    def _account(self, pod: link_pb2.PodDesired) -> int:
+        """Return the account that the pod's home belongs to from now on; 0: the runner's."""
+        want = Want(pod.spec.sandbox.isolation or Want.PREFERRED)
+        if self._ground.accounts is None or not has_account(want, self._ground.capabilities):
+            return 0
+        return self._ground.accounts.of(self._places.home(pod.ref.pod_uid))
+
+    def _hand_over(self, pod: link_pb2.PodDesired, ready: Ready) -> int:
+        """Give the pod's account all that is the pod's; return the account."""
+        account, tree = self._account(pod), ready.worktree
+        if account:
+            hand_over(self._places.tmp(pod.ref.pod_uid), account)
+            if tree:
+                hand_over(tree.path, account)
+                hand_over(tree.repository, account, whole=True)  # the driver may have mended it
+                for each in tree.readable:
+                    open_up(each)
+        return account
 
     def _plan(
         self, pod: link_pb2.PodDesired, restart: int, ready: Ready, again: tuple[str, ...]
@@ -246,7 +269,8 @@ class Workshop:
         tells = spec.activity.hooks == claude_hooks.FORMAT
         args = claude_hooks.with_hooks(spec.args, server.url) if tells else spec.args
         argv = agents.argv(executable, args, names, prompt, ours)
-        sandboxed = prepare(self._request(pod, argv, environment, ready), self._ground.capabilities)
+        request = self._request(pod, argv, environment, ready)
+        sandboxed = prepare(request, self._ground.capabilities)
         launch = Launch(
             uid=uid,
             epoch=pod.ref.epoch,
@@ -257,6 +281,7 @@ class Workshop:
             environment=sandboxed.environment,
             contents=sandboxed.contents,
             scoped=sandboxed.scoped,
+            account=request.account,
             cwd=ready.worktree.path if ready.worktree else ready.home,
             cols=spec.terminal.cols or _COLS,
             rows=spec.terminal.rows or _ROWS,
@@ -297,6 +322,7 @@ class Workshop:
             cwd=tree.path if tree else ready.home,
             home=ready.home,
             tmp=self._places.tmp(uid),
+            account=self._hand_over(pod, ready),
             environment=environment,
             private=self._places.private(uid),
             settings=self._places.settings,

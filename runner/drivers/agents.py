@@ -328,9 +328,13 @@ def _write_below(root: int, path: str, text: str) -> None:
 
 def _enter(at: int, folder: str) -> int:
     """Return the folder below *at*, made where absent; *at* is closed. Links are refused."""
+    made = False
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, 0o700, dir_fd=at)
+        made = True
     inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+    if made:
+        _belong(inner, at)
     os.close(at)
     return inner
 
@@ -342,12 +346,20 @@ def _replace(at: int, name: str, text: str) -> None:
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(text.encode())
+            _belong(file.fileno(), at)
         if _is_folder(at, name):
             raise IsADirectoryError(21, "a folder has that name")
         os.replace(new, name, src_dir_fd=at, dst_dir_fd=at)
     except OSError:
         os.unlink(new, dir_fd=at)
         raise
+
+
+def _belong(fd: int, folder: int) -> None:
+    """Give what was made to whom its folder belongs: the pod may have an account of its own."""
+    owner = os.fstat(folder).st_uid
+    if owner != os.geteuid():
+        os.fchown(fd, owner, owner)
 
 
 def _is_folder(at: int, name: str) -> bool:

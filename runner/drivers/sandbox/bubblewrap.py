@@ -25,10 +25,24 @@ ENV: Final = "/usr/bin/env"
 FILTER_FD, ARGUMENTS_FD = 3, 4
 """Where bwrap finds the filter of system calls, and arguments that nobody else may see."""
 
-_UNSHARE: Final = (
-    "--unshare-user", "--uid", "1000", "--gid", "1000", "--cap-drop", "ALL", "--unshare-pid",
-    "--unshare-ipc", "--unshare-uts", "--hostname", "pod", "--die-with-parent",
+SETPRIV: Final = "/usr/bin/setpriv"
+"""Takes the pod's account on, within the sandbox."""
+
+USER: Final = ("--unshare-user", "--uid", "1000", "--gid", "1000", "--cap-drop", "ALL")
+"""The runner's own account under another number, in a namespace without rights."""
+
+ACCOUNT: Final = (
+    "--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID",
+    "--cap-add", "CAP_SETPCAP",
 )  # fmt: skip
+"""Root, who may do nothing but take on the pod's account, and does so before the agent starts."""
+
+_UNSHARE: Final = (
+    "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", "pod", "--die-with-parent",
+)  # fmt: skip
+_INSIDE: Final = 1000
+"""The number of a pod's account inside, where it is the runner's outside."""
+
 # No --new-session: the shim has given the agent a session and a terminal of its own, and job
 # control needs both. Pushing characters into that terminal reaches nobody but the pod itself.
 
@@ -47,6 +61,7 @@ def wrap(
         ENV,
         f"--ignore-signal={SIGNALS}",
         str(bwrap),
+        *(ACCOUNT if request.account else USER),
         *_UNSHARE,
         *descriptors(FILTER_FD, ARGUMENTS_FD),
         *(_network(request) if request.network is Network.NONE else ()),
@@ -55,14 +70,27 @@ def wrap(
         *("--proc", "/proc", *closed(), "--dev", "/dev"),
         *("--bind", str(request.tmp), "/tmp"),  # noqa: S108  the pod's own, inside
         *("--symlink", "../tmp", "/var/tmp"),  # noqa: S108  the pod's own, inside
+        *(_ways_to((*readable, *writable, request.cwd)) if request.account else ()),
         *_binds("--ro-bind", readable),
         *_binds("--bind", writable),
         *("--remount-ro", "/"),  # else it would be a place to fill the machine's memory
-        *("--chdir", str(request.cwd)),
+        *(() if request.account else ("--chdir", str(request.cwd))),
         "--",
+        *(taking_on(request.account) if request.account else ()),
         ENV,
         f"--default-signal={SIGNALS}",
+        # the folder is the account's, and root without rights may not enter it
+        *((f"--chdir={request.cwd}", f"PWD={request.cwd}") if request.account else ()),
         *request.argv,
+    )
+
+
+def taking_on(account: int) -> tuple[str, ...]:
+    """Return the beginning of a command line that continues as that account, for good."""
+    return (
+        SETPRIV,
+        *(f"--reuid={account}", f"--regid={account}", "--clear-groups"),
+        *("--inh-caps=-all", "--bounding-set=-all"),
     )
 
 
@@ -103,7 +131,7 @@ def _etc(request: SandboxRequest) -> Iterator[str]:
     yield from ("--ro-bind", str(etc), "/etc")
     for name in bound:
         yield from ("--ro-bind-try", name, name)
-    _write_accounts(request.private, request.home)
+    _write_accounts(request.private, request.home, request.account or _INSIDE)
     for name in ("passwd", "group"):
         yield from ("--ro-bind", str(request.private / name), f"/etc/{name}")
 
@@ -113,15 +141,21 @@ def _binds(option: str, paths: Iterable[Path]) -> Iterator[str]:
         yield from (option, str(path), str(path))
 
 
-def _write_accounts(private: Path, home: Path) -> None:
+def _ways_to(paths: Iterable[Path]) -> Iterator[str]:
+    """Yield what makes the folders above, open to others: bwrap would make them root's alone."""
+    for folder in sorted({path.parent for path in paths}):
+        yield from ("--perms", "0755", "--dir", str(folder))
+
+
+def _write_accounts(private: Path, home: Path, number: int) -> None:
     """Write the accounts that the pod sees: those of the system, and its own."""
     private.mkdir(mode=0o700, parents=True, exist_ok=True)
-    users = [*_of_the_system("/etc/passwd"), f"agent:x:1000:1000:agent:{home}:/bin/sh"]
-    groups = [*_of_the_system("/etc/group"), "agent:x:1000:"]
+    users = [*_of_the_system("/etc/passwd"), f"agent:x:{number}:{number}:agent:{home}:/bin/sh"]
+    groups = [*_of_the_system("/etc/group"), f"agent:x:{number}:"]
     for name, lines in (("passwd", users), ("group", groups)):
         new = private / f"{name}.new"
         new.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        new.chmod(0o644)  # read inside by uid 1000
+        new.chmod(0o644)  # read inside by the pod's account
         new.replace(private / name)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from runner.drivers.sandbox import bubblewrap, landlock
+from runner.drivers.sandbox.accounts import may_read, may_write
 from runner.drivers.sandbox.paths import installation, is_system
 from runner.drivers.sandbox.values import (
     OUTSIDE,
@@ -46,7 +47,7 @@ def prepare(request: SandboxRequest, capabilities: Capabilities) -> Prepared:
             bubblewrap.contents(inside),
             scoped=capabilities.scopes,
             inside=Inside.BUBBLEWRAP if _listens_inside(request) else None,
-            note=_open_sockets(request, capabilities),
+            note=_weaker(request, capabilities),
             wrapper="bwrap",
         )
     return Prepared(
@@ -58,6 +59,11 @@ def prepare(request: SandboxRequest, capabilities: Capabilities) -> Prepared:
         inside=Inside.WRAPPER if _listens_inside(request) else None,
         note=landlock.note(capabilities.landlock),
     )
+
+
+def has_account(want: Want, capabilities: Capabilities) -> bool:
+    """Tell whether a pod that wants that much can have a number of its own."""
+    return want is not Want.NONE and capabilities.bubblewrap is not None and capabilities.accounts
 
 
 def agent_exit(
@@ -126,10 +132,15 @@ def _forbidden(request: SandboxRequest, capabilities: Capabilities) -> str:
     )
 
 
-def _open_sockets(request: SandboxRequest, capabilities: Capabilities) -> str:
-    if capabilities.scopes or request.network is not Network.HOST:
-        return ""
-    return "Abstract unix sockets of the machine can be reached: its kernel is older than 6.12."
+def _weaker(request: SandboxRequest, capabilities: Capabilities) -> str:
+    said = []
+    if not capabilities.scopes and request.network is Network.HOST:
+        said.append(
+            "Abstract unix sockets of the machine can be reached: its kernel is older than 6.12."
+        )
+    if capabilities.root and not request.account:
+        said.append("The runner is root and cannot give pods accounts of their own here.")
+    return " ".join(said)
 
 
 def _why(capabilities: Capabilities) -> str:
@@ -143,6 +154,7 @@ def _readable(request: SandboxRequest) -> Iterator[Path]:
         if not path.exists() or is_system(path):
             continue
         if (guarded := _guards(request, path)) is None:
+            _require_open(request, path)
             yield path
         elif path not in request.readable:
             raise SandboxRefusedError(
@@ -154,6 +166,18 @@ def _readable(request: SandboxRequest) -> Iterator[Path]:
                 f"The runner lets pods read {path}, which holds {guarded} too: name a narrower "
                 "folder."
             )
+
+
+def _require_open(request: SandboxRequest, path: Path) -> None:
+    """Refuse what the pod's own account could not read, rather than let its program not start."""
+    program = Path(request.argv[0])
+    inside = [program] if program.is_relative_to(path) else []
+    closed = next((each for each in (path, *inside) if not may_read(each)), None)
+    if request.account and closed is not None:
+        raise SandboxRefusedError(
+            f"{closed} is closed to all accounts but the runner's, and a root runner's pods have "
+            f"accounts of their own: let others read it (chmod -R go+rX {path})."
+        )
 
 
 def _guards(request: SandboxRequest, path: Path) -> Path | None:
@@ -190,6 +214,11 @@ def _extra(request: SandboxRequest, paths: Iterable[str]) -> Iterator[Path]:
             )
         if not real.is_dir():
             raise SandboxRefusedError(f"{said} is no folder on this runner.")
+        if request.account and not may_write(real, request.account):
+            raise SandboxRefusedError(
+                f"{said} cannot be written by the accounts that a root runner's pods have: its "
+                f"operator has to let others write there (chmod 1777 {real})."
+            )
         yield real
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from runner.drivers.sandbox import bubblewrap, landlock, landlock_exec
+from runner.drivers.sandbox.accounts import DEFAULT
 from runner.drivers.sandbox.bubblewrap import ENV, SIGNALS
 from runner.drivers.sandbox.values import OUTSIDE, Capabilities
 from runner.shim import scope
@@ -19,8 +20,8 @@ from runner.shim import scope
 _SECONDS: Final = 10.0
 
 
-def probe(search_path: str | None = None) -> Capabilities:
-    """Return what works here.
+def probe(search_path: str | None = None, account: int = DEFAULT.first) -> Capabilities:
+    """Return what works here; *account* is one that pods shall have where the runner is root.
 
     Starts a few processes and blocks for some milliseconds: call it once, in a thread.
     """
@@ -34,8 +35,14 @@ def probe(search_path: str | None = None) -> Capabilities:
         why = "bubblewrap is not installed"
     elif _wraps(bwrap):
         scopes = _wraps(bwrap, sys.executable, "-I", "-S", str(Path(scope.__file__)))
-        found = Path(bwrap)
-        return Capabilities(found, version, network_namespace=offline, scopes=scopes, root=root)
+        return Capabilities(
+            Path(bwrap),
+            version,
+            network_namespace=offline,
+            scopes=scopes,
+            root=root,
+            accounts=root and _wraps(bwrap, account=account),
+        )
     else:
         why = "bubblewrap is installed but does not work here"
     if version == 0:
@@ -45,15 +52,17 @@ def probe(search_path: str | None = None) -> Capabilities:
     return Capabilities(None, version, network_namespace=offline, root=root, why_not=why)
 
 
-def _wraps(bwrap: str, *before: str) -> bool:
+def _wraps(bwrap: str, *before: str, account: int = 0) -> bool:
     """Tell whether bubblewrap gives all that a pod needs."""
+    user = bubblewrap.ACCOUNT if account else bubblewrap.USER
     with _held(bubblewrap.contents({})) as fds:
         return _works(
-            *(*before, ENV, f"--ignore-signal={SIGNALS}", bwrap, "--unshare-user"),
-            *("--uid", "1000", "--gid", "1000", "--cap-drop", "ALL", "--unshare-pid"),
+            *(*before, ENV, f"--ignore-signal={SIGNALS}", bwrap, *user, "--unshare-pid"),
             *("--unshare-ipc", "--unshare-uts", "--unshare-net", "--die-with-parent"),
             *bubblewrap.descriptors(fds[bubblewrap.FILTER_FD], fds[bubblewrap.ARGUMENTS_FD]),
-            *("--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--"),
+            *("--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"),
+            *(("--perms", "0755", "--dir", "/tmp", "--") if account else ("--",)),  # noqa: S108  is there
+            *(bubblewrap.taking_on(account) if account else ()),
             *(ENV, f"--default-signal={SIGNALS}", "true"),
             fds=fds.values(),
         )

@@ -77,6 +77,12 @@ def _make(etc: Path, items: tuple["_Item", ...], bound: tuple["_Bound", ...]) ->
             place.mkdir()
         else:
             place.touch()
+    for folder in (new, *(each for each in new.rglob("*") if each.is_dir())):
+        if not folder.is_symlink():
+            folder.chmod(0o755)  # read inside by the pod's account
+    for each in bound:
+        place = new / Path(each.path).relative_to(_ETC)
+        place.chmod(0o755 if each.is_folder else 0o644)
     try:
         new.rename(etc)
     except OSError:

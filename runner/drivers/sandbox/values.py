@@ -63,6 +63,9 @@ class Capabilities:
     root: bool = False
     """Whether the runner's account is root's, which Landlock hardly holds."""
 
+    accounts: bool = False
+    """Whether each pod can have a number of its own: the runner is root, and bubblewrap works."""
+
     why_not: str = ""
     """One sentence on what is missing, for the refusal."""
 
@@ -111,6 +114,10 @@ class SandboxRequest:
 
     search_path: tuple[Path, ...] = ()
     """Where the interpreter of a script is looked for."""
+
+    account: int = 0
+    """The number that the pod is to have of its own; 0: the runner's. What is ``writable``, home
+    and ``tmp`` belong to it already, and ``readable`` can be read by it."""
 
     isolation: Want = Want.PREFERRED
     network: Network = Network.HOST
