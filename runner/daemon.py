@@ -13,7 +13,7 @@ import platform
 import signal
 import socket
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from meshwire.v1 import link_pb2
 from runner import logs
 from runner.clock import wall_ms
 from runner.converge.agents_found import AgentsFound
+from runner.converge.agents_used import AgentsUsed
 from runner.converge.cleaning import clean_groups
 from runner.converge.custodian import Custodian
 from runner.converge.deliveries import Deliveries
@@ -237,6 +238,10 @@ def _join(
         )
 
     agents = AgentsFound(settings.search_path, _version_command(places, ground, trash))
+    used = AgentsUsed(places, agents)
+    workshop.started_from = used.planned
+    performer.record.sources.append(used.source)
+    agents.subscribe(lambda: _tell(performer, used.news()))
     link = Link(settings.controller, keeper, converger, agents, hello)
     secrets.source = link
 
@@ -262,6 +267,11 @@ def _join(
         agents,
         custodian,
     )
+
+
+def _tell(performer: Performer, uids: Iterable[str]) -> None:
+    for uid in uids:
+        performer.record.tell(uid)
 
 
 def _version_command(places: Places, ground: Ground, trash: Trash) -> VersionCommand:

@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeVar
 
 from meshwire.v1 import link_pb2
 
+from runner.converge.custodian import asked_of
 from runner.converge.places import Places
 from runner.drivers import agents, claude_hooks
 from runner.drivers.errors import DriverError
@@ -31,11 +32,12 @@ from runner.drivers.sandbox.values import (
     SandboxRequest,
     Want,
 )
+from runner.drivers.terminal_marks import MARK
 from runner.drivers.terminal_observe import mcp_port_of
 from runner.drivers.terminal_values import Launch
-from runner.drivers.terminal_zygote import MARK
 from runner.drivers.worktree_values import SavedRef, Worktree, WorktreeRequest, WorktreeState
 from runner.git.credentials import Credentials
+from schemas.quoting import TextFormat
 
 _REASONS: Final = {
     "NotAllowed": "RepositoryNotAllowed",
@@ -152,6 +154,8 @@ class Workshop:
         self._worktrees = worktrees
         self._trash = trash
         self._ground = ground
+        self.started_from: Callable[[str, Path, link_pb2.RunSpec], None] = lambda *_: None
+        """Told in a thread which program the pod of that uid is about to be started from."""
 
     async def prepare(self, pod: link_pb2.PodDesired, secrets: Credentials | None) -> Ready:
         """Make worktree and home.
@@ -191,8 +195,9 @@ class Workshop:
         with _translated():
             if not prompted:
                 pod = _without_prompt(pod)
-            again = tuple(pod.spec.resume.args) if resumed else ()
-            return await _in_thread(functools.partial(self._plan, pod, restart, ready, again))
+            return await _in_thread(
+                functools.partial(self._plan, pod, restart, ready, resumed=resumed)
+            )
 
     async def inspect(self, uid: str) -> WorktreeState | None:
         """Return how the worktree stands; None when there is none or it cannot be told."""
@@ -246,14 +251,13 @@ class Workshop:
                     open_up(each)
         return account
 
-    def _plan(
-        self, pod: link_pb2.PodDesired, restart: int, ready: Ready, again: tuple[str, ...]
-    ) -> Plan:
+    def _plan(self, pod: link_pb2.PodDesired, restart: int, ready: Ready, *, resumed: bool) -> Plan:
         spec, uid = pod.spec, pod.ref.pod_uid
         if "\0" in spec.prompt and spec.prompt_position != link_pb2.PROMPT_TYPED:
             text = "spec.prompt holds a NUL character, which no argument can: remove it."
             raise NotPreparedError("PromptInvalid", text, retryable=False)
         executable = agents.resolve(spec.executable, self._ground.search_path)
+        self.started_from(uid, executable, spec)
         names = _names(ready)
         environment = self._environment(pod, ready)
         server = mcp_server(
@@ -265,6 +269,7 @@ class Workshop:
         added = equip(Format(spec.mcp.format or Format.NONE), given)
         environment |= {**added.environment, **server.environment}
         prompt = agents.Prompt(spec.prompt, _POSITIONS[spec.prompt_position], spec.prompt_flag)
+        again = _resume_args(spec.resume, ready.home) if resumed else ()
         ours = (*added.args, *(agents.expand(arg, names) for arg in again))
         tells = spec.activity.hooks == claude_hooks.FORMAT
         args = claude_hooks.with_hooks(spec.args, server.url) if tells else spec.args
@@ -287,6 +292,7 @@ class Workshop:
             rows=spec.terminal.rows or _ROWS,
             mcp=server.launch(sandboxed.inside),
             limits={"core": 0},
+            asked=asked_of(spec.limits),
             wrapper=bool(sandboxed.wrapper),
             grace_seconds=float(pod.grace_seconds),
         )
@@ -364,8 +370,20 @@ def _write_home(pod: link_pb2.PodDesired, ready: Ready) -> None:
 
 
 def _home_files(pod: link_pb2.PodDesired, ready: Ready) -> list[tuple[str, str]]:
+    """Return the files to be written, without those that are there and to be kept."""
     names = _names(ready)
-    return [(each.path, agents.expand(each.content, names)) for each in pod.spec.home_files]
+    return [
+        (each.path, agents.expand(each.content, names, TextFormat(each.format or TextFormat.TEXT)))
+        for each in pod.spec.home_files
+        if not each.keep or agents.read_home(ready.home, each.path) is None
+    ]
+
+
+def _resume_args(resume: link_pb2.Resume, home: Path) -> tuple[str, ...]:
+    """Return what makes the agent go on with its session; nothing where it has none yet."""
+    if resume.session_files and not agents.has_file(home, resume.session_files):
+        return ()
+    return tuple(resume.args)
 
 
 def _planned(launch: Launch, sandboxed: Prepared, ready: Ready) -> Plan:
