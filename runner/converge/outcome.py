@@ -13,11 +13,18 @@ from runner.drivers.sandbox.prepare import agent_exit
 from runner.drivers.sandbox.values import Isolation
 from runner.drivers.terminal_values import Alive, Exited
 
-_FAILURES: Final = frozenset({"DeadlineExceeded", "RunnerDisconnected"})
-"""Endings that are no success, whatever the agent says in its last moment."""
-
 _STEADY_MS: Final = 10 * 60 * 1000
 """A run of this length makes the restart backoff begin anew."""
+
+_FAILURES: Final = frozenset({"DeadlineExceeded", "RunnerDisconnected", "OutOfMemory", "OutOfDisk"})
+"""Ends that are failures whatever the exit code."""
+
+_STEPS: Final = {
+    "interrupted": "it ended when it was interrupted (SIGINT)",
+    "terminated": "it ended when it was asked to (SIGTERM)",
+    "hung up": "it ended when its terminal was hung up (SIGHUP)",
+    "killed": "it did not end within its grace and was killed (SIGKILL)",
+}
 
 _THAWED: Final[dict[str, Any]] = {"suspended": False, "frozen_at_ms": 0}
 
@@ -41,7 +48,10 @@ def exited(row: Row, end: Exited) -> Row:
     code, signal = agent_exit(isolation, end.exit_code, end.signal)
     finished = int(end.finished_at * 1000)
     steady = row.started_ms > 0 and finished - row.started_ms >= _STEADY_MS
-    succeeded = code == 0 and signal is None and row.ending not in _FAILURES
+    failed = row.ending in _FAILURES or bool(end.cause)
+    succeeded = code == 0 and signal is None and not failed
+    reason = end.cause or row.ending or ("Signaled" if signal is not None else "Exited")
+    message = end.detail or _end_sentence(row.ending, code, signal, end.step)
     return dataclasses.replace(
         row,
         state=State.SUCCEEDED if succeeded else State.FAILED,
@@ -49,8 +59,8 @@ def exited(row: Row, end: Exited) -> Row:
         signal=signal,
         started_ms=row.started_ms or finished,
         finished_ms=finished,
-        reason=row.ending or ("Signaled" if signal is not None else "Exited"),
-        message=_end_sentence(row.ending, code, signal),
+        reason=reason,
+        message=message,
         failures=1 if steady else row.failures + 1,
         proven_dead=True,
         ran=True,
@@ -100,7 +110,14 @@ def _stamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _end_sentence(ending: str, code: int | None, signal: int | None) -> str:
+def _end_sentence(ending: str, code: int | None, signal: int | None, step: str = "") -> str:
+    sentence = _why_ended(ending, code, signal)
+    if not ending or not (said := _STEPS.get(step)):
+        return sentence
+    return f"{sentence.removesuffix('.')}; {said}."
+
+
+def _why_ended(ending: str, code: int | None, signal: int | None) -> str:
     how = f"ended by signal {signal}" if signal is not None else f"ended with exit code {code}"
     match ending:
         case "DeadlineExceeded":

@@ -1,7 +1,7 @@
 """How a run ends: interrupted, asked to end, hung up on, killed, until no descendant is left.
 
-Each process is first sent what it takes: SIGINT only who has a handler for it, since it would
-kill others before they hear SIGTERM, which they may have a handler for.
+Each process is first sent what it takes. Who has a handler for SIGTERM knows how to end, and is
+sent that. Who has one for SIGINT alone is interrupted first: SIGTERM would kill it in the middle.
 """
 
 import signal
@@ -15,9 +15,9 @@ _STRAGGLER_SECONDS = 1.0
 """What the program left behind when it ended gets this long to follow."""
 
 _INTERRUPTED_SECONDS = 1.0
-"""Who has a handler for SIGINT and one for SIGTERM, or ignores that, gets a quarter of the grace,
-and this at most, to drop what it is at; then SIGTERM. Who would die of SIGTERM without a word, as
-most Python programs, gets half the grace to save its work on SIGINT."""
+"""Who has a handler for SIGINT and ignores SIGTERM, as shells at a prompt, gets a quarter of the
+grace, and this at most, to drop what it is at. Who would die of SIGTERM without a word, as most
+Python programs, gets half the grace to save its work on SIGINT."""
 
 _LONGEST_HANG_UP_SECONDS = 3.0
 """After half the grace that is left, and this at most, who did not heed SIGTERM is sent SIGHUP:
@@ -77,9 +77,9 @@ class Ending:
         wait = 0.0
         for process in self._program():
             caught, ignored = _dispositions(process.pid)
-            if signal.SIGINT not in caught:
+            if signal.SIGINT not in caught or signal.SIGTERM in caught:
                 continue
-            if signal.SIGTERM in caught or signal.SIGTERM in ignored:
+            if signal.SIGTERM in ignored:
                 wait = max(wait, min(grace_seconds / 4, _INTERRUPTED_SECONDS))
             else:
                 wait = max(wait, grace_seconds / 2)

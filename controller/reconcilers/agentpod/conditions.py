@@ -85,7 +85,7 @@ def ending(observed: Observed | None) -> str:
     match observed.reason:
         case "Stopped":
             by = f" ({how})" if how else ""
-            return f"the agent was stopped as asked for{by}; {_ON}"
+            return f"{told[:1].lower()}{told[1:]}{by}; {_ON}"
         case "IdleTimeout":
             return (
                 "the agent was idle for spec.idleTimeoutSeconds, so it was stopped; set "
