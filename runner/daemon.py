@@ -36,6 +36,7 @@ from runner.converge.reports import Reports
 from runner.converge.secrets import LinkSecrets
 from runner.converge.states import Row
 from runner.converge.workshop import Ground, Workshop
+from runner.converge.worktree_conditions import worktree_conditions
 from runner.drivers import descriptors
 from runner.drivers.cgroups.cgroups import Cgroups
 from runner.drivers.limits.keeping import keepers
@@ -218,6 +219,7 @@ def _join(
         places, journal, reports, performer, terminals, deliveries, settings.max_pods
     )
     converger.use(worktrees.eyes)
+    performer.record.sources.append(worktree_conditions(worktrees))
     custodian = Custodian(places, lambda: journal.rows, terminals)
     performer.record.sources.append(custodian.told)
     info = _info(settings, capabilities, cgroups)

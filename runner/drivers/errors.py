@@ -2,9 +2,10 @@
 
 * DriverError                  reason, one sentence, whether trying again can help
   + GitError                   (runner.git.errors)
-    - CloneFailedError         CloneFailed: unreachable, refused, unknown host, damaged
+    - CloneFailedError         CloneFailed, or what ``runner.git.explain`` knows better:
+                               AuthenticationFailed, RemoteUnreachable, DiskFull, ...
     - RefNotFoundError         RefNotFound
-    - BranchConflictError      BranchConflict
+    - BranchConflictError      BranchConflict, BranchInUse
     - InvalidBranchError       InvalidBranch
     - NotAllowedError          NotAllowed: a URL or path that this runner does not open
     - CheckoutFailedError      CheckoutFailed: the files could not be written
@@ -18,16 +19,16 @@
 Messages are for people: one sentence, with the field and what to do, without secrets.
 """
 
-from typing import ClassVar
-
 
 class DriverError(Exception):
     """A driver could not do what was asked."""
 
-    reason: ClassVar[str] = "DriverFailed"
-    """CamelCase word for conditions and events."""
+    reason: str = "DriverFailed"
+    """CamelCase word for conditions and events; an error may know a better one than its class."""
 
-    def __init__(self, message: str, *, retryable: bool = False) -> None:
+    def __init__(self, message: str, *, retryable: bool = False, reason: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.retryable = retryable
+        if reason:
+            self.reason = reason

@@ -15,11 +15,13 @@ What stands in a pod's repository and worktree is hostile once the agent has run
 """
 
 import asyncio
+import errno
 import itertools
 import json
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from runner.clock import wall_ms
 from runner.drivers.trash import Trash
@@ -28,19 +30,28 @@ from runner.drivers.worktree_files import PodFiles, Record, finish, read_record,
 from runner.drivers.worktree_kept import Kept, KeptWork, own_refs
 from runner.drivers.worktree_make import Maker, check
 from runner.drivers.worktree_save import Keeper
-from runner.drivers.worktree_values import SavedRef, Worktree, WorktreeRequest, WorktreeState
+from runner.drivers.worktree_values import (
+    Finding,
+    SavedRef,
+    Worktree,
+    WorktreeRequest,
+    WorktreeState,
+)
 from runner.git import names
-from runner.git.cache import Cache, CacheError, CacheLimits, cache_name
+from runner.git.cache import UPSTREAM, Cache, CacheError, CacheLimits, cache_name
 from runner.git.command import Git, GitRunError, Limits
 from runner.git.errors import (
+    BranchConflictError,
     CheckoutFailedError,
     SaveFailedError,
     WorktreeLostError,
 )
-from runner.git.explain import explain
+from runner.git.explain import DISK_FULL, explain
 from runner.git.layout import WORKTREE_DIR, object_folders
-from runner.git.refs import UnreadableError, read_head, read_refs
+from runner.git.refs import UnreadableError, read_head, read_ref, read_refs
 from runner.git.view import View
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,9 @@ class GitWorktrees:
         self._caches: dict[str, Cache] = {}
         self.kept = KeptWork(self._data_dir, self._git, Limits(self._settings.local_seconds))
         """The work of pods that are gone."""
+        self._findings: dict[str, tuple[Finding, ...]] = {}
+        self._bases: dict[str, tuple[str, bool]] = {}
+        """Of each pod: upstream's branch as last compared, and whether it holds the beginning."""
         self.eyes = Eyes()
         """Notices changes in the worktrees that were inspected, until told to forget them."""
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
@@ -93,6 +107,7 @@ class GitWorktrees:
                 record = _record(files)
                 if record is None:
                     cache = self._cache(cache_name(location, request.credentials), location)
+                    await self._refuse_branch_in_use(request, location)
                     maker = Maker(
                         cache, self._git, self._trash, Limits(self._settings.local_seconds)
                     )
@@ -103,8 +118,40 @@ class GitWorktrees:
                 raise CheckoutFailedError(
                     f"The worktree could not be written on the runner: {exc.strerror or exc}.",
                     retryable=True,
+                    reason=DISK_FULL if exc.errno in _FULL else "",
                 ) from exc
             return self._made(files, record)
+
+    async def _refuse_branch_in_use(
+        self, request: WorktreeRequest, location: names.Location
+    ) -> None:
+        """Refuse a new branch that another pod on this runner has made already.
+
+        Raises:
+            BranchConflictError: It has; trying again helps when that pod is gone.
+        """
+        if not request.branch or request.create is not True:
+            return
+        other = await asyncio.to_thread(self._user_of, request, location.url)
+        if other:
+            raise BranchConflictError(
+                f"The branch {request.branch!r} is in use by pod {other} on this runner: name "
+                "another in repositoryRef.worktree.branch, or wait until that pod is gone.",
+                retryable=True,
+                reason="BranchInUse",
+            )
+
+    def _user_of(self, request: WorktreeRequest, url: str) -> str:
+        for path in (self._data_dir / "pods").glob("*/worktree.json"):
+            try:
+                record = read_record(path)
+            except (OSError, ValueError, TypeError):
+                continue  # its own pod says what is wrong with it
+            if record is None or path.parent.name == request.uid:
+                continue
+            if (record.url, record.branch, record.named) == (url, request.branch, True):
+                return record.pod
+        return ""
 
     async def inspect(self, uid: str) -> WorktreeState | None:
         """Return how the worktree stands, running nothing of the pod's; None without worktree.
@@ -157,6 +204,8 @@ class GitWorktrees:
                 except (SaveFailedError, WorktreeLostError) as exc:
                     files.unsaved.write_text(exc.message, encoding="utf-8")
             self.eyes.forget(uid)
+            self._bases.pop(uid, None)
+            self._findings.pop(uid, None)
             kept = self._keep(files, uid) if files.unsaved.exists() else None
             if kept is not None:
                 self.kept.note_files(uid, kept)
@@ -171,6 +220,10 @@ class GitWorktrees:
             ):
                 self._trash.discard(path)
             return kept
+
+    def findings(self, uid: str) -> tuple[Finding, ...]:
+        """Return what is to be said of the pod's worktree, as of its last inspection."""
+        return self._findings.get(uid, ())
 
     def _only(self, uid: str) -> asyncio.Lock:
         """Return the lock of one pod: its worktree is made, looked at or removed, one at a time."""
@@ -225,7 +278,24 @@ class GitWorktrees:
         ahead = 0
         if head.commit and head.commit != record.commit:
             ahead = await view.count(record.commit, head.commit)
-        return WorktreeState(head.branch, head.commit, dirty, ahead)
+        rewritten = await self._rewritten(uid, record, view)
+        self._findings[uid] = _findings(record, rewritten)
+        return WorktreeState(head.branch, head.commit, dirty, ahead, rewritten)
+
+    async def _rewritten(self, uid: str, record: Record, view: View) -> str:
+        """Return upstream's branch where it was rewritten below the worktree, else nothing.
+
+        As of the last fetch, which the start of any pod on the repository makes.
+        """
+        cache = self._data_dir / "caches" / record.cache / "repo.git"
+        tip = await asyncio.to_thread(read_ref, cache, record.base) if record.base else ""
+        if tip in {"", record.commit}:
+            return ""
+        known, holds = self._bases.get(uid, ("", True))
+        if known != tip:
+            holds = await view.is_within(record.commit, [tip])
+            self._bases[uid] = (tip, holds)
+        return "" if holds else tip
 
     async def _save(self, uid: str) -> SavedRef | None:
         files = self._files(uid)
@@ -295,6 +365,17 @@ class GitWorktrees:
         for path in left:
             path.rename(target / path.name)
         return target
+
+
+def _findings(record: Record, rewritten: str) -> tuple[Finding, ...]:
+    if not rewritten:
+        return record.findings
+    branch = record.base.removeprefix(UPSTREAM)
+    text = (
+        f"Upstream's {branch} was rewritten: it is at {rewritten[:10]} and does not hold "
+        f"{record.commit[:10]} any more, at which this worktree began; rebase its work."
+    )
+    return (*record.findings, Finding("BaseCurrent", "BaseRewritten", text))
 
 
 def _record(files: PodFiles) -> Record | None:

@@ -5,6 +5,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from runner.drivers.worktree_values import Finding
+
 
 @dataclass(frozen=True, slots=True)
 class PodFiles:
@@ -63,12 +65,20 @@ class Record:
     commit: str
     note: str = ""
     namespace: str = ""
+    base: str = ""
+    """The ref of upstream at which the branch began; empty for a tag or a commit."""
+    named: bool = False
+    """The branch was named by the pod's spec."""
+    findings: tuple[Finding, ...] = ()
+    """What it was made without, and why."""
 
 
 def read_record(path: Path) -> Record | None:
     """Return the record; None when nothing was handed out."""
     try:
-        return Record(**json.loads(path.read_text(encoding="utf-8")))
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        findings = tuple(Finding(**each) for each in fields.pop("findings", ()))
+        return Record(**fields, findings=findings)
     except FileNotFoundError:
         return None
 

@@ -13,7 +13,7 @@ from runner.git import names
 from runner.git.cache import Cache, CacheError
 from runner.git.command import Call, Git, GitRunError, Limits
 from runner.git.errors import CheckoutFailedError, CloneFailedError, GitError
-from runner.git.explain import explain
+from runner.git.explain import DISK_FULL, explain
 from runner.git.layout import (
     WORKTREE_DIR,
     Blueprint,
@@ -51,24 +51,21 @@ class Maker:
                 return await self._made(files, location, request)
             except CacheError as exc:
                 if rebuilt or not exc.damaged:
-                    raise _clone_failed(
-                        location.url, exc.sentence, retryable=exc.unreachable
-                    ) from exc
+                    raise _clone_failed(location.url, exc.sentence, exc) from exc
             except GitRunError as exc:
                 failure = explain(exc, request.credentials)
                 if rebuilt or not failure.damaged:
                     raise CheckoutFailedError(
-                        f"The worktree could not be made: {failure.sentence}."
+                        f"The worktree could not be made: {failure.sentence}.",
+                        retryable=failure.reason == DISK_FULL,
+                        reason=failure.reason,
                     ) from exc
             try:
                 await self._cache.rebuild(request.credentials)
             except CacheError as exc:
                 ours = "the runner's own copy is damaged, and for a new one "
-                raise _clone_failed(
-                    location.url,
-                    exc.sentence if exc.damaged else f"{ours}{exc.sentence}",
-                    retryable=exc.unreachable,
-                ) from exc
+                sentence = exc.sentence if exc.damaged else f"{ours}{exc.sentence}"
+                raise _clone_failed(location.url, sentence, exc) from exc
         raise AssertionError  # the second round returns or raises
 
     async def _made(
@@ -169,6 +166,8 @@ class Maker:
             commit=start.commit,
             note=start.note,
             namespace=request.namespace,
+            base=start.base,
+            named=bool(request.branch),
         )
         shown = self._shown()
         blueprint = Blueprint(
@@ -283,7 +282,9 @@ def _tags(refs: dict[str, str]) -> set[str]:
     return {commit for name, commit in refs.items() if name.startswith("refs/tags/")}
 
 
-def _clone_failed(url: str, sentence: str, *, retryable: bool) -> CloneFailedError:
+def _clone_failed(url: str, sentence: str, error: CacheError) -> CloneFailedError:
     return CloneFailedError(
-        f"The repository {url} could not be fetched: {sentence}.", retryable=retryable
+        f"The repository {url} could not be fetched: {sentence}.",
+        retryable=error.unreachable or error.reason == DISK_FULL,
+        reason=error.reason,
     )

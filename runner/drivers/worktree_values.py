@@ -65,6 +65,16 @@ class Worktree:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about a worktree that is not as its owner would think: a condition that is False."""
+
+    kind: str
+    """CamelCase: the condition."""
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorktreeState:
     """What a worktree looks like now."""
 
@@ -79,6 +89,9 @@ class WorktreeState:
 
     ahead: int
     """Commits since the worktree was made."""
+
+    rewritten: str = ""
+    """Where upstream's branch is now, when it does not hold any more what the worktree began at."""
 
 
 @dataclass(frozen=True, slots=True)

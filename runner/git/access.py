@@ -1,22 +1,38 @@
-"""Hands credentials to one call of git: by its environment, never by its command line."""
+"""Hands credentials to one call of git, and to no other program.
+
+A password is in none of URL, command line, configuration, environment and files: git asks a helper,
+which reads a descriptor that git has inherited and whose memory goes with it. The helper is set for
+this repository's address alone.
+"""
 
 import os
 import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Final
 
 from runner.git.credentials import Credentials
 from runner.git.names import Location
 
+_HELPER: Final = '!f() { test "$1" = get && cat /dev/fd/%d; }; f'
+"""What git runs when the server asks who we are. Source: gitcredentials(7), custom helpers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What one call of git needs to open a repository."""
+
+    environment: Mapping[str, str] = field(repr=False)
+    descriptors: tuple[int, ...] = ()
+    """To be inherited."""
+
 
 @contextmanager
-def access(
-    location: Location, credentials: Credentials | None, directory: Path
-) -> Iterator[dict[str, str]]:
-    """Yield what git's environment needs to open *location*, and remove it afterwards.
+def access(location: Location, credentials: Credentials | None, directory: Path) -> Iterator[Way]:
+    """Yield what git needs to open *location*, and remove it afterwards.
 
     An ssh key, known hosts and certificates are files in *directory* (mode 0600) meanwhile: ssh
     and the TLS library take them in no other way.
@@ -28,6 +44,7 @@ def access(
             return files.enter_context(_file(text, directory))
 
         environment = {"GIT_ALLOW_PROTOCOL": location.protocol}
+        descriptors: tuple[int, ...] = ()
         if location.protocol == "ssh":
             environment["GIT_SSH_COMMAND"] = _ssh(
                 once(given.ssh_key.strip() + "\n") if given.ssh_key else None,
@@ -36,8 +53,10 @@ def access(
             environment["GIT_SSH_VARIANT"] = "ssh"
         elif location.protocol == "https":
             certificates = once(given.ca_certificates) if given.ca_certificates else None
-            environment |= _https(location.url, given, certificates)
-        yield environment
+            if given.password:
+                descriptors = (files.enter_context(_memory(given.answer(), directory)),)
+            environment |= _https(location.url, descriptors, certificates)
+        yield Way(environment, descriptors)
 
 
 def _ssh(key: Path | None, known_hosts: Path | None) -> str:
@@ -61,19 +80,32 @@ def _ssh(key: Path | None, known_hosts: Path | None) -> str:
     return shlex.join(words)
 
 
-def _https(url: str, given: Credentials, certificates: Path | None) -> dict[str, str]:
-    parts = urlsplit(url)
+def _https(url: str, descriptors: tuple[int, ...], certificates: Path | None) -> dict[str, str]:
     settings = {}
-    if given.password:
-        # Only for this server: git sends it to no other, and redirects are off.
-        origin = f"{parts.scheme}://{parts.netloc}/"
-        settings[f"http.{origin}.extraHeader"] = f"Authorization: Basic {given.basic()}"
+    for number in descriptors:
+        settings["credential.useHttpPath"] = "true"
+        settings[f"credential.{url}.helper"] = _HELPER % number
     if certificates is not None:
         settings["http.sslCAInfo"] = str(certificates)
     environment = {"GIT_CONFIG_COUNT": str(len(settings))} if settings else {}
     for number, (key, value) in enumerate(settings.items()):
         environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     return environment
+
+
+@contextmanager
+def _memory(text: str, directory: Path) -> Iterator[int]:
+    """Yield a descriptor of a file without a name that holds *text*."""
+    if hasattr(os, "memfd_create"):
+        number = os.memfd_create("credentials", os.MFD_CLOEXEC)
+    else:
+        number, name = tempfile.mkstemp(prefix="once-", dir=directory)
+        Path(name).unlink()
+    try:
+        os.write(number, text.encode())
+        yield number
+    finally:
+        os.close(number)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import Final
 from runner.git.access import access
 from runner.git.command import Call, Git, GitRunError, Limits
 from runner.git.credentials import Credentials
-from runner.git.explain import explain
+from runner.git.explain import Failure, explain
 from runner.git.layout import object_folders, set_alternates
 from runner.git.names import Location
 from runner.git.refs import UnreadableError, read_refs
@@ -56,9 +56,18 @@ _UPSTREAM_DAMAGED: Final = "the repository is damaged itself: repair it there (g
 class CacheError(Exception):
     """The cache could not be brought up to date."""
 
-    def __init__(self, sentence: str, *, unreachable: bool = False, damaged: bool = False) -> None:
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        unreachable: bool = False,
+        damaged: bool = False,
+        reason: str = "",
+    ) -> None:
         super().__init__(sentence)
         self.sentence = sentence
+        self.reason = reason
+        """CamelCase word for conditions; empty: the caller's."""
         self.unreachable = unreachable
         self.damaged = damaged
 
@@ -179,7 +188,7 @@ class Cache:
                 failure = explain(exc, credentials)
                 if failure.damaged:  # nothing of ours is in a new one
                     raise CacheError(_UPSTREAM_DAMAGED, damaged=True) from exc
-                raise CacheError(failure.sentence, unreachable=failure.unreachable) from exc
+                raise _failed(failure) from exc
             await asyncio.to_thread(self._replace, new)
 
     async def receive(self, view: Path, refs: Mapping[str, str]) -> None:
@@ -214,10 +223,7 @@ class Cache:
                 await self._ask_all(credentials, lock, self.repository)
             except GitRunError as exc:
                 self._swept = exc.code is not None  # a git that was ended may leave its locks
-                failure = explain(exc, credentials)
-                return CacheError(
-                    failure.sentence, unreachable=failure.unreachable, damaged=failure.damaged
-                )
+                return _failed(explain(exc, credentials))
         self._opened_by = credentials
         return None
 
@@ -252,15 +258,15 @@ class Cache:
         options = tuple(item for item in what if item.startswith("-"))
         specs = tuple(item for item in what if not item.startswith("-"))
         args = ("fetch", *_QUIET, *options, "--", self._location.url, *specs)
-        with access(self._location, credentials, self._git.directory) as environment:
+        with access(self._location, credentials, self._git.directory) as way:
             call = Call(
                 args,
                 repository or self.repository,
                 None,
-                environment,
+                way.environment,
                 b"",
                 self._limits.fetch,
-                (lock,),
+                (lock, *way.descriptors),
             )
             await self._git.run(call)
 
@@ -338,6 +344,15 @@ def cache_name(location: Location, credentials: Credentials | None) -> str:
     """
     kind = "private" if credentials and credentials.secret() else "public"
     return hashlib.sha256(f"{kind} {location.url}".encode()).hexdigest()[:32]
+
+
+def _failed(failure: Failure) -> CacheError:
+    return CacheError(
+        failure.sentence,
+        unreachable=failure.unreachable,
+        damaged=failure.damaged,
+        reason=failure.reason,
+    )
 
 
 def _take(lock: int) -> bool:

@@ -38,6 +38,11 @@ class Credentials:
         """Return the value of an HTTP Basic ``Authorization`` header without the word Basic."""
         return base64.b64encode(f"{self.username or 'git'}:{self.password}".encode()).decode()
 
+    def answer(self) -> str:
+        """Return what a credential helper answers to git. Source: git-credential(1)."""
+        user, password = (text.partition("\n")[0] for text in (self.username, self.password))
+        return f"username={user or 'git'}\npassword={password}\n"
+
     def secrets(self) -> tuple[str, ...]:
         """Return every spelling that must not appear in a message, longest first."""
         found = {self.password, quote(self.password, safe=""), self.ssh_key.strip()}

@@ -16,57 +16,82 @@ class Failure(NamedTuple):
     """The other side could not be asked: what is here already may serve."""
     damaged: bool = False
     """Our own copy is broken."""
+    reason: str = ""
+    """CamelCase word for conditions; empty: what the caller calls it."""
 
+
+DISK_FULL: Final = "DiskFull"
 
 _KNOWN: Final[tuple[tuple[str, Failure], ...]] = (
     (
         r"Host key verification failed|No \w+ host key is known|REMOTE HOST IDENTIFICATION",
-        Failure("its ssh host key is not known: add known_hosts to the Secret of authSecretRef"),
+        Failure(
+            "its ssh host key is not known: add known_hosts to the Secret of authSecretRef",
+            reason="HostKeyUnknown",
+        ),
     ),
     (
         (
             r"Permission denied|Authentication failed|could not read (Username|Password)|"
             r"error: 40[13]|Invalid username|terminal prompts disabled|Load key"
         ),
-        Failure("the server refused the credentials: check the Repository's authSecretRef"),
+        Failure(
+            "the server refused the credentials: check the Repository's authSecretRef",
+            reason="AuthenticationFailed",
+        ),
     ),
     (
         r"certificate problem|certificate verif|SSL peer certificate|self.signed|SSL_ERROR",
         Failure(
-            "the server's certificate is not trusted: add its ca.crt to the Secret of authSecretRef"
+            "the server's certificate is not trusted: add its ca.crt to the Secret of "
+            "authSecretRef",
+            reason="CertificateUntrusted",
         ),
     ),
     (
         r"unable to update url base from redirection|error: 30\d",
-        Failure("the server redirects elsewhere: use the repository's present url"),
+        Failure(
+            "the server redirects elsewhere: the repository has moved, set its present url",
+            reason="RepositoryMoved",
+        ),
     ),
     (
         (
             r"[Rr]epository.*not found|does not appear to be a git repository|error: 404|"
             r"does not exist|not found: did you run|no such repository"
         ),
-        Failure("there is no repository at that url, or the credentials do not open it"),
+        Failure(
+            "there is no repository at that url, or the credentials do not open it",
+            reason="RemoteNotFound",
+        ),
     ),
     (
         r"mismatched algorithms|unsupported object format|object-format",
         Failure("it uses another object format than SHA-1, which runners do not read yet"),
     ),
-    (r"No space left on device|Disk quota exceeded", Failure("the runner's disk is full")),
+    (
+        r"No space left on device|Disk quota exceeded",
+        Failure("the runner's disk is full", reason=DISK_FULL),
+    ),
     (
         (
             r"Could not resolve host|Couldn't resolve|Name or service not known|"
             r"Temporary failure in name"
         ),
-        Failure("its host name is not known here", unreachable=True),
+        Failure("its host name is not known here", unreachable=True, reason="RemoteUnreachable"),
+    ),
+    (
+        r"Operation too slow",
+        Failure("the server sends too slowly", unreachable=True, reason="RemoteSlow"),
     ),
     (
         (
             r"Connection refused|Failed to connect|Couldn't connect|[Cc]onnection timed out|"
-            r"unreachable|No route to host|Connection reset|Operation too slow|error: 5\d\d|"
+            r"unreachable|No route to host|Connection reset|error: 5\d\d|"
             r"GnuTLS|gnutls_|TLS connection|OpenSSL SSL_|SSL_connect|Empty reply from server|"
             r"Connection closed by|kex_exchange|hung up unexpectedly|early EOF|Operation timed out"
         ),
-        Failure("the server cannot be reached", unreachable=True),
+        Failure("the server cannot be reached", unreachable=True, reason="RemoteUnreachable"),
     ),
     (
         r"fsck error|error: object [0-9a-f]{40}: \w+:|fatal: fsck",
@@ -89,7 +114,7 @@ _KNOWN: Final[tuple[tuple[str, Failure], ...]] = (
 def explain(error: GitRunError, credentials: Credentials | None = None) -> Failure:
     """Return why git failed, in words that say what to do; without secrets."""
     if error.code is None:
-        return Failure("the server does not answer", unreachable=True)
+        return Failure("the server does not answer", unreachable=True, reason="RemoteSlow")
     for pattern, failure in _KNOWN:
         if re.search(pattern, error.stderr):
             return failure

@@ -50,6 +50,25 @@ def read_refs(repository: Path) -> dict[str, str]:
     return found
 
 
+def read_ref(repository: Path, name: str) -> str:
+    """Return what *name* leads to, without reading all others; empty when there is no such ref.
+
+    Only for a repository of the runner's own.
+    """
+    try:
+        text = (repository / name).read_bytes().strip()
+        return text.decode() if _COMMIT.fullmatch(text) else ""
+    except OSError:
+        pass  # it may be packed
+    try:
+        packed = (repository / "packed-refs").read_bytes()
+    except OSError:
+        return ""
+    at = packed.find(b" " + name.encode() + b"\n")
+    found = packed[max(0, at - 40) : at] if at >= 0 else b""
+    return found.decode() if _COMMIT.fullmatch(found) else ""
+
+
 def read_head(repository: Path, git_dir: str, refs: dict[str, str]) -> Head:
     """Return HEAD of the worktree whose folder is *git_dir* below *repository*.
 

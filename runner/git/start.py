@@ -33,6 +33,8 @@ class Start:
     follows: bool
     """The branch exists upstream."""
     note: str = ""
+    base: str = ""
+    """The ref of upstream at which it begins; empty where it begins at a tag or a commit."""
 
 
 def choose(refs: Mapping[str, str], wish: Wish) -> Start:
@@ -54,32 +56,40 @@ def choose(refs: Mapping[str, str], wish: Wish) -> Start:
             f"repositoryRef.ref {wish.ref!r} was not used."
         )
         used = wish.ref in {"", wish.branch, f"refs/heads/{wish.branch}"}
-        return Start(upstream, wish.branch, follows=True, note="" if used else note)
+        return Start(
+            upstream,
+            wish.branch,
+            follows=True,
+            note="" if used else note,
+            base=UPSTREAM + wish.branch,
+        )
     if wish.named and wish.create is False:
         raise RefNotFoundError(
             f"repositoryRef.worktree.branch {wish.branch!r} does not exist in the repository, and "
             f"createBranch is false{_similar(wish.branch, refs)}."
         )
-    commit, note = _begin(refs, wish)
-    return Start(commit, wish.branch, follows=False, note=note)
+    commit, note, base = _begin(refs, wish)
+    return Start(commit, wish.branch, follows=False, note=note, base=base)
 
 
-def _begin(refs: Mapping[str, str], wish: Wish) -> tuple[str, str]:
+def _begin(refs: Mapping[str, str], wish: Wish) -> tuple[str, str, str]:
+    """Return the commit, a note, and the ref of upstream that leads to it."""
     if wish.ref:
         if commit := find(refs, wish.ref):
-            return commit, ""
+            base = UPSTREAM + wish.ref.removeprefix("refs/heads/")
+            return commit, "", base if refs.get(base) == commit else ""
         raise RefNotFoundError(
             f"repositoryRef.ref {wish.ref!r} is no branch, tag or commit of the repository"
             f"{_similar(wish.ref, refs)}."
         )
     if wish.default_branch and (commit := refs.get(UPSTREAM + wish.default_branch, "")):
-        return commit, ""
+        return commit, "", UPSTREAM + wish.default_branch
     if commit := refs.get(REMOTE_HEAD, ""):
         note = (
             f"The repository has no branch {wish.default_branch!r} (its defaultBranch): "
             "the remote's own default was taken."
         )
-        return commit, note if wish.default_branch else ""
+        return commit, note if wish.default_branch else "", REMOTE_HEAD
     raise RefNotFoundError(
         "The repository has no commit on its default branch: push one, or name another branch in "
         "repositoryRef.ref."

@@ -26,7 +26,8 @@ class GitServer(ThreadingHTTPServer):
         self.authorization = authorization
         self.canary = canary
         self.answers: list[int] = []
-        self.seen_on_a_command_line: list[str] = []
+        self.seen_in_a_process: list[str] = []
+        self.scanned = 0
         self.redirect_to = ""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificates)
@@ -54,13 +55,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                line = path.read_bytes()
-            except OSError:
-                continue
-            if self.server.canary.encode() in line:
-                self.server.seen_on_a_command_line.append(line.decode(errors="replace"))
+        self._scan()
         self.close_connection = True
         if self.server.redirect_to:
             return self._answer(301, [("Location", self.server.redirect_to + self.path)])
@@ -95,6 +90,19 @@ class Handler(BaseHTTPRequestHandler):
             status, [(k, v) for k, v in headers if k not in {"Status", "Content-Length"}], body
         )
         return None
+
+    def _scan(self) -> None:
+        """Look for the password in every process, while git waits for an answer."""
+        encoded = self.server.authorization.removeprefix("Basic ")
+        numbers = [entry for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208
+        for path in (Path("/proc", n, what) for n in numbers for what in ("cmdline", "environ")):
+            try:
+                text = path.read_bytes()
+            except OSError:
+                continue
+            self.server.scanned += b"git-remote-http" in text or b"GIT_CONFIG_COUNT" in text
+            if self.server.canary.encode() in text or encoded.encode() in text:
+                self.server.seen_in_a_process.append(f"{path}: {text.decode(errors='replace')}")
 
     def do_POST(self) -> None:
         self.do_GET()
