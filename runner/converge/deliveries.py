@@ -32,6 +32,10 @@ _PATIENCE_MS: Final = 24 * 3600 * 1000
 """A delivery that says nothing of giving up waits so long for its agent."""
 
 _RETRY_SECONDS: Final = 2.0
+_RESUMED_MS: Final = 600 * 1000
+"""A pod that was suspended has so long for the prompts that waited meanwhile."""
+
+_HOLD_SECONDS: Final = 60.0
 _MEMORY_MS: Final = 7 * 24 * 3600 * 1000
 """An end that the controller never settles is remembered so long."""
 
@@ -201,6 +205,8 @@ class Deliveries:
         if row is not None and row.state is State.RUNNING and row.epoch == delivery.epoch:
             if delivery.restart not in {-1, row.restart}:
                 await self._lost(delivery, row)
+            elif row.is_held:
+                await self._hold(delivery)
             elif await self._carry(row, delivery):
                 await self._wait(delivery, _RETRY_SECONDS)
         elif self._is_gone(delivery, row):
@@ -234,6 +240,18 @@ class Deliveries:
             seconds = max(left, 1.0) if seconds is None else seconds
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
+                await self._news[delivery.uid].wait()
+
+    async def _hold(self, delivery: Delivery) -> None:
+        """Wait for news of a pod that is suspended; the time of what waits for it begins anew."""
+        for each in [
+            each for each in self._journal.deliveries.values() if each.uid == delivery.uid
+        ]:
+            is_counted = each.is_open and each.stage is Stage.WAITING and each.give_up_ms
+            if is_counted and each.give_up_ms - wall_ms() < _RESUMED_MS - _HOLD_SECONDS * 1000:
+                await self._put(dataclasses.replace(each, give_up_ms=wall_ms() + _RESUMED_MS))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HOLD_SECONDS):
                 await self._news[delivery.uid].wait()
 
     def _is_late(self, delivery: Delivery) -> bool:

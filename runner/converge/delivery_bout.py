@@ -359,6 +359,8 @@ class Bout:
         runs = row is not None and (row.epoch, row.restart) == self._run
         if row is None or not runs or row.state is not State.RUNNING or sight.ended:
             raise Over
+        if row.is_held:  # frozen, it reads nothing and shows nothing: that says nothing of it
+            raise Over
         if known is None or not known.is_open:
             raise Over
 
