@@ -209,6 +209,7 @@ class Fleet:
             max_pods=info.max_pods or None,
             protocol=hello.protocol_max,
             looks=programs.FEATURE in hello.features,
+            limits=tuple(sorted(info.limits.items())),
         )
         self._known[runner.uid] = set()
         self.links.connected(runner.uid, about)

@@ -40,6 +40,8 @@ class About:
     """Whether it looks for agents and says what it found. Older runners do not."""
     programs: Programs = NOTHING
     """What it found; nothing of what it has not looked for yet."""
+    limits: tuple[tuple[str, str], ...] = ()
+    """What keeps each limit of a pod there; nothing from older runners."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ def report(snapshot: RunnerSnapshot, error: ReconcileError | None, now: float) -
                 os=about.os[:64], arch=about.arch[:64], hostname=about.hostname[:253]
             ),
             "isolations": tuple(name[:32] for name in about.isolations[:8]),
+            "limits": {name[:32]: keeper[:64] for name, keeper in about.limits[:16]},
         }
     said = _conditions(snapshot, now)
     update["conditions"] = merge(item.status.conditions, said.items)
