@@ -17,6 +17,7 @@ _LONGEST_ARGUMENTS: Final = 1024
 """Bytes of a version command; nobody is asked for his version at greater length."""
 _LONGEST_PROBLEM: Final = 1024
 _LONGEST_VERSION: Final = 128
+_TOO_OLD: Final = "which is older than"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +91,14 @@ def _too_old(program: link_pb2.AgentProgram, version: str) -> str:
     if not program.minimum_version or not is_older(version, program.minimum_version):
         return ""
     return (
-        f"the executable {program.executable!r} is there as {version!r}, which is older than "
+        f"the executable {program.executable!r} is there as {version!r}, {_TOO_OLD} "
         f"{program.minimum_version}: update it."
     )
+
+
+def why_not_found(message: str) -> str:
+    """Return the reason of AgentFound for what runners said of a program."""
+    return "VersionTooOld" if _TOO_OLD in message else "AgentNotFound"
 
 
 def is_usable(agent: AgentClass) -> bool:

@@ -69,6 +69,13 @@ class AgentsFound:
         """Return what was found last; None before the first look. Never changed afterwards."""
         return self._found
 
+    def version(self, path: Path, args: Sequence[str], changed_ns: int) -> str:
+        """Return what the program told when it was asked; empty: nothing, or not yet."""
+        for (file, asked), told in tuple(self._said.items()):
+            if (file.path, file.changed_ns, asked) == (path, changed_ns, tuple(args)):
+                return told
+        return ""
+
     def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Have *wake* called when something else is found; return what ends that."""
         key = object()

@@ -4,7 +4,9 @@ from typing import Final
 
 from controller.kernel.clock import stamp
 from controller.kernel.reconciler import Finding
+from controller.placement.assign import Obstacle
 from controller.placement.links import Reach
+from controller.placement.programs import why_not_found
 from controller.reconcilers.agentpod import standing
 from controller.reconcilers.agentpod.phase import REACHABLE, RESTARTING
 from controller.reconcilers.agentpod.plan import COMPLETED
@@ -16,6 +18,8 @@ from schemas.conditions import READY, RECONCILING, STALLED, TRUE, find
 
 SCHEDULED: Final = "Scheduled"
 """Normal-true. A runner was chosen."""
+AGENT_FOUND: Final = "AgentFound"
+"""Normal-true. Before it is placed, that no runner has the agent's program; then its runner's."""
 KEYS_READY: Final = "KeysReady"
 """Normal-true. Absent where the pod asks for no provider keys."""
 RESOURCES_LIMITED: Final = "ResourcesLimited"
@@ -130,6 +134,8 @@ def _runner_name(snapshot: PodSnapshot) -> str:
 def _waiting(said: Conditions, obstacle: Finding | None) -> None:
     if obstacle is not None:
         said.false(SCHEDULED, obstacle.reason, obstacle.message)
+        if obstacle.reason == Obstacle.AGENT:
+            said.false(AGENT_FOUND, why_not_found(obstacle.message), obstacle.message)
     else:
         said.false(SCHEDULED, "Deleted", "it was deleted before it was placed")
 

@@ -6,7 +6,7 @@ import pytest
 from meshwire.v1 import link_pb2
 
 from controller.placement.links import About, Links
-from controller.placement.programs import NOTHING, Programs, catalogue, programs
+from controller.placement.programs import NOTHING, Programs, catalogue, programs, why_not_found
 from schemas.agentclass import AgentClass
 
 
@@ -88,29 +88,21 @@ def _programs(links: Links) -> Programs:
 
 
 @pytest.mark.parametrize(
-    ("version", "fits"),
+    ("version", "problem"),
     [
-        pytest.param("2.1.330 (Claude Code)", True, id="newer"),
-        pytest.param("2.1.197", True, id="the same"),
-        pytest.param("claude 2.1", False, id="older, and shorter"),
-        pytest.param("2.1.96-beta", False, id="older"),
-        pytest.param("", True, id="not known"),
+        pytest.param("2.1.330 (Claude Code)", "", id="newer"),
+        pytest.param("2.1.197", "", id="the same"),
+        pytest.param("claude 2.1", "older than 2.1.197", id="older, and shorter"),
+        pytest.param("2.1.96-beta", "older than 2.1.197", id="older"),
+        pytest.param("", "", id="not known"),
     ],
 )
-def test_a_program_that_is_too_old_is_not_there(version: str, fits: bool) -> None:
-    spec = {
-        "executable": "claude",
-        "versionCommand": ["--version"],
-        "minimumVersion": "2.1.197",
-    }
-    claude = agent("claude-code", **spec)
+def test_a_program_that_is_too_old_is_not_there(version: str, problem: str) -> None:
+    claude = agent("claude", versionCommand=["--version"], minimumVersion="2.1.197")
     asked = catalogue([claude])
-    said = link_pb2.AgentsFound(
-        agents=[
-            link_pb2.AgentFound(looked_for=asked.agents[0], path="/bin/claude", version=version)
-        ]
-    )
-    found = programs(said, asked)
-    assert (found.lacks(claude) == "") is fits
-    if not fits:
-        assert "older than 2.1.197" in found.lacks(claude)
+    (looked_for,) = asked.agents
+    answered = link_pb2.AgentFound(looked_for=looked_for, path="/bin/claude", version=version)
+    found = programs(link_pb2.AgentsFound(agents=[answered]), asked)
+    assert problem in found.lacks(claude)
+    assert bool(found.lacks(claude)) is bool(problem)
+    assert why_not_found(found.lacks(claude)) == ("VersionTooOld" if problem else "AgentNotFound")
