@@ -13,12 +13,13 @@ UID = "pod-a1"
 
 
 def wanted(
-    desired: Any = link_pb2.RUN, epoch: Any = 1, *, restart: Any = False
+    desired: Any = link_pb2.RUN, epoch: Any = 1, *, restart: Any = False, keep: Any = False
 ) -> link_pb2.PodDesired:
     policy = link_pb2.RESTART_ON_FAILURE if restart else link_pb2.RESTART_NEVER
     return link_pb2.PodDesired(
         ref=link_pb2.PodRef(pod_uid=UID, epoch=epoch),
         desired=desired,
+        keep_stopped=keep,
         spec=link_pb2.RunSpec(restart_policy=policy),
     )
 
@@ -28,7 +29,8 @@ def row(state: State, **fields: Any) -> Row:
     return dataclasses.replace(begun(wanted(epoch=fields.pop("epoch", 1))), state=state, **fields)
 
 
-STOP, REMOVE = link_pb2.STOP, link_pb2.REMOVE
+STOP, REMOVE, SUSPEND = link_pb2.STOP, link_pb2.REMOVE, link_pb2.SUSPEND
+FROZEN = {"suspended": True, "frozen_at_ms": 5}
 
 
 @pytest.mark.parametrize(
@@ -123,6 +125,83 @@ STOP, REMOVE = link_pb2.STOP, link_pb2.REMOVE
         pytest.param(wanted(STOP), row(State.RUNNING), Facts(), Verb.STOP, id="stop stops"),
         pytest.param(wanted(STOP), row(State.FAILED), Facts(), None, id="stopped stays stopped"),
         pytest.param(wanted(STOP), None, Facts(), Verb.CANCEL, id="stop before start never starts"),
+        pytest.param(
+            wanted(STOP, keep=True), row(State.FAILED), Facts(), Verb.PARK, id="an end is parked"
+        ),
+        pytest.param(
+            wanted(STOP, keep=True),
+            row(State.FAILED, stopped=True),
+            Facts(),
+            None,
+            id="it is parked once",
+        ),
+        pytest.param(
+            wanted(),
+            row(State.SUCCEEDED, stopped=True),
+            Facts(),
+            Verb.RESTART,
+            id="what was parked and is wanted starts again",
+        ),
+        pytest.param(
+            wanted(SUSPEND), row(State.RUNNING), Facts(), Verb.FREEZE, id="suspend freezes"
+        ),
+        pytest.param(
+            wanted(SUSPEND),
+            row(State.RUNNING, suspended=True),
+            Facts(),
+            Verb.FREEZE,
+            id="freezing that is not confirmed is done again",
+        ),
+        pytest.param(
+            wanted(SUSPEND), row(State.RUNNING, **FROZEN), Facts(), None, id="frozen stays frozen"
+        ),
+        pytest.param(wanted(SUSPEND), None, Facts(), None, id="suspended before it is begun"),
+        pytest.param(
+            wanted(SUSPEND, restart=True),
+            row(State.FAILED, reason="Exited"),
+            Facts(),
+            None,
+            id="no restart of what is suspended",
+        ),
+        pytest.param(
+            wanted(SUSPEND, epoch=2),
+            row(State.RUNNING),
+            Facts(),
+            Verb.STOP,
+            id="an old epoch is stopped though the new one is suspended",
+        ),
+        pytest.param(wanted(), row(State.RUNNING, **FROZEN), Facts(), Verb.THAW, id="run thaws"),
+        pytest.param(
+            wanted(),
+            row(State.RUNNING, frozen_at_ms=5),
+            Facts(),
+            Verb.THAW,
+            id="thawing that is not confirmed is done again",
+        ),
+        pytest.param(
+            wanted(STOP), row(State.RUNNING, **FROZEN), Facts(), Verb.STOP, id="frozen is stopped"
+        ),
+        pytest.param(
+            wanted(),
+            row(State.RUNNING),
+            Facts(idle=frozenset({UID})),
+            Verb.STOP,
+            id="one that was idle for too long is stopped",
+        ),
+        pytest.param(
+            wanted(SUSPEND),
+            row(State.RUNNING, **FROZEN),
+            Facts(doomed={UID: "OutOfDisk"}),
+            Verb.STOP,
+            id="one over a limit is stopped though it is frozen",
+        ),
+        pytest.param(
+            wanted(restart=True),
+            row(State.FAILED, reason="Exited"),
+            Facts(overdue=frozenset({UID})),
+            Verb.CANCEL,
+            id="one past its deadline is not restarted, and says why",
+        ),
         pytest.param(wanted(REMOVE), row(State.RUNNING), Facts(), Verb.REMOVE, id="remove removes"),
         pytest.param(wanted(REMOVE), None, Facts(), Verb.REMOVE, id="the unknown is removed too"),
         pytest.param(wanted(REMOVE), row(State.REMOVED), Facts(), None, id="the removed stays so"),
