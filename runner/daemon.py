@@ -34,6 +34,7 @@ from runner.converge.perform import Performer
 from runner.converge.places import Places
 from runner.converge.reports import Reports
 from runner.converge.secrets import LinkSecrets
+from runner.converge.setup import Setups
 from runner.converge.states import Row
 from runner.converge.workshop import Ground, Workshop
 from runner.converge.worktree_conditions import worktree_conditions
@@ -220,6 +221,7 @@ def _join(
     )
     converger.use(worktrees.eyes)
     performer.record.sources.append(worktree_conditions(worktrees))
+    performer.use(Setups(places, terminals, workshop))
     custodian = Custodian(places, lambda: journal.rows, terminals)
     performer.record.sources.append(custodian.told)
     info = _info(settings, capabilities, cgroups)

@@ -26,7 +26,8 @@ from runner.converge.removal import Removal
 from runner.converge.reports import Reports
 from runner.converge.runs import LaterError, Runs, not_begun
 from runner.converge.states import ALIVE, ENDED, Row, State, begun
-from runner.converge.workshop import NotPreparedError, Plan, Ready
+from runner.converge.unprepared import NotPreparedError
+from runner.converge.workshop import Plan, Ready
 from runner.drivers.terminal_values import (
     Alive,
     Launch,

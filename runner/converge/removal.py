@@ -14,7 +14,7 @@ from runner.converge.ports import Setups, Terminals, Workshop
 from runner.converge.record import Record
 from runner.converge.runs import LaterError, Runs
 from runner.converge.states import Row, State, begun
-from runner.converge.workshop import NotPreparedError
+from runner.converge.unprepared import NotPreparedError
 from runner.drivers.terminal_values import Exited
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from meshwire.v1 import link_pb2
 
-from runner.converge.workshop import NotPreparedError
+from runner.converge.unprepared import NotPreparedError
 from runner.git.credentials import Credentials
 from runner.link.errors import LinkError
 

@@ -1,22 +1,21 @@
 """Makes ready what a pod needs before it starts, and clears it away when it is gone.
 
 This is where the drivers meet: worktree, home, agent and sandbox become one ``Launch``.
-
-* NotPreparedError   -- reason and sentence for the user, and whether trying again can help
 """
 
-import asyncio
-import contextlib
+import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 from meshwire.v1 import link_pb2
 
 from runner.converge.custodian import asked_of
 from runner.converge.places import Places
+from runner.converge.unprepared import NotPreparedError, in_thread, translated
+from runner.converge.wishes import resume_args, without_prompt, worktree_request
 from runner.drivers import agents, claude_hooks
 from runner.drivers.errors import DriverError
 from runner.drivers.mcp_formats import Format, Given
@@ -39,17 +38,6 @@ from runner.drivers.worktree_values import SavedRef, Worktree, WorktreeRequest, 
 from runner.git.credentials import Credentials
 from schemas.quoting import TextFormat
 
-_REASONS: Final = {
-    "NotAllowed": "RepositoryNotAllowed",
-    "SandboxRefused": "SandboxUnavailable",
-    "CheckoutFailed": "CloneFailed",
-    "SaveFailed": "TeardownFailed",
-    "WorktreeLost": "StartFailed",
-    "InvalidAgent": "StartFailed",
-    "DriverFailed": "StartFailed",
-}
-"""Reasons of drivers in the words that conditions use; others are the same."""
-
 _POSITIONS: Final = {
     link_pb2.PROMPT_NONE: agents.PromptPosition.NONE,
     link_pb2.PROMPT_ARGUMENT: agents.PromptPosition.ARGUMENT,
@@ -58,19 +46,6 @@ _POSITIONS: Final = {
 }
 _COLS: Final = 120
 _ROWS: Final = 40
-
-
-_Result = TypeVar("_Result")
-
-
-class NotPreparedError(Exception):
-    """A pod could not be made ready, or not be cleared away."""
-
-    def __init__(self, reason: str, message: str, *, retryable: bool) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-        self.retryable = retryable
 
 
 class Worktrees(Protocol):
@@ -164,14 +139,14 @@ class Workshop:
             NotPreparedError: It cannot be done, now or at all.
         """
         uid = pod.ref.pod_uid
-        with _translated():
-            await _in_thread(functools.partial(self._make_directories, pod))
+        with translated():
+            await in_thread(functools.partial(self._make_directories, pod))
             worktree = None
             if pod.spec.HasField("repository"):
-                worktree = await self._worktrees.ensure(_request(pod, secrets))
+                worktree = await self._worktrees.ensure(worktree_request(pod, secrets))
             ready = Ready(worktree, self._places.home(uid))
             if pod.spec.home_files:  # they may name the worktree
-                await _in_thread(functools.partial(_write_home, pod, ready))
+                await in_thread(functools.partial(_write_home, pod, ready))
         return ready
 
     async def plan(
@@ -192,12 +167,23 @@ class Workshop:
             NotPreparedError: The executable is missing, the prompt cannot be passed, the
                 sandbox cannot be had.
         """
-        with _translated():
+        with translated():
             if not prompted:
-                pod = _without_prompt(pod)
-            return await _in_thread(
+                pod = without_prompt(pod)
+            return await in_thread(
                 functools.partial(self._plan, pod, restart, ready, resumed=resumed)
             )
+
+    async def script(
+        self, pod: link_pb2.PodDesired, ready: Ready, argv: tuple[str, ...], run_dir: Path
+    ) -> Launch:
+        """Return how a program is started in the pod's sandbox and terminal, without MCP server.
+
+        Raises:
+            NotPreparedError: The sandbox cannot be had.
+        """
+        with translated():
+            return await in_thread(functools.partial(self._script, pod, ready, argv, run_dir))
 
     async def inspect(self, uid: str) -> WorktreeState | None:
         """Return how the worktree stands; None when there is none or it cannot be told."""
@@ -212,7 +198,7 @@ class Workshop:
         Raises:
             NotPreparedError: Something is left; it may be tried again.
         """
-        with _translated(reason="TeardownFailed"):
+        with translated(reason="TeardownFailed"):
             saved, note = None, ""
             try:
                 saved = await self._worktrees.save(uid)
@@ -221,7 +207,7 @@ class Workshop:
                     raise
                 note = exc.message  # the next remove keeps the files
             kept = await self._worktrees.remove(uid)
-            await _in_thread(functools.partial(self._trash.discard, self._places.pod(uid)))
+            await in_thread(functools.partial(self._trash.discard, self._places.pod(uid)))
         notes = [saved.note if saved else "", note, f"Files were kept in {kept}." if kept else ""]
         return Cleared(saved.ref if saved else "", " ".join(each for each in notes if each))
 
@@ -269,34 +255,53 @@ class Workshop:
         added = equip(Format(spec.mcp.format or Format.NONE), given)
         environment |= {**added.environment, **server.environment}
         prompt = agents.Prompt(spec.prompt, _POSITIONS[spec.prompt_position], spec.prompt_flag)
-        again = _resume_args(spec.resume, ready.home) if resumed else ()
+        again = resume_args(spec.resume, ready.home) if resumed else ()
         ours = (*added.args, *(agents.expand(arg, names) for arg in again))
         tells = spec.activity.hooks == claude_hooks.FORMAT
         args = claude_hooks.with_hooks(spec.args, server.url) if tells else spec.args
         argv = agents.argv(executable, args, names, prompt, ours)
         request = self._request(pod, argv, environment, ready)
         sandboxed = prepare(request, self._ground.capabilities)
-        launch = Launch(
+        run_dir = self._places.run(uid, pod.ref.epoch, restart)
+        launch = self._launch(pod, request, sandboxed, run_dir)
+        mcp = server.launch(sandboxed.inside)
+        launch = dataclasses.replace(launch, restart=restart, mcp=mcp)
+        return _planned(launch, sandboxed, ready)
+
+    def _script(
+        self, pod: link_pb2.PodDesired, ready: Ready, argv: tuple[str, ...], run_dir: Path
+    ) -> Launch:
+        request = self._request(pod, argv, self._environment(pod, ready), ready)
+        request = dataclasses.replace(request, mcp=False)
+        return self._launch(pod, request, prepare(request, self._ground.capabilities), run_dir)
+
+    def _launch(
+        self,
+        pod: link_pb2.PodDesired,
+        request: SandboxRequest,
+        sandboxed: Prepared,
+        run_dir: Path,
+    ) -> Launch:
+        spec, uid = pod.spec, pod.ref.pod_uid
+        return Launch(
             uid=uid,
             epoch=pod.ref.epoch,
-            restart=restart,
-            run_dir=self._places.run(uid, pod.ref.epoch, restart),
+            restart=0,
+            run_dir=run_dir,
             transcript_dir=self._places.transcript(uid),
             argv=sandboxed.argv,
             environment=sandboxed.environment,
             contents=sandboxed.contents,
             scoped=sandboxed.scoped,
             account=request.account,
-            cwd=ready.worktree.path if ready.worktree else ready.home,
+            cwd=request.cwd,
             cols=spec.terminal.cols or _COLS,
             rows=spec.terminal.rows or _ROWS,
-            mcp=server.launch(sandboxed.inside),
             limits={"core": 0},
             asked=asked_of(spec.limits),
             wrapper=bool(sandboxed.wrapper),
             grace_seconds=float(pod.grace_seconds),
         )
-        return _planned(launch, sandboxed, ready)
 
     def _environment(self, pod: link_pb2.PodDesired, ready: Ready) -> dict[str, str]:
         spec, uid, names = pod.spec, pod.ref.pod_uid, _names(ready)
@@ -358,13 +363,6 @@ def _names(ready: Ready) -> dict[str, str]:
     return names
 
 
-def _without_prompt(pod: link_pb2.PodDesired) -> link_pb2.PodDesired:
-    bare = link_pb2.PodDesired()
-    bare.CopyFrom(pod)
-    bare.spec.prompt = ""
-    return bare
-
-
 def _write_home(pod: link_pb2.PodDesired, ready: Ready) -> None:
     agents.write_home(ready.home, _home_files(pod, ready))
 
@@ -379,60 +377,7 @@ def _home_files(pod: link_pb2.PodDesired, ready: Ready) -> list[tuple[str, str]]
     ]
 
 
-def _resume_args(resume: link_pb2.Resume, home: Path) -> tuple[str, ...]:
-    """Return what makes the agent go on with its session; nothing where it has none yet."""
-    if resume.session_files and not agents.has_file(home, resume.session_files):
-        return ()
-    return tuple(resume.args)
-
-
 def _planned(launch: Launch, sandboxed: Prepared, ready: Ready) -> Plan:
     notes = [sandboxed.note, ready.worktree.note if ready.worktree else ""]
     note = " ".join(each for each in notes if each)
     return Plan(launch, Isolation(sandboxed.isolation), Network(sandboxed.network), note)
-
-
-def _request(pod: link_pb2.PodDesired, secrets: Credentials | None) -> WorktreeRequest:
-    repository = pod.spec.repository
-    create: bool | None = None  # a pod that was placed before may find its own branch upstream
-    either = repository.create_branch and (pod.ref.epoch > 1 or repository.continue_branch)
-    if repository.branch and not either:
-        create = repository.create_branch
-    return WorktreeRequest(
-        uid=pod.ref.pod_uid,
-        pod=pod.name,
-        url=repository.url,
-        ref=repository.ref,
-        branch=repository.branch,
-        create=create,
-        default_branch=repository.default_branch,
-        credentials=secrets,
-        namespace=pod.namespace,
-    )
-
-
-async def _in_thread(work: Callable[[], _Result]) -> _Result:
-    """Do blocking work; when cancelled, still wait for its end: nothing is made afterwards."""
-    future = asyncio.get_running_loop().run_in_executor(None, work)
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        await asyncio.wait({future})
-        raise
-
-
-@contextlib.contextmanager
-def _translated(reason: str = "") -> Iterator[None]:
-    """Say in one kind of error what drivers and the system say in theirs."""
-    try:
-        yield
-    except DriverError as exc:
-        said = reason or _REASONS.get(exc.reason, exc.reason)
-        raise NotPreparedError(said, exc.message, retryable=exc.retryable) from exc
-    except OSError as exc:
-        place = f" ({exc.filename})" if exc.filename else ""
-        text = f"The runner's disk does not take it: {exc.strerror or exc}{place}."
-        raise NotPreparedError(reason or "StartFailed", text, retryable=True) from exc
-    except ValueError as exc:
-        said = reason or "StartFailed"
-        raise NotPreparedError(said, f"The pod cannot be started: {exc}.", retryable=False) from exc

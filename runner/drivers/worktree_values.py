@@ -66,7 +66,7 @@ class Worktree:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something about a worktree that is not as its owner would think: a condition that is False."""
+    """Something about a worktree that is not as one would think: a condition that is False."""
 
     kind: str
     """CamelCase: the condition."""

@@ -10,7 +10,8 @@ import pytest
 from meshwire.v1 import link_pb2
 
 from runner.converge.places import Places
-from runner.converge.workshop import Ground, NotPreparedError, Plan, Ready, Workshop
+from runner.converge.unprepared import NotPreparedError
+from runner.converge.workshop import Ground, Plan, Ready, Workshop
 from runner.drivers.mcp_port import listen
 from runner.drivers.sandbox.probe import probe
 from runner.drivers.terminal import Terminals

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from meshwire.v1 import link_pb2
 
-from runner.converge.workshop import _request
+from runner.converge.wishes import worktree_request
 
 
 @pytest.mark.parametrize(
@@ -37,4 +37,4 @@ def test_a_branch_is_made_or_continued_as_the_pod_says(
     )
     ref = link_pb2.PodRef(pod_uid="u", epoch=epoch)
     pod = link_pb2.PodDesired(ref=ref, name="fix", spec=spec)
-    assert _request(pod, None).create is create
+    assert worktree_request(pod, None).create is create
