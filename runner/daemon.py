@@ -57,9 +57,10 @@ from runner.link.session import FEATURES, PROTOCOL
 from runner.link.tools import ToolsLink
 from runner.mcpserver.server import McpServer
 from runner.settings import Settings
+from runner.terminals.aside import Aside
 from runner.terminals.asks import TerminalAsks
-from runner.terminals.draw import draw
 from runner.terminals.emulators import Emulators
+from runner.terminals.keeping import Keeping
 from runner.terminals.serve import TerminalServer
 
 logger = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ class Parts:
     terminals: Terminals
     agents: AgentsFound
     custodian: Custodian
+    keeping: Keeping
 
 
 async def _run(settings: Settings) -> None:
@@ -140,6 +142,7 @@ async def serve(parts: Parts, stop: asyncio.Event) -> None:
                 parts.mcp,
                 parts.agents,
                 parts.custodian,
+                parts.keeping,
             )
         ]
         await stop.wait()
@@ -252,9 +255,12 @@ def _join(
     def rows() -> Mapping[str, Row]:
         return journal.rows
 
+    drawing = Aside()
     views = TerminalServer(
-        settings.controller, keeper, instance_id, rows, places, terminals, draw, worktrees.kept
+        settings.controller, keeper, instance_id, rows, places, terminals, drawing, worktrees.kept
     )
+    keeping = Keeping(rows, places, Aside(), performer.record.tell, drawing)
+    performer.record.sources.append(keeping.source)
     asks = TerminalAsks(rows, places, terminals, emulators)
     tools = ToolsLink(settings.controller, keeper, instance_id, asks, deliveries)
     mcp = McpServer(rows, converger, places, terminals, tools, converger, _version())
@@ -270,6 +276,7 @@ def _join(
         terminals,
         agents,
         custodian,
+        keeping,
     )
 
 

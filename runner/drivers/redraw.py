@@ -60,6 +60,9 @@ NEUTRAL: Final = (
 Not a full reset, which would take the viewer's scrollback.
 """
 
+LEAVE: Final = b"".join(b"\x1b[?%dl" % mode for mode in reversed(_ALTERNATE))
+"""Leaves the alternate screen, whichever mode it was entered with."""
+
 _LOOK_EVERY: Final = 8
 """A row without text is looked at this coarsely for colour: looking costs 10 us a cell."""
 

@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 from runner.drivers.ghostty import Terminal, formatted, limit
-from runner.drivers.redraw import NEUTRAL, redrawn
+from runner.drivers.redraw import LEAVE, NEUTRAL, redrawn
 
 _UNFINISHED: Final = re.compile(
     rb"(?:\x1b(?:\[[0-?]*[ -/]*|[ -/]*"  # CSI, charset and the like
@@ -140,9 +140,26 @@ class Screen:
         return bool(self._terminal.mode(number))
 
     @property
-    def held_bytes(self) -> int:
-        """So many of the last bytes it was fed are not shown: their sequence has not ended."""
-        return len(self._held)
+    def held(self) -> bytes:
+        """The last bytes it was fed and does not show: their sequence has not ended."""
+        return self._held
+
+    def take_history(self) -> list[str]:
+        """Return the lines above the primary screen, raw. It is of no use behind that."""
+        self._terminal.feed(LEAVE)
+        count = self._history_lines()
+        if not count:
+            return []
+        last = self._terminal.get("scrollback_rows", "size_t") - 1
+        text = formatted(self._terminal, last - count + 1, last, tag="screen")
+        found = text.decode(errors="replace").split("\r\n")
+        return found + [""] * (count - len(found))  # those without text are left out at the end
+
+    def put_history(self, text: bytes, lines: int) -> None:
+        """Have these lines above a screen that is new; they are joined by line ends."""
+        _, rows = self._terminal.size
+        self._terminal.feed(text + b"\x1b[0m\r\n")
+        self._terminal.feed(b"\x1b[%d;1H%b\x1b[H" % (rows, b"\n" * min(lines, rows - 1)))
 
     def redraw(self) -> bytes:
         """Return the bytes that draw this screen on a terminal of the same size.

@@ -16,6 +16,7 @@ from runner.drivers.screen import Screen
 from runner.drivers.terminal_transcript import Reader, size
 from runner.drivers.terminal_values import Gap
 from runner.shim.sizes import NAME, Size, parsed
+from runner.terminals.checkpoint import latest, save
 
 HISTORY_LINES: Final = 10_000
 """Lines above the screen that can be looked at."""
@@ -79,6 +80,25 @@ class Emulator:
         return self.is_current or at_rest
 
     @property
+    def offset(self) -> int:
+        """How far it shows the output; what the screen holds back included."""
+        return self._offset
+
+    def save(self, offset: int) -> None:
+        """Make a checkpoint before the byte at the offset, and be at rest.
+
+        Raises:
+            OSError: The transcript cannot be read, or the checkpoint not be written.
+        """
+        self.look()
+        self._end = min(self._end, offset)  # as if nothing had come behind it
+        self._sizes = deque(each for each in self._sizes if each.offset <= offset)
+        while self.behind_bytes or self._screen is None:
+            self.advance(_PIECE_BYTES * 16)
+        save(self._directory, offset, self._taken, self.screen())
+        self.drop()
+
+    @property
     def knows_sizes(self) -> bool:
         """Whether the transcript tells sizes; those of older shims do not."""
         return bool(self._newest)
@@ -133,11 +153,19 @@ class Emulator:
             self.answers.clear()
 
     def screen(self) -> Screen:
-        """Return the live screen, an empty one when there was none."""
+        """Return the live screen; when there was none, that of a checkpoint or an empty one."""
         self.uses += 1
         if self._screen is None:
-            self._screen = Screen(*self._unsized, HISTORY_LINES)
+            self._screen = self._begun()
         return self._screen
+
+    def _begun(self) -> Screen:
+        found = latest(self._directory, self._end, HISTORY_LINES)
+        if found is None:
+            return Screen(*self._unsized, HISTORY_LINES)
+        self._offset, self._taken = found.offset, found.sizes_taken
+        self._sizes = deque(each for each in self._sizes if each.number > self._taken)
+        return found.screen
 
     def rest(self) -> None:
         """Take no memory until it is needed again; what was answered stays."""

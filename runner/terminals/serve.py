@@ -20,7 +20,7 @@ from runner.link.channel import mutual, terminal
 from runner.link.identity import Identity
 from runner.terminals.ports import PortView, connector
 from runner.terminals.restore import RestoreView
-from runner.terminals.view import Draw, Subject, Terminals, View
+from runner.terminals.view import Drawing, Subject, Terminals, View
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class TerminalServer:
         rows: Callable[[], Mapping[str, Row]],
         places: Places,
         terminals: Terminals,
-        draw: Draw,
+        drawing: Drawing,
         works: KeptWork,
     ) -> None:
         self._endpoint = endpoint
@@ -69,7 +69,7 @@ class TerminalServer:
         self._rows = rows
         self._places = places
         self._terminals = terminals
-        self._draw = draw
+        self._drawing = drawing
         self._works = works
 
     async def run(self) -> None:
@@ -132,7 +132,7 @@ class TerminalServer:
             cols=size.cols or 120,
             rows=size.rows or 40,
         )
-        return View(number, order, subject, self._terminals, self._draw, send)
+        return View(number, order, subject, self._terminals, self._drawing, send)
 
     def _open_port(self, number: int, order: link_pb2.OpenPort, send: Any) -> PortView | None:
         row = self._rows().get(order.ref.pod_uid)

@@ -5,6 +5,7 @@ holds nothing up and costs no memory, it reads later. Input is typed in the orde
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Final, Protocol
 
 from meshwire.v1 import link_pb2
 
+from runner.drivers.redraw import NEUTRAL
 from runner.drivers.terminal_values import (
     Absent,
     Alive,
@@ -23,12 +25,14 @@ from runner.drivers.terminal_values import (
     Observed,
     State,
 )
+from runner.terminals.aside import Drawn, WorkerError
 from runner.terminals.wire import encoded
+
+logger = logging.getLogger(__name__)
 
 CHUNK_BYTES: Final = 256 * 1024
 _INPUT_MESSAGES: Final = 1024
-_REPLAY_BYTES: Final = 1024 * 1024
-"""So much of the transcript's tail is replayed to draw the screen."""
+_EMPTY: Final = NEUTRAL + b"\x1b[2J\x1b[H"
 _COLS, _ROWS = 120, 40
 
 Send = Callable[[link_pb2.TerminalUp | bytes], Awaitable[None]]
@@ -69,11 +73,11 @@ class Terminals(Protocol):
         ...
 
 
-class Draw(Protocol):
-    """Draws a screen from output."""
+class Drawing(Protocol):
+    """What is needed of ``runner.terminals.aside.Aside``."""
 
-    def __call__(self, output: list[bytes], cols: int, rows: int) -> bytes:
-        """Return VT bytes that draw the screen which *output* leaves behind."""
+    async def draw(self, directory: Path, cols: int, rows: int) -> Drawn:
+        """Return the screen of a transcript as of now, or raise WorkerError."""
         ...
 
 
@@ -99,14 +103,14 @@ class View:
         order: link_pb2.OpenView,
         subject: Subject,
         terminals: Terminals,
-        draw: Draw,
+        drawing: Drawing,
         send: Send,
     ) -> None:
         self._number = number
         self._order = order
         self._subject = subject
         self._terminals = terminals
-        self._draw = draw
+        self._drawing = drawing
         self._send = send
         self._credit = 0
         self._credited = asyncio.Event()
@@ -146,15 +150,27 @@ class View:
         if running and order.HasField("size"):
             await self._resize(order.size)
         cols, rows = await self._size()
-        offset, screen = await asyncio.to_thread(self._beginning, cols, rows)
+        drawn = await self._beginning(cols, rows)
         opened = link_pb2.ViewOpened(
-            offset=offset,
-            screen=screen,
+            offset=drawn.offset,
+            screen=drawn.screen,
             running=running,
-            size=link_pb2.TerminalSize(cols=cols, rows=rows),
+            size=link_pb2.TerminalSize(cols=drawn.cols, rows=drawn.rows),
         )
         await self._send(link_pb2.TerminalUp(view=self._number, opened=opened))
-        return await self._stream(offset)
+        return await self._stream(drawn.offset)
+
+    async def _beginning(self, cols: int, rows: int) -> Drawn:
+        """Return where the stream begins, and the screen to draw before it."""
+        directory, order = self._subject.transcript_dir, self._order
+        if order.start == link_pb2.VIEW_START_SCREEN:
+            try:
+                return await self._drawing.draw(directory, cols, rows)
+            except WorkerError as exc:  # what comes next is still worth seeing
+                logger.warning("a screen was not drawn", extra={"reason": str(exc)})
+                end = await asyncio.to_thread(self._terminals.size, directory)
+                return Drawn(end, cols, rows, _EMPTY)
+        return Drawn(await asyncio.to_thread(self._begin), cols, rows, b"")
 
     async def _stream(self, offset: int) -> link_pb2.ViewEnded:
         subject, order = self._subject, self._order
@@ -247,48 +263,56 @@ class View:
 
     # --- in a thread -----------------------------------------------------------------------------
 
-    def _beginning(self, cols: int, rows: int) -> tuple[int, bytes]:
-        """Return where the stream begins, and the screen to draw before it."""
-        directory, order = self._subject.transcript_dir, self._order
-        end = self._terminals.size(directory)
-        if order.start == link_pb2.VIEW_START_SCREEN:
-            begin = max(0, end - _REPLAY_BYTES)
-            return end, self._draw(self._slice(begin, end), cols, rows)
-        if order.tail_lines:
-            return self._tail(end, order.tail_lines), b""
-        return min(order.from_offset, end), b""
+    def _begin(self) -> int:
+        """Return where the stream begins."""
+        end = self._terminals.size(self._subject.transcript_dir)
+        if self._order.tail_lines:
+            return self._tail(end, self._order.tail_lines)
+        return min(self._order.from_offset, end)
 
-    def _slice(self, begin: int, end: int) -> list[bytes]:
-        found: list[bytes] = []
+    def _slice(self, begin: int, end: int) -> list[Chunk]:
+        found: list[Chunk] = []
         while begin < end:
-            item = self._terminals.read(
-                self._subject.transcript_dir, begin, min(CHUNK_BYTES, end - begin)
-            )
+            item = self._terminals.read(self._subject.transcript_dir, begin, end - begin)
             if item is None:
                 break
-            if isinstance(item, Gap):
-                begin = item.end
-            else:
-                found.append(item.data)
-                begin = item.offset + len(item.data)
+            if isinstance(item, Chunk):
+                found.append(item)
+            begin = item.end
         return found
 
     def _tail(self, end: int, lines: int) -> int:
-        """Return the offset at which the last lines begin; an unfinished line counts as one."""
-        wanted, at = lines + 1, end
+        """Return the offset at which the last lines begin; an unfinished line counts as one.
+
+        Reads no more than it needs, from the end. What is missing ends no line, and is told when
+        the stream comes to it.
+        """
+        wanted, at, oldest = lines + 1, end, end
         while at > 0:
             begin = max(0, at - CHUNK_BYTES)
-            data = b"".join(self._slice(begin, at))
-            if at == end and not data.endswith(b"\n"):
-                wanted -= 1
-            newlines = data.count(b"\n")
-            if newlines >= wanted:
-                cut = len(data)
-                for _ in range(wanted):
-                    cut = data.rindex(b"\n", 0, cut)
-                return at - len(data) + cut + 1
-            wanted -= newlines
-            if len(data) < at - begin:
-                return at - len(data)  # older output was dropped
+            chunks = self._slice(begin, at)
+            for chunk in reversed(chunks):
+                if oldest == end and not chunk.data.endswith(b"\n"):
+                    wanted -= 1
+                oldest = chunk.offset
+                newlines = chunk.data.count(b"\n")
+                if newlines >= wanted:
+                    return chunk.offset + _nth_from_behind(chunk.data, wanted) + 1
+                wanted -= newlines
+            if not chunks and begin <= self._first():
+                break  # older output was dropped
             at = begin
-        return 0
+        return oldest
+
+    def _first(self) -> int:
+        """Return the offset of the oldest byte that is kept."""
+        item = self._terminals.read(self._subject.transcript_dir, 0, 1)
+        return item.end if isinstance(item, Gap) else 0
+
+
+def _nth_from_behind(data: bytes, count: int) -> int:
+    """Return where the newline is that is so many from the end."""
+    cut = len(data)
+    for _ in range(count):
+        cut = data.rindex(b"\n", 0, cut)
+    return cut

@@ -20,6 +20,7 @@ STARTS_PROGRAMS = {
     "runner/drivers/sandbox/version.py": "an agent's program in a sandbox, to hear its version",
     "runner/drivers/sandbox/dial.py": "what enters a pod's network and connects there",
     "runner/drivers/sandbox/landlock_exec.py": "the agent, in place of itself",
+    "runner/terminals/aside.py": "what draws screens, aside",
     "runner/shim/scope.py": "what a scope is around, in place of itself",
     "cli/saved.py": "git, to list what the caches of runners keep",
     "cli/up/supervise.py": "the processes of a mesh",

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from meshwire.v1 import link_pb2
 
 from runner.drivers.terminal_values import Absent, Chunk, Ended, Exited, Gap, NotRunning
+from runner.terminals.aside import Drawn
 from runner.terminals.view import CHUNK_BYTES, Subject, View
 
 pytestmark = pytest.mark.anyio
@@ -42,6 +43,9 @@ class Transcript:
             offset = item.end if isinstance(item, Gap) else item.offset + len(item.data)
         yield Ended(offset, Absent(died=False))
 
+    async def draw(self, directory: Path, cols: int, rows: int) -> Drawn:
+        return Drawn(self.size(directory), cols, rows, self.data)
+
     def size(self, transcript_dir: Path) -> int:  # noqa: ARG002  the Protocol's
         return self.begin + len(self.data)
 
@@ -64,7 +68,7 @@ def view(
         said.append(message)
 
     subject = Subject(Path("t"), Path("r"), None, None)
-    return View(1, order, subject, transcript, lambda output, *_: b"".join(output), send), said
+    return View(1, order, subject, transcript, transcript, send), said
 
 
 def output(said: list[link_pb2.TerminalUp]) -> bytes:
