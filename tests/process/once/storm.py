@@ -20,7 +20,7 @@ from cli.datadir import DataDir
 from cli.up.state import read
 
 _PIDFD_GETFD: Final = 438  # Source: pidfd_getfd(2); the same number on every architecture
-_WEIGHTS: Final = {"socket": 40, "runner": 36, "controller": 14, "apiserver": 10}
+_WEIGHTS: Final = {"socket": 48, "runner": 36, "controller": 9, "apiserver": 7}
 _LONGEST_PAUSE: Final = 0.7
 _SHUT_SECONDS: Final = 0.2
 
@@ -45,10 +45,15 @@ class Storm:
             self.hits[what] += hit
 
     def _pid(self, name: str) -> int:
-        """Return the part's process; 0 while it has none."""
+        """Return the part's process; 0 while it is not ready.
+
+        One that is killed before it is counts as broken, and is started seldom.
+        """
         state = read(DataDir(self._data))
         parts = state.parts if state is not None else []
-        return next((p.process.pid for p in parts if p.name == name and p.process), 0)
+        return next(
+            (p.process.pid for p in parts if p.name == name and p.process and p.state == "ready"), 0
+        )
 
     def _kill(self, name: str) -> bool:
         pid = self._pid(name)

@@ -23,7 +23,10 @@ from tests.process.once.checker import ENDS, Pod, faults, lines
 from tests.process.once.storm import Storm
 
 KILLS: Final = int(os.environ.get("ONCE_KILLS", "100"))
-_A_ROUND: Final = 25
+_A_ROUND: Final = 50
+_KINDS: Final = (
+    *("quick", "stands", "flagged", "typed", "typed", "fails", "typed-fails", "stopped"),
+)
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300 + 10 * KILLS)]
 
@@ -99,26 +102,28 @@ class Round:
         self._mesh = mesh
         self._chance = chance
         self._later: dict[str, tuple[Pod, str]] = {}
-        kinds = ["quick", "stands", "flagged", "typed", "typed", "fails", "typed-fails", "stopped"]
         self.pods = [
             Pod(f"r{number}-{place}-{kind}", f"do {number}/{place}")
-            for place, kind in enumerate(kinds)
+            for place, kind in enumerate(_KINDS * 2)
         ]
 
     def ask(self) -> None:
-        """Apply the pods and, beside it, give some of them further prompts."""
-        self._patient("apply", "-f", "-", stdin=json.dumps(self._manifests()))
-        stopped = self.pods[-1]
-        typed = self.pods[3]
-        self._prompt(typed, f"more for {typed.name}")
+        """Apply the pods, half of them later; give some further prompts, stop some for a while."""
+        half = len(_KINDS)
+        for pods in (self.pods[:half], self.pods[half:]):
+            self._patient("apply", "-f", "-", stdin=json.dumps(self._manifests(pods)))
+            self._prompt(pods[3], f"more for {pods[3].name}")
+            self._stop_for_a_while(pods[-1])
+
+    def _stop_for_a_while(self, stopped: Pod) -> None:
         patiently(lambda: self._started(stopped))
         self._desire(stopped, "Stopped")
         patiently(lambda: self._ended(stopped))
         self._desire(stopped, "Running")
 
-    def _manifests(self) -> dict[str, Any]:
+    def _manifests(self, pods: list[Pod]) -> dict[str, Any]:
         items = []
-        for pod in self.pods:
+        for pod in pods:
             kind = pod.name.split("-", 2)[2]
             fails = kind.endswith("fails")
             pod.starts = 2 if fails or kind == "stopped" else 1
