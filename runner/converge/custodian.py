@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -19,7 +19,7 @@ from runner.converge.places import Places
 from runner.converge.states import ENDED, Row, State
 from runner.drivers.limits import disk
 from runner.drivers.limits.keeping import out_of_memory, size, told
-from runner.drivers.limits.processes import Crowd, crowd, memory_bytes
+from runner.drivers.limits.processes import crowd, memory_bytes
 from runner.drivers.limits.values import Asked, Keeper, Limit
 from runner.drivers.terminal_marks import kept_of
 from runner.drivers.terminal_values import TerminalError
@@ -29,7 +29,10 @@ logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 1.0
 _PART: Final = 20
-"""Looking may take this part of one processor's time."""
+"""Looking may take this part of the time of one thread."""
+
+_LONGEST_SECONDS: Final = 60.0
+"""Still, nothing goes unseen for longer, but for what looking itself takes."""
 
 _AT_ONCE: Final = frozenset({"OutOfMemory", "TooManyProcesses"})
 """Causes that leave no time to be asked: each moment may hurt the neighbours."""
@@ -51,11 +54,13 @@ class _Watched:
 
     asked: Asked
     kept: Mapping[str, str]
-    pace: disk.Pace = field(default_factory=disk.Pace)
     is_over: bool = False
 
     def watches(self, limit: Limit) -> bool:
         return self.kept.get(limit) == Keeper.WATCHED
+
+
+_Find = Callable[[Row, _Watched], Cause | None]
 
 
 class Custodian:
@@ -68,7 +73,6 @@ class Custodian:
         self._rows = rows
         self._terminals = terminals
         self._watched: dict[_Run, _Watched] = {}
-        self._paused = 0.0
 
     def told(self, row: Row) -> link_pb2.PodObserved:
         """Return what is to be said of the limits of a pod that was started."""
@@ -86,26 +90,30 @@ class Custodian:
         return report
 
     async def run(self) -> None:
-        """Look at all pods again and again, until cancelled."""
-        while True:
-            await asyncio.sleep(max(_LOOK_SECONDS, self._paused))
-            began = time.process_time()
-            rows = [row for row in self._rows().values() if row.state is State.RUNNING]
-            try:
-                for row in rows:
-                    await self._look(row)
-            except Exception:
-                logger.exception("looking at the limits of pods failed")
-            self._forget()
-            self._paused = _PART * (time.process_time() - began)
+        """Look at all pods again and again, until cancelled; at disks apart, as it takes longer."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch(self._of_processes))
+            tasks.create_task(self._watch(self._of_disk))
 
-    async def _look(self, row: Row) -> None:
-        watched = self._of(row)
-        if watched.is_over:
-            return
-        cause = await asyncio.to_thread(self._cause, row, watched)
-        if cause is None:
-            return
+    async def _watch(self, find: _Find) -> None:
+        pause = _LOOK_SECONDS
+        while True:
+            await asyncio.sleep(pause)
+            spent = 0.0
+            for row in [row for row in self._rows().values() if row.state is State.RUNNING]:
+                began = time.monotonic()
+                watched = self._of(row)
+                try:
+                    cause = await asyncio.to_thread(find, row, watched)
+                    spent += time.monotonic() - began
+                    if cause is not None and not watched.is_over:
+                        await self._end(row, watched, cause)
+                except Exception:
+                    logger.exception("looking at a pod's limits failed", extra={"pod": row.uid})
+            self._forget()
+            pause = max(_LOOK_SECONDS, min(_PART * spent, _LONGEST_SECONDS))
+
+    async def _end(self, row: Row, watched: _Watched, cause: Cause) -> None:
         watched.is_over = True
         note = {"pod": row.uid, "reason": cause.reason}
         logger.warning("a pod is over its limits and is ended: %s", cause.detail, extra=note)
@@ -116,32 +124,31 @@ class Custodian:
             watched.is_over = False  # it is looked at again
             logger.warning("it could not be ended", extra=note)
 
-    def _cause(self, row: Row, watched: _Watched) -> Cause | None:
+    def _of_processes(self, row: Row, watched: _Watched) -> Cause | None:
         """Return why the pod has to end; None when it has not."""
         asked = watched.asked
         memory = asked.memory_bytes if watched.watches(Limit.MEMORY) else 0
-        people = Crowd((), 0)
-        if memory or asked.disk_bytes or watched.watches(Limit.PIDS):
-            people = crowd(row.pid)
+        if watched.is_over or not (memory or watched.watches(Limit.PIDS)):
+            return None
+        people = crowd(row.pid)
         if watched.watches(Limit.PIDS) and people.threads > asked.most_pids:
             text = f"The pod had more than its {asked.most_pids} processes and threads."
             return Cause("TooManyProcesses", text)
         if memory and memory_bytes(people.pids, memory) > memory:
             return Cause("OutOfMemory", out_of_memory(asked))
-        return self._disk(row, watched, people) if asked.disk_bytes else None
+        return None
 
-    def _disk(self, row: Row, watched: _Watched, people: Crowd) -> Cause | None:
+    def _of_disk(self, row: Row, watched: _Watched) -> Cause | None:
+        """Return why the pod has to end; None when it has not."""
         limit, pod = watched.asked.disk_bytes, self._places.pod(row.uid)
-        began = time.monotonic()
-        if not watched.pace.is_due(began, disk.free(pod), limit):
+        if watched.is_over or not limit:
             return None
         places = {
             "worktree": [pod / "worktree", pod / "repo.git"],
             "home": [self._places.home(row.uid)],
             "temporary files": [self._places.tmp(row.uid)],
         }
-        measured = disk.measure(places, people.pids)
-        watched.pace.done(measured, began, time.monotonic())
+        measured = disk.measure(places, crowd(row.pid).pids)
         if measured.total <= limit:
             return None
         where = ", ".join(f"{name} {size(amount)}" for name, amount in measured.by_place.items())

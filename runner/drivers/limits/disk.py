@@ -1,6 +1,7 @@
 """How much disk a pod uses: its directories added up, and files that it holds open but deleted.
 
-Adding up costs a look at every file, so it is done seldom: ``Pace`` tells when it is worth it.
+Adding up costs a look at every file and none into them. Not counted: what lies deeper than the
+longest path that the system takes.
 """
 
 import os
@@ -11,9 +12,6 @@ from pathlib import Path
 from typing import Final
 
 _BLOCK: Final = 512
-_LONGEST_SECONDS: Final = 60.0
-_PART: Final = 20
-"""Adding up may take this part of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +19,6 @@ class Measured:
     """What was used, and where."""
 
     by_place: Mapping[str, int]
-    free: int
-    """What the disk had free meanwhile."""
 
     @property
     def total(self) -> int:
@@ -45,46 +41,7 @@ def measure(places: Mapping[str, Sequence[Path]], pids: Iterable[int] = ()) -> M
     deleted = sum(_deleted(pid, devices, seen) for pid in pids)
     if deleted:
         used["deleted files that are open"] = deleted
-    return Measured(used, free=min((_free(each[0]) for each in places.values() if each), default=0))
-
-
-@dataclass(slots=True)
-class Pace:
-    """When one pod's disk has to be added up again.
-
-    At least once a minute; sooner when the disk lost so much that the pod may be over, if all of
-    it were the pod's; but never for more than a twentieth of the time.
-    """
-
-    last: Measured | None = None
-    next_at: float = 0.0
-    latest_at: float = 0.0
-
-    def is_due(self, now: float, free: int, limit: int) -> bool:
-        """Whether to add up, with so much free on the disk as there is now."""
-        if self.last is None or now >= self.latest_at:
-            return True
-        lost = self.last.free - free
-        return now >= self.next_at and lost > (limit - self.last.total) / 2
-
-    def done(self, measured: Measured, began: float, now: float) -> None:
-        """Note what was found."""
-        self.last = measured
-        self.next_at = now + _PART * (now - began)
-        self.latest_at = max(now + _LONGEST_SECONDS, self.next_at)
-
-
-def free(path: Path) -> int:
-    """Return what the disk below *path* has free."""
-    return _free(path)
-
-
-def _free(path: Path) -> int:
-    try:
-        about = os.statvfs(path)
-    except OSError:
-        return 0
-    return about.f_bfree * about.f_frsize
+    return Measured(used)
 
 
 def _device(path: Path) -> int | None:
