@@ -95,6 +95,11 @@ def _mesh_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser
         action="store_true",
         help="let pods run without a sandbox: with all that your account can read and do",
     )
+    up.add_argument(
+        "--include-dir",
+        metavar="DIR",
+        help="files that a Repository's worktree.include names are in DIR/NAMESPACE/REPOSITORY",
+    )
     up.add_argument("--max-pods", type=_positive, metavar="N", help="pods that the runner takes")
     up.add_argument(
         "--message-store-url-file",
@@ -136,6 +141,16 @@ def _pod_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     logs.add_argument("--raw", action="store_true", help="every byte, control sequences included")
     _cluster(logs)
     logs.set_defaults(run=_logs)
+
+    record = commands.add_parser(
+        "record", help="write what a pod's terminal showed as asciicast"
+    )
+    record.add_argument("pod", metavar="POD")
+    record.add_argument(
+        "-o", "--output", metavar="FILE", help="POD.cast without it; - is the standard output"
+    )
+    _cluster(record)
+    record.set_defaults(run=_record)
 
 
 def _enroll_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -243,6 +258,12 @@ def _logs(arguments: argparse.Namespace) -> int:
     from cli.terminal.logs import logs
 
     return logs(arguments)
+
+
+def _record(arguments: argparse.Namespace) -> int:
+    from cli.terminal.record import record
+
+    return record(arguments)
 
 
 def _enroll(arguments: argparse.Namespace) -> int:

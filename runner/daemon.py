@@ -205,7 +205,9 @@ def _join(
     if not places.uids():
         trash.discard(places.settings)  # no pod reads older ones any more
     worktrees = GitWorktrees(
-        settings.data_dir, trash, WorktreeSettings(allow_local=settings.allow_local_repositories)
+        settings.data_dir,
+        trash,
+        WorktreeSettings(settings.allow_local_repositories, settings.include_dir),
     )
     ground = Ground(
         settings.search_path,

@@ -27,6 +27,8 @@ class Settings:
     ca_pin: str | None
     ca_file: Path | None
     allow_local_repositories: tuple[Path, ...]
+    include_dir: Path | None
+    """Where files to be put into worktrees are: ``<namespace>/<repository>/...`` below it."""
     allow_writable: tuple[Path, ...]
     allow_no_isolation: bool
     """Whether pods may run without a sandbox, as this account."""
@@ -64,6 +66,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         ca_pin=given.ca_pin,
         ca_file=given.ca_file,
         allow_local_repositories=tuple(path.absolute() for path in given.allow_local_repositories),
+        include_dir=given.include_dir.absolute() if given.include_dir else None,
         allow_writable=tuple(path.absolute() for path in given.allow_writable),
         allow_no_isolation=given.allow_no_isolation,
         mcp_port=given.mcp_port,
@@ -94,6 +97,12 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="DIR",
         help="let repositories below DIR be opened by path; may be repeated",
+    )
+    add(
+        "--include-dir",
+        type=Path,
+        metavar="DIR",
+        help="files that a Repository's worktree.include names are in DIR/NAMESPACE/REPOSITORY",
     )
     add(
         "--allow-writable",

@@ -93,4 +93,6 @@ def _arguments(wanted: Settings) -> list[str]:
         arguments += ["--max-pods", str(wanted.max_pods)]
     if wanted.message_store_url_file is not None:
         arguments += ["--message-store-url-file", str(wanted.message_store_url_file)]
+    if wanted.include_dir is not None:
+        arguments += ["--include-dir", str(wanted.include_dir)]
     return arguments

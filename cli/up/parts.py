@@ -125,6 +125,8 @@ class Parts:
         ]
         for folder in self._settings.local_repositories:
             arguments += ["--allow-local-repositories", str(folder)]
+        if self._settings.include_dir is not None:
+            arguments += ["--include-dir", str(self._settings.include_dir)]
         if self._settings.no_isolation:
             arguments.append("--allow-no-isolation")
         if self._settings.max_pods is not None:

@@ -24,6 +24,8 @@ class Settings:
     """Whether pods may run without a sandbox, as this account."""
     message_store_url_file: Path | None = None
     """A file with the URL of a PostgreSQL database; None: messages are in the data directory."""
+    include_dir: Path | None = None
+    """Files to be put into worktrees: ``<namespace>/<repository>/...`` below it."""
 
     @property
     def embedded(self) -> bool:
@@ -57,6 +59,7 @@ def settings(arguments: Namespace) -> Settings:
         arguments.max_pods,
         arguments.allow_no_isolation,
         _file(arguments.message_store_url_file),
+        _folder(arguments.include_dir, "--include-dir") if arguments.include_dir else None,
     )
 
 
@@ -69,8 +72,8 @@ def _file(name: str | None) -> Path | None:
     return file
 
 
-def _folder(name: str) -> Path:
+def _folder(name: str, option: str = "--allow-local-repositories") -> Path:
     folder = Path(name).expanduser().absolute()
     if not folder.is_dir():
-        raise Usage(f"--allow-local-repositories {folder}: there is no such folder")
+        raise Usage(f"{option} {folder}: there is no such folder")
     return folder.resolve()

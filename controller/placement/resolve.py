@@ -23,7 +23,7 @@ from schemas.agentclass import (
 )
 from schemas.agentpod import AgentPod, AgentPodSpec, RestartPolicy
 from schemas.quoting import TextFormat, quoted
-from schemas.repository import Repository
+from schemas.repository import Repository, Submodules
 
 _POSITIONS: Final[dict[PromptPosition, link_pb2.PromptPosition]] = {
     PromptPosition.NONE: link_pb2.PROMPT_NONE,
@@ -89,7 +89,7 @@ def resolve(pod: AgentPod, agent: AgentClass, repository: Repository | None) -> 
     if agent.spec.mcp.format is not McpFormat.NONE:
         spec.mcp.format = agent.spec.mcp.format
     if repository is not None:
-        spec.repository.CopyFrom(_repository(pod.spec, repository))
+        spec.repository.CopyFrom(_repository(pod.spec, repository, agent.spec))
     digest = hashlib.sha256(spec.SerializeToString(deterministic=True)).hexdigest()
     return Resolved(spec, digest)
 
@@ -196,7 +196,9 @@ def _limits(pod: AgentPodSpec) -> link_pb2.Limits:
     )
 
 
-def _repository(pod: AgentPodSpec, repository: Repository) -> link_pb2.Repository:
+def _repository(
+    pod: AgentPodSpec, repository: Repository, agent: AgentClassSpec
+) -> link_pb2.Repository:
     use = pod.repository_ref
     assert use is not None, "a repository without a reference to it"  # noqa: S101 - the caller's
     return link_pb2.Repository(
@@ -207,4 +209,11 @@ def _repository(pod: AgentPodSpec, repository: Repository) -> link_pb2.Repositor
         continue_branch=use.worktree.continue_branch,
         has_credentials=repository.spec.auth_secret_ref is not None,
         default_branch=repository.spec.default_branch,
+        name=repository.metadata.name,
+        include=repository.spec.worktree.include,
+        warm_worktrees=repository.spec.warm_worktrees,
+        submodules=repository.spec.submodules is Submodules.CHECKOUT,
+        lfs=repository.spec.lfs,
+        depth=agent.worktree.depth or 0,
+        filter=agent.worktree.filter or "",
     )

@@ -41,4 +41,6 @@ def worktree_request(pod: link_pb2.PodDesired, secrets: Credentials | None) -> W
         default_branch=repository.default_branch,
         credentials=secrets,
         namespace=pod.namespace,
+        repository=repository.name,
+        include=tuple(repository.include),
     )

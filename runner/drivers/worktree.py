@@ -61,6 +61,9 @@ class WorktreeSettings:
     allow_local: tuple[Path, ...] = ()
     """Folders below which repositories may be opened by path or ``file:`` URL."""
 
+    include_dir: Path | None = None
+    """Where files to be put into worktrees are: ``<namespace>/<repository>/...`` below it."""
+
     fetch_seconds: float = 3600.0
     """Longest time for a fetch as a whole."""
 
@@ -108,9 +111,8 @@ class GitWorktrees:
                 if record is None:
                     cache = self._cache(cache_name(location, request.credentials), location)
                     await self._refuse_branch_in_use(request, location)
-                    maker = Maker(
-                        cache, self._git, self._trash, Limits(self._settings.local_seconds)
-                    )
+                    limits = Limits(self._settings.local_seconds)
+                    maker = Maker(cache, self._git, self._trash, limits, self._settings.include_dir)
                     record = await maker.make(files, location, request)
                 elif files.building.exists():
                     finish(files)

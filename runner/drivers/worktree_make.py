@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from runner.drivers.trash import Trash
 from runner.drivers.worktree_files import PodFiles, Record, finish, write_through
-from runner.drivers.worktree_values import WorktreeRequest
+from runner.drivers.worktree_include import Included, Includer
+from runner.drivers.worktree_values import Finding, WorktreeRequest
 from runner.git import names
 from runner.git.cache import Cache, CacheError
 from runner.git.command import Call, Git, GitRunError, Limits
@@ -31,11 +32,19 @@ _SHOWN: Final = ("refs/remotes/origin/", "refs/tags/")
 class Maker:
     """Makes worktrees that borrow from one cache."""
 
-    def __init__(self, cache: Cache, git: Git, trash: Trash, limits: Limits) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        git: Git,
+        trash: Trash,
+        limits: Limits,
+        include_dir: Path | None = None,
+    ) -> None:
         self._cache = cache
         self._git = git
         self._trash = trash
         self._limits = limits
+        self._include_dir = include_dir
 
     async def make(
         self, files: PodFiles, location: names.Location, request: WorktreeRequest
@@ -82,8 +91,28 @@ class Maker:
                 build = await self._build(files, location, request, start)
             else:
                 build = await self._amend(files, guessed, start)
+        record = await self._completed(files, request, build.record)
         finish(files)
-        return build.record
+        return record
+
+    async def _completed(self, files: PodFiles, request: WorktreeRequest, record: Record) -> Record:
+        """Put in what does not come from upstream; note what is to be said of it."""
+        if not request.include:
+            return record
+        if self._include_dir is None:
+            text = "The runner has no folder of files to put in: start it with --include-dir."
+            findings: tuple[Finding, ...] = (Finding("WorktreeAsAsked", "IncludeSkipped", text),)
+        else:
+            source = self._include_dir / request.namespace / request.repository
+            tree = files.building / "worktree"
+            findings = await Includer(self._git, self._limits).include(
+                Included(source, request.include), files.building / "repo.git" / WORKTREE_DIR, tree
+            )
+        if not findings:
+            return record
+        record = replace(record, findings=findings)
+        await asyncio.to_thread(write_through, files.building / "worktree.json", record)
+        return record
 
     def _guess(self, request: WorktreeRequest) -> Start | None:
         """Return where it begins unless upstream has moved on; None where nothing is known."""

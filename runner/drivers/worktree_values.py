@@ -40,6 +40,12 @@ class WorktreeRequest:
     namespace: str = ""
     """Of the AgentPod: only from there its work can be asked for when it is gone."""
 
+    repository: str = ""
+    """Name of the Repository."""
+
+    include: tuple[str, ...] = ()
+    """Files and folders of the runner's owner to put in; relative paths."""
+
 
 @dataclass(frozen=True, slots=True)
 class Worktree:
