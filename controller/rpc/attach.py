@@ -52,7 +52,7 @@ class Attach:
         wish = await _read_open(context)
         await self._authorise(caller, wish, fresh=False)
         place, runner = self._place(wish)
-        opened = await self._terminals.open(place, runner, _open_view(place, wish))
+        opened = await self._terminals.open(place, runner, _order(place, wish))
         if opened is None:
             await context.write(link_pb2.AttachOut(ended=away(place)))
             return
@@ -116,9 +116,14 @@ async def _read_open(context: Any) -> link_pb2.AttachOpen:
     return wish
 
 
-def _open_view(place: PodPlace, wish: link_pb2.AttachOpen) -> link_pb2.OpenView:
+def _order(
+    place: PodPlace, wish: link_pb2.AttachOpen
+) -> link_pb2.OpenView | link_pb2.ExportTranscript:
+    ref = link_pb2.PodRef(pod_uid=place.uid, epoch=place.epoch)
+    if wish.recording:
+        return link_pb2.ExportTranscript(ref=ref, from_offset=wish.from_offset)
     request = link_pb2.OpenView(
-        ref=link_pb2.PodRef(pod_uid=place.uid, epoch=place.epoch),
+        ref=ref,
         start=wish.start,
         from_offset=wish.from_offset,
         follow=wish.follow,
@@ -171,6 +176,8 @@ def _passed_on(up: Upward) -> link_pb2.AttachOut | bytes:
             return link_pb2.AttachOut(opened=up.opened)
         case "gap":
             return link_pb2.AttachOut(gap=up.gap)
+        case "recorded":
+            return link_pb2.AttachOut(recorded=up.recorded)
         case _:
             return link_pb2.AttachOut(input_ack=up.input_ack)
 

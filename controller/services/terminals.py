@@ -32,6 +32,9 @@ _QUANTUM_BYTES: Final = WINDOW_BYTES // 2
 _MAX_MESSAGES: Final = 4096
 """Messages waiting in one view: a runner that sends thousands of tiny ones breaks the protocol."""
 
+_LEAST_COST: Final = 256
+"""Of a piece of a recording: so a window of them is no more messages than may wait in a view."""
+
 MAX_VIEWS_PER_POD: Final = 32
 MAX_VIEWS_PER_RUNNER: Final = 1024
 
@@ -97,7 +100,12 @@ class View:
                     return
                 case "input_ack":
                     self._acked(up.input_ack.seq)
-                case "opened" | "gap" | "recorded" | "end" | "work":
+                case "recorded":
+                    self._received += _cost(up.recorded)
+                    if self._received > self._granted:
+                        self._broke("more of a recording than there was credit for")
+                        return
+                case "opened" | "gap" | "end" | "work":
                     pass
                 case _:
                     return
@@ -149,6 +157,9 @@ class View:
                 self._offset = up.gap.to_offset
             case "opened":
                 self._offset = up.opened.offset
+            case "recorded":
+                self._passed += _cost(up.recorded)
+                self._grant()
             case _:
                 pass
 
@@ -329,6 +340,11 @@ class Terminals:
         return await self._links.some(
             lambda link: link.runner.namespace == namespace, self._link_wait_seconds
         )
+
+
+def _cost(piece: link_pb2.Recorded) -> int:
+    """Return what a piece of a recording costs of the credit."""
+    return max(_LEAST_COST, piece.ByteSize())
 
 
 def away(place: PodPlace) -> link_pb2.ViewEnded:

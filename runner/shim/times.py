@@ -10,6 +10,7 @@ import contextlib
 import os
 import struct
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from runner.shim import records, segments
@@ -41,9 +42,8 @@ class Moment(NamedTuple):
     """SIZED: columns and rows."""
 
 
-def parsed(start: int, data: bytes, not_before_ms: int = 0) -> list[Moment]:
-    """Return the moments in the content of the file that begins at that offset of the output."""
-    found: list[Moment] = []
+def parsed(start: int, data: bytes, not_before_ms: int = 0) -> Iterator[Moment]:
+    """Give the moments in the content of the file that begins at that offset of the output."""
     now = not_before_ms
     whole = len(data) - len(data) % _RECORD.size
     for head, low in _RECORD.iter_unpack(data[:whole]):
@@ -51,15 +51,14 @@ def parsed(start: int, data: bytes, not_before_ms: int = 0) -> list[Moment]:
         if kind == CLOCK:
             clock = value << 32 | low
             now = max(now, clock & ~_BEGINS)
-            found.append(Moment(now, CLOCK, int(bool(clock & _BEGINS))))
+            yield Moment(now, CLOCK, int(bool(clock & _BEGINS)))
             continue
         now += low
         if kind == SIZED:
             size = value >> _SIDE_BITS, value & _MOST_SIDE
-            found.append(Moment(now, SIZED, 0, size))
+            yield Moment(now, SIZED, 0, size)
         else:
-            found.append(Moment(now, kind, value + start if kind == OUTPUT else value))
-    return found
+            yield Moment(now, kind, value + start if kind == OUTPUT else value)
 
 
 class Times:
@@ -105,6 +104,7 @@ class Times:
             self._clock(start, now, _BEGINS)
         side = min(cols, _MOST_SIDE) << _SIDE_BITS | min(rows, _MOST_SIDE)
         self._add(start, SIZED, side, now)
+        self._output_ms = -EVERY_MS  # what comes behind it is to be told from what came before
 
     def close(self) -> None:
         """Close the file; the next thing to note opens another."""

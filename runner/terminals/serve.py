@@ -18,13 +18,14 @@ from runner.drivers.worktree_kept import KeptWork
 from runner.link.backoff import Backoff
 from runner.link.channel import mutual, terminal
 from runner.link.identity import Identity
+from runner.terminals.export import ExportView
 from runner.terminals.ports import PortView, connector
 from runner.terminals.restore import RestoreView
 from runner.terminals.view import Drawing, Subject, Terminals, View
 
 logger = logging.getLogger(__name__)
 
-_OPENING: Final = frozenset({"open", "open_port", "restore"})
+_OPENING: Final = frozenset({"open", "open_port", "export", "restore"})
 _QUEUE_MESSAGES: Final = 16
 _DRAIN_SECONDS: Final = 3600.0
 """A connection with an older certificate ends with its last view, or after this long."""
@@ -42,7 +43,7 @@ class Identities(Protocol):
         ...
 
 
-Served = View | PortView | RestoreView
+Served = View | PortView | RestoreView | ExportView
 """What is opened on a stream."""
 
 OpenView = Callable[[int, link_pb2.TerminalDown, Any], Served | None]
@@ -119,6 +120,8 @@ class TerminalServer:
             return self._open_port(number, message.open_port, send)
         if message.WhichOneof("msg") == "restore":
             return RestoreView(number, message.restore, self._works, send)
+        if message.WhichOneof("msg") == "export":
+            return self._export(number, message.export, send)
         order = message.open
         row = self._rows().get(order.ref.pod_uid)
         if row is None or (order.ref.epoch and order.ref.epoch != row.epoch):
@@ -133,6 +136,14 @@ class TerminalServer:
             rows=size.rows or 40,
         )
         return View(number, order, subject, self._terminals, self._drawing, send)
+
+    def _export(self, number: int, order: link_pb2.ExportTranscript, send: Any) -> Served | None:
+        row = self._rows().get(order.ref.pod_uid)
+        if row is None or (order.ref.epoch and order.ref.epoch != row.epoch):
+            return None
+        size = row.pod().spec.terminal
+        directory = self._places.transcript(row.uid)
+        return ExportView(number, directory, size.cols or 120, size.rows or 40, send)
 
     def _open_port(self, number: int, order: link_pb2.OpenPort, send: Any) -> PortView | None:
         row = self._rows().get(order.ref.pod_uid)

@@ -34,7 +34,7 @@ def directory(tmp_path: Path) -> Iterator[int]:
 
 
 def told(tmp_path: Path, start: int = 0) -> list[Moment]:
-    return parsed(start, (tmp_path / file_name(start, ".times")).read_bytes())
+    return list(parsed(start, (tmp_path / file_name(start, ".times")).read_bytes()))
 
 
 def events(moments: list[Moment]) -> list[tuple[int, int, int]]:

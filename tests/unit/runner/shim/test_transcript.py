@@ -183,7 +183,7 @@ def test_times_are_beside_the_output_they_are_about(tmp_path: Path) -> None:
     t.append([b"hello"])
     t.typed(7)
     t.close()
-    found = times.parsed(0, (tmp_path / file_name(0, ".times")).read_bytes())
+    found = list(times.parsed(0, (tmp_path / file_name(0, ".times")).read_bytes()))
     assert [(each.kind, each.value, each.size) for each in found if each.kind != times.CLOCK] == [
         (times.SIZED, 0, (80, 24)),
         (times.OUTPUT, 0, (0, 0)),
