@@ -112,6 +112,7 @@ class Parts:
     terminals: Terminals
     agents: AgentsFound
     custodian: Custodian
+    worktrees: GitWorktrees
     keeping: Keeping
 
 
@@ -145,6 +146,7 @@ async def serve(parts: Parts, stop: asyncio.Event) -> None:
                 parts.keeping,
             )
         ]
+        running.append(tasks.create_task(parts.worktrees.tend(), name="warm worktrees"))
         await stop.wait()
         await parts.converger.close()
         await parts.mcp.close()
@@ -278,6 +280,7 @@ def _join(
         terminals,
         agents,
         custodian,
+        worktrees,
         keeping,
     )
 

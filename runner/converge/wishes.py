@@ -43,4 +43,5 @@ def worktree_request(pod: link_pb2.PodDesired, secrets: Credentials | None) -> W
         namespace=pod.namespace,
         repository=repository.name,
         include=tuple(repository.include),
+        warm=repository.warm_worktrees,
     )

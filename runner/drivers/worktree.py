@@ -8,6 +8,7 @@ Below the runner's data directory::
     pods/<uid>/worktree                  its files
     pods/<uid>/inspect.git               the runner's own view of the two above
     saved/<uid>.json                     whose work is kept, in which cache, under which refs
+    warm/<cache>/                        worktrees that are ready before anyone asks
     kept/                                what could neither be saved nor may be deleted
     trash/                               renamed here, deleted in the background
 
@@ -25,6 +26,7 @@ from typing import Final
 
 from runner.clock import wall_ms
 from runner.drivers.trash import Trash
+from runner.drivers.worktree_branches import findings_of, refuse_branch_in_use
 from runner.drivers.worktree_eyes import Eyes
 from runner.drivers.worktree_files import PodFiles, Record, finish, read_record, write_through
 from runner.drivers.worktree_kept import Kept, KeptWork, own_refs
@@ -37,11 +39,11 @@ from runner.drivers.worktree_values import (
     WorktreeRequest,
     WorktreeState,
 )
+from runner.drivers.worktree_warm import WarmTrees
 from runner.git import names
-from runner.git.cache import UPSTREAM, Cache, CacheError, CacheLimits, cache_name
+from runner.git.cache import Cache, CacheError, CacheLimits, cache_name
 from runner.git.command import Git, GitRunError, Limits
 from runner.git.errors import (
-    BranchConflictError,
     CheckoutFailedError,
     SaveFailedError,
     WorktreeLostError,
@@ -89,6 +91,9 @@ class GitWorktrees:
         self._caches: dict[str, Cache] = {}
         self.kept = KeptWork(self._data_dir, self._git, Limits(self._settings.local_seconds))
         """The work of pods that are gone."""
+        limits = Limits(self._settings.local_seconds)
+        self.warm = WarmTrees(self._data_dir / "warm", self._git, trash, limits)
+        """Worktrees that are ready; ``tend`` keeps them so."""
         self._findings: dict[str, tuple[Finding, ...]] = {}
         self._bases: dict[str, tuple[str, bool]] = {}
         """Of each pod: upstream's branch as last compared, and whether it holds the beginning."""
@@ -110,10 +115,18 @@ class GitWorktrees:
                 record = _record(files)
                 if record is None:
                     cache = self._cache(cache_name(location, request.credentials), location)
-                    await self._refuse_branch_in_use(request, location)
+                    await refuse_branch_in_use(self._data_dir / "pods", request, location.url)
                     limits = Limits(self._settings.local_seconds)
-                    maker = Maker(cache, self._git, self._trash, limits, self._settings.include_dir)
+                    maker = Maker(
+                        cache,
+                        self._git,
+                        self._trash,
+                        limits,
+                        self.warm,
+                        self._settings.include_dir,
+                    )
                     record = await maker.make(files, location, request)
+                    self.warm.want(record.cache, request.warm, request.default_branch)
                 elif files.building.exists():
                     finish(files)
             except OSError as exc:
@@ -123,37 +136,6 @@ class GitWorktrees:
                     reason=DISK_FULL if exc.errno in _FULL else "",
                 ) from exc
             return self._made(files, record)
-
-    async def _refuse_branch_in_use(
-        self, request: WorktreeRequest, location: names.Location
-    ) -> None:
-        """Refuse a new branch that another pod on this runner has made already.
-
-        Raises:
-            BranchConflictError: It has; trying again helps when that pod is gone.
-        """
-        if not request.branch or request.create is not True:
-            return
-        other = await asyncio.to_thread(self._user_of, request, location.url)
-        if other:
-            raise BranchConflictError(
-                f"The branch {request.branch!r} is in use by pod {other} on this runner: name "
-                "another in repositoryRef.worktree.branch, or wait until that pod is gone.",
-                retryable=True,
-                reason="BranchInUse",
-            )
-
-    def _user_of(self, request: WorktreeRequest, url: str) -> str:
-        for path in (self._data_dir / "pods").glob("*/worktree.json"):
-            try:
-                record = read_record(path)
-            except (OSError, ValueError, TypeError):
-                continue  # its own pod says what is wrong with it
-            if record is None or path.parent.name == request.uid:
-                continue
-            if (record.url, record.branch, record.named) == (url, request.branch, True):
-                return record.pod
-        return ""
 
     async def inspect(self, uid: str) -> WorktreeState | None:
         """Return how the worktree stands, running nothing of the pod's; None without worktree.
@@ -223,6 +205,10 @@ class GitWorktrees:
                 self._trash.discard(path)
             return kept
 
+    async def tend(self) -> None:
+        """Keep worktrees ready until cancelled."""
+        await self.warm.run(self._caches.get)
+
     def findings(self, uid: str) -> tuple[Finding, ...]:
         """Return what is to be said of the pod's worktree, as of its last inspection."""
         return self._findings.get(uid, ())
@@ -281,7 +267,7 @@ class GitWorktrees:
         if head.commit and head.commit != record.commit:
             ahead = await view.count(record.commit, head.commit)
         rewritten = await self._rewritten(uid, record, view)
-        self._findings[uid] = _findings(record, rewritten)
+        self._findings[uid] = findings_of(record, rewritten)
         return WorktreeState(head.branch, head.commit, dirty, ahead, rewritten)
 
     async def _rewritten(self, uid: str, record: Record, view: View) -> str:
@@ -367,17 +353,6 @@ class GitWorktrees:
         for path in left:
             path.rename(target / path.name)
         return target
-
-
-def _findings(record: Record, rewritten: str) -> tuple[Finding, ...]:
-    if not rewritten:
-        return record.findings
-    branch = record.base.removeprefix(UPSTREAM)
-    text = (
-        f"Upstream's {branch} was rewritten: it is at {rewritten[:10]} and does not hold "
-        f"{record.commit[:10]} any more, at which this worktree began; rebase its work."
-    )
-    return (*record.findings, Finding("BaseCurrent", "BaseRewritten", text))
 
 
 def _record(files: PodFiles) -> Record | None:

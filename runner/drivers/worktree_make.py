@@ -10,9 +10,10 @@ from runner.drivers.trash import Trash
 from runner.drivers.worktree_files import PodFiles, Record, finish, write_through
 from runner.drivers.worktree_include import Included, Includer
 from runner.drivers.worktree_values import Finding, WorktreeRequest
+from runner.drivers.worktree_warm import Taken, WarmTrees, check_out
 from runner.git import names
 from runner.git.cache import Cache, CacheError
-from runner.git.command import Call, Git, GitRunError, Limits
+from runner.git.command import Git, GitRunError, Limits
 from runner.git.errors import CheckoutFailedError, CloneFailedError, GitError
 from runner.git.explain import DISK_FULL, explain
 from runner.git.layout import (
@@ -38,12 +39,14 @@ class Maker:
         git: Git,
         trash: Trash,
         limits: Limits,
+        warm: WarmTrees,
         include_dir: Path | None = None,
     ) -> None:
         self._cache = cache
         self._git = git
         self._trash = trash
         self._limits = limits
+        self._warm = warm
         self._include_dir = include_dir
 
     async def make(
@@ -113,6 +116,10 @@ class Maker:
         record = replace(record, findings=findings)
         await asyncio.to_thread(write_through, files.building / "worktree.json", record)
         return record
+
+    @property
+    def _name(self) -> str:
+        return self._cache.repository.parent.name
 
     def _guess(self, request: WorktreeRequest) -> Start | None:
         """Return where it begins unless upstream has moved on; None where nothing is known."""
@@ -184,11 +191,12 @@ class Maker:
         for left in (files.building, files.worktree, files.repository):
             self._trash.discard(left)  # of a runner that was killed before anyone saw them
         files.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        files.building.mkdir(mode=0o700)
+        taken = await asyncio.to_thread(self._warm.take, self._name, files.building)
+        files.building.mkdir(mode=0o700, exist_ok=True)
         built = files.building / "repo.git"
         record = Record(
             pod=request.pod,
-            cache=self._cache.repository.parent.name,
+            cache=self._name,
             url=location.url,
             local=location.local,
             branch=start.branch,
@@ -207,24 +215,26 @@ class Maker:
         )
         lay_out(built, blueprint)
         add_worktree(files.building, files.root, start.branch, start.commit)
+        if taken is not None:
+            taken.index.rename(built / WORKTREE_DIR / "index")
 
         # The record alone goes through to the disk, while git works. Were the machine itself to
         # fail, files of the last seconds are lost as they are in any checkout.
         async with asyncio.TaskGroup() as tasks:
             written = files.building / "worktree.json"
             tasks.create_task(asyncio.to_thread(write_through, written, record))
-            failed = await self._check_out(files.building, start.commit)
+            failed = await self._check_out(files.building, taken, start.commit)
         if failed is not None:
             raise failed
         return _Build(start, record, shown)
 
-    async def _check_out(self, building: Path, commit: str) -> GitRunError | None:
+    async def _check_out(
+        self, building: Path, taken: Taken | None, commit: str
+    ) -> GitRunError | None:
         """Fill index and worktree; what went wrong is returned, for the group around it."""
-        args = ("read-tree", "-m", "-u", f"{commit}^{{commit}}")
-        git_dir = building / "repo.git" / WORKTREE_DIR
-        call = Call(args, git_dir, building / "worktree", limits=self._limits)
+        before = taken.commit if taken is not None else None
         try:
-            await self._git.run(call)
+            await check_out(self._git, building, (before, commit), self._limits)
         except GitRunError as exc:
             return exc
         return None

@@ -43,6 +43,9 @@ class WorktreeRequest:
     repository: str = ""
     """Name of the Repository."""
 
+    warm: int = 0
+    """So many worktrees of the default branch are to be kept ready."""
+
     include: tuple[str, ...] = ()
     """Files and folders of the runner's owner to put in; relative paths."""
 
