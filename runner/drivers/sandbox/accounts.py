@@ -81,7 +81,7 @@ class Accounts:
             if self._numbers.has(owner):
                 return owner
             number = self._free()
-            os.chown(home, number, number)
+            hand_over(home, number)
             return number
 
     def _free(self) -> int:
