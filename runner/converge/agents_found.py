@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 _SECONDS: Final = 60.0
 """Programs come and go without a word: so often it is looked again."""
+_ATTEMPTS: Final = 5
+"""So often a program is asked for its version until it answers, once in each look."""
 _LONGEST_PROBLEM: Final = 1024
 """Characters."""
 
@@ -55,7 +57,9 @@ class AgentsFound:
         self._catalogue: link_pb2.AgentCatalogue | None = None
         self._found: link_pb2.AgentsFound | None = None
         self._said: dict[_Asked, str] = {}
-        """What programs answered, also when that was nothing: each is asked once."""
+        """What programs answered, also when that was nothing."""
+        self._unanswered: dict[_Asked, int] = {}
+        """How often one was asked that answered nothing: a busy machine may be the reason."""
         self._wake = asyncio.Event()
         self._listeners: dict[object, Callable[[], None]] = {}
 
@@ -104,13 +108,16 @@ class AgentsFound:
         places = await asyncio.get_running_loop().run_in_executor(None, work)
         wanted = list(dict.fromkeys(_asked(programs, places)))
         self._said = {key: self._said[key] for key in wanted if key in self._said}
+        self._unanswered = {key: n for key, n in self._unanswered.items() if key in self._said}
         self._tell(programs, places)  # whether it is there need not wait for its version
         for key in wanted:
             if self._wake.is_set():
                 return  # another catalogue came
-            if key not in self._said:
+            if not self._said.get(key) and self._unanswered.get(key, 0) < _ATTEMPTS:
                 file, args = key
                 self._said[key] = await self._versions.ask(file.path, args)
+                if not self._said[key]:
+                    self._unanswered[key] = self._unanswered.get(key, 0) + 1
                 self._tell(programs, places)
 
     def _tell(self, programs: Iterable[link_pb2.AgentProgram], places: dict[str, _Place]) -> None:

@@ -1,140 +1,103 @@
-"""AgentClasses of the real agents, with a model on loopback in place of their providers."""
+"""The built-in AgentClasses, with a model on loopback in place of their providers."""
 
+import copy
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-INSTALLED = Path(__file__).resolve().parents[2] / ".agents" / "node_modules" / ".bin"
+from controller.builtin.catalog import builtin
+from controller.placement import options
+from schemas.agentclass import AgentClassSpec
+
+_PROGRAMS = Path(__file__).resolve().parents[2] / ".agents"
 """Where scripts/agents puts them."""
 
-AGENTS = ("claude", "codex", "gemini", "opencode")
+INSTALLED = _PROGRAMS / "node_modules" / ".bin"
+"""What npm installs."""
+SEARCH_PATH = (INSTALLED, _PROGRAMS / "aider" / "bin")
+
+
+@dataclass(frozen=True)
+class Provider:
+    """How an agent is led to the model on loopback: by the options of its class, and a key."""
+
+    agent_class: str
+    key: str
+    """The variable of its key."""
+    model: str
+    base: str
+    """The option that says where its provider is."""
+    path: str = ""
+    """Of the provider's address."""
+    config: dict[str, str] = field(default_factory=dict)
+
+    def pod(self, url: str) -> dict[str, Any]:
+        """Return what a pod of the built-in class says."""
+        return {
+            "model": self.model,
+            "permissionMode": "bypassPermissions",
+            "config": {self.base: f"{url}{self.path}", **self.config},
+            "environment": [{"name": self.key, "value": KEY}],
+        }
+
+
+KEY = "sk-ant-api03-" + "k" * 80
+"""No key of anybody's. As long as Anthropic's are."""
+
+PROVIDERS = {
+    "claude": Provider("claude-code", "ANTHROPIC_API_KEY", "claude-sonnet-4-5", "apiBase"),
+    "codex": Provider("codex", "OPENAI_API_KEY", "gpt-5", "apiBase", "/v1"),
+    "gemini": Provider("gemini", "GEMINI_API_KEY", "gemini-2.5-pro", "apiBase"),
+    "opencode": Provider(
+        *("opencode", "ANTHROPIC_API_KEY", "anthropic/claude-sonnet-4-5"),
+        *("anthropicApiBase", "/v1"),
+    ),
+    "aider": Provider(
+        *("aider", "OPENAI_API_KEY", "openai/gpt-4o", "apiBase", "/v1"), {"editFormat": "whole"}
+    ),
+}
+"""By the name of the program."""
+
+AGENTS = tuple(PROVIDERS)
+WITH_MCP = tuple(name for name in AGENTS if name != "aider")
 
 READY = {
-    "claude": r"shift\+tab to cycle|for agents|for shortcuts",
-    "codex": r"Ask Codex to do anything",
-    "gemini": r"Type your message",
-    "opencode": r"ctrl\+p commands",
+    name: str(builtin(each.agent_class).spec["readiness"]["regex"])
+    for name, each in PROVIDERS.items()
 }
 """What each agent's screen shows when it takes a prompt."""
 
 
 def agent_class(agent: str, model_url: str) -> dict[str, Any]:
-    """Return the class of *agent*, with ``model_url`` as its provider."""
-    spec = {
-        "claude": _claude,
-        "codex": _codex,
-        "gemini": _gemini,
-        "opencode": _opencode,
-    }[agent](model_url)
-    return {
-        "apiVersion": "agentsmesh.io/v1alpha1",
-        "kind": "AgentClass",
-        "metadata": {"name": agent},
-        "spec": {
-            "executable": agent,
-            "versionCommand": ["--version"],
-            "prompt": {"position": "typed"},
-            "readiness": {"regex": READY[agent], "timeoutSeconds": 120},
-            "mcp": {"format": agent},
-            **spec,
-        },
-    }
+    """Return a class for programs that start agents without a runner: all of it in the class."""
+    provider = PROVIDERS[agent]
+    made = copy.deepcopy(builtin(provider.agent_class).manifest)
+    made["metadata"] = {"name": agent}
+    spec = made["spec"]
+    parsed = AgentClassSpec.model_validate(spec)
+    config = provider.pod(model_url)["config"]
+    bypass = spec["permissionModes"]["bypassPermissions"]
+    chosen = options.arguments(parsed, config)
+    model = (spec["model"]["flag"], provider.model)
+    spec["args"] = [*spec.get("args", ()), *bypass, *model, *chosen]
+    variables = {provider.key: KEY, **options.variables(parsed, config)}
+    for file in spec["homeFiles"]:
+        if agent == "claude":  # what the runner adds
+            file["content"] = json.dumps(
+                json.loads(file["content"])
+                | {"customApiKeyResponses": {"approved": [KEY[-20:]], "rejected": []}}
+            )
+        if agent == "codex":
+            base = f'base_url = "{model_url}/v1"'
+            file["content"] = file["content"].replace(_CODEX_BASE, base)
+    if agent == "opencode":
+        variables["OPENCODE_CONFIG_CONTENT"] = "{}"
+    spec["environment"] = [
+        *spec.get("environment", ()),
+        *({"name": name, "value": value} for name, value in variables.items()),
+    ]
+    return made
 
 
-def _environment(**variables: str) -> list[dict[str, str]]:
-    return [{"name": name, "value": value} for name, value in variables.items()]
-
-
-def _claude(url: str) -> dict[str, Any]:
-    settings = {"skipDangerousModePermissionPrompt": True}
-    home = {"hasCompletedOnboarding": True}
-    return {
-        "args": [
-            *("--permission-mode", "bypassPermissions"),
-            *("--settings", json.dumps(settings)),
-        ],
-        "environment": _environment(
-            ANTHROPIC_BASE_URL=url,
-            ANTHROPIC_AUTH_TOKEN="x",
-            CLAUDE_CODE_SANDBOXED="1",
-            IS_SANDBOX="1",
-            DISABLE_AUTOUPDATER="1",
-            CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
-            CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL="1",
-        ),
-        "homeFiles": [{"path": ".claude.json", "content": json.dumps(home)}],
-    }
-
-
-def _codex(url: str) -> dict[str, Any]:
-    settings = f"""
-model = "gpt-5"
-model_provider = "fake"
-check_for_update_on_startup = false
-
-[model_providers.fake]
-name = "fake"
-base_url = "{url}/v1"
-env_key = "FAKE_KEY"
-wire_api = "responses"
-
-[analytics]
-enabled = false
-
-[features]
-plugins = false
-apps = false
-daemon_auto_start = false
-
-[projects."$(HOME)"]
-trust_level = "trusted"
-
-[projects."$(WORKTREE)"]
-trust_level = "trusted"
-"""
-    return {
-        "args": ["--dangerously-bypass-approvals-and-sandbox"],
-        "environment": _environment(FAKE_KEY="x"),
-        "homeFiles": [{"path": ".codex/config.toml", "content": settings}],
-    }
-
-
-def _gemini(url: str) -> dict[str, Any]:
-    settings = {
-        "security": {"auth": {"selectedType": "gemini-api-key"}},
-        "privacy": {"usageStatisticsEnabled": False},
-        "general": {"enableAutoUpdate": False},
-    }
-    return {
-        "args": ["-m", "gemini-2.5-pro"],
-        "environment": _environment(
-            GOOGLE_GEMINI_BASE_URL=url,
-            GEMINI_API_KEY="x",
-            GEMINI_CLI_HOME="$(HOME)",
-        ),
-        "homeFiles": [{"path": ".gemini/settings.json", "content": json.dumps(settings)}],
-    }
-
-
-def _opencode(url: str) -> dict[str, Any]:
-    provider = {
-        "npm": "@ai-sdk/openai-compatible",
-        "options": {"baseURL": f"{url}/v1", "apiKey": "x"},
-        "models": {"fake-model": {"tool_call": True}},
-    }
-    settings = {
-        "autoupdate": False,
-        "share": "disabled",
-        "permission": "allow",
-        "provider": {"fake": provider},
-        "model": "fake/fake-model",
-        "small_model": "fake/fake-model",
-    }
-    return {
-        "environment": _environment(
-            OPENCODE_DISABLE_AUTOUPDATE="1",
-            OPENCODE_DISABLE_MODELS_FETCH="1",
-            OPENCODE_DISABLE_LSP_DOWNLOAD="1",
-            OPENCODE_CONFIG_CONTENT=json.dumps(settings),
-        ),
-    }
+_CODEX_BASE = 'base_url = "https://api.openai.com/v1"'

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agents.classes import AGENTS, INSTALLED, agent_class
+from tests.agents.classes import AGENTS, SEARCH_PATH
 from tests.agents.fakemodel import FakeModel
 from tests.e2e.harness import Mesh, repository, run
 
@@ -20,25 +20,22 @@ def model() -> Iterator[FakeModel]:
 
 
 @pytest.fixture(scope="session")
-def mesh(model: FakeModel) -> Iterator[Mesh]:
-    """Start a mesh with the agents' classes and a repository that has MCP settings of its own."""
-    missing = [name for name in AGENTS if not (INSTALLED / name).exists()]
+def mesh() -> Iterator[Mesh]:
+    """Start a mesh with a repository that has settings of its own for each agent."""
+    missing = [name for name in AGENTS if not any((at / name).exists() for at in SEARCH_PATH)]
     assert not missing, f"{missing} are not installed: run scripts/agents"
     with tempfile.TemporaryDirectory(prefix="mesh-agents-", ignore_cleanup_errors=True) as text:
         folder = Path(text)
         made = Mesh(folder, folder / "data")
         origin = _origin(folder / "git")
         path = os.environ["PATH"]
-        os.environ["PATH"] = f"{INSTALLED}{os.pathsep}{path}"
+        os.environ["PATH"] = os.pathsep.join([*map(str, SEARCH_PATH), path])
         try:
             made.up()
         finally:
             os.environ["PATH"] = path
         try:
-            made.apply(
-                repository("origin", f"file://{origin}"),
-                *(agent_class(agent, model.url) for agent in AGENTS),
-            )
+            made.apply(repository("origin", f"file://{origin}"))
             yield made
             made.kubectl("delete", "agentpods", "--all", "-n", "default", "--timeout=60s")
         finally:

@@ -1,10 +1,12 @@
 """Four providers' APIs on loopback, with a model that does as it is told.
 
 A user's text that has ``CALL <tool> name=value name=value`` makes the model ask for that tool,
-once, and then repeat what the tool answered: ``ANSWER <text>``. Any other text is answered with
-``SAID <text>``. What was asked is recorded, so that a test sees what reached the
-model and in which shape. It speaks Anthropic's messages, OpenAI's responses and chat completions,
-and Gemini's generateContent, streamed.
+once, and then repeat what the tool answered: ``ANSWER <text>``. ``SHELL <command>``, to the end of
+the line, makes it ask for the agent's own shell, and ``WRITE <file> <text>`` answer with a whole
+file, as models do that have no tools. Any other text is answered with ``SAID <text>``. What was
+asked is recorded, so that a test sees what reached the model and in which shape. It speaks
+Anthropic's messages, OpenAI's responses and chat completions, and Gemini's generateContent,
+streamed.
 """
 
 import contextlib
@@ -19,6 +21,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 _CALL = re.compile(r"CALL (\w+)((?: \w+=[^\s\"\\]+)*)")
+_SHELL = re.compile(r"^SHELL (.+)$", re.MULTILINE)
+_WRITE = re.compile(r"^WRITE (\S+) (.+)$", re.MULTILINE)
+_SHELLS = {
+    "Bash": "command",
+    "bash": "command",
+    "exec_command": "cmd",
+    "run_shell_command": "command",
+}
+"""Names of agents' shells, and of their argument."""
 _SERIAL = itertools.count(1)
 
 
@@ -32,6 +43,8 @@ class Turn:
     """Names of the tools that the model was offered."""
     answer: str | None
     """What a tool answered, if that is what came last."""
+    history: str = field(default="", repr=False)
+    """The whole conversation that was sent, as JSON."""
 
 
 @dataclass
@@ -114,6 +127,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.turns.append(turn)
         if turn.answer is not None:
             return f"ANSWER {turn.answer[:200]}"
+        shells = [name for name in turn.tools if name in _SHELLS]
+        if shells and (command := _SHELL.search(turn.text)):
+            return shells[0], {_SHELLS[shells[0]]: command[1], "description": "As told"}
+        if not turn.tools and (file := _WRITE.search(turn.text)):
+            return f"{file[1]}\n```\n{file[2]}\n```\n"
         found = _CALL.findall(turn.text)
         if found:
             tool, arguments = found[-1]
@@ -132,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
         answer = next((_text(b["content"]) for b in blocks if b["type"] == "tool_result"), None)
         text = "\n".join(b["text"] for b in blocks if b["type"] == "text")
         tools = tuple(t["name"] for t in asked.get("tools", ()) if "name" in t)
-        does = self._decide(Turn(text, tools, answer))
+        does = self._decide(Turn(text, tools, answer, _json(asked["messages"])))
         if isinstance(does, str):
             block, start = {"type": "text", "text": does}, {"type": "text", "text": ""}
             delta: dict[str, Any] = {"type": "text_delta", "text": does}
@@ -182,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = _text(last["output"])
         texts = [_text(i["content"]) for i in items if i.get("role") == "user"]
         tools = tuple(_responses_tools(asked.get("tools", ())))
-        does = self._decide(Turn(texts[-1] if texts else "", tools, answer))
+        does = self._decide(Turn(texts[-1] if texts else "", tools, answer, _json(items)))
         item: dict[str, Any]
         if isinstance(does, str):
             part = {"type": "output_text", "text": does, "annotations": []}
@@ -237,7 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
         answer = _text(messages[-1]["content"]) if messages[-1]["role"] == "tool" else None
         texts = [_text(m["content"]) for m in messages if m["role"] == "user"]
         tools = tuple(t["function"]["name"] for t in asked.get("tools", ()))
-        does = self._decide(Turn(texts[-1] if texts else "", tools, answer))
+        does = self._decide(Turn(texts[-1] if texts else "", tools, answer, _json(messages)))
         delta: dict[str, Any] = {"role": "assistant"}
         if isinstance(does, str):
             delta["content"], reason = does, "stop"
@@ -276,7 +294,7 @@ class _Handler(BaseHTTPRequestHandler):
             for tool in asked.get("tools", ())
             for each in tool.get("functionDeclarations", ())
         )
-        does = self._decide(Turn("\n".join(texts), tools, answer))
+        does = self._decide(Turn("\n".join(texts), tools, answer, _json(contents)))
         part: dict[str, Any]
         if isinstance(does, str):
             part = {"text": does}
@@ -333,6 +351,10 @@ def _argument(text: str) -> tuple[str, Any]:
     with contextlib.suppress(ValueError):
         return name, json.loads(value)
     return name, value
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _blocks(content: Any) -> list[dict[str, Any]]:

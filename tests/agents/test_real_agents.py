@@ -1,4 +1,4 @@
-"""Claude Code, Codex, Gemini CLI and OpenCode as published, with the tools of the mesh."""
+"""Claude Code, Codex, Gemini CLI, OpenCode and Aider as published, with the built-in classes."""
 
 import json
 import subprocess
@@ -8,20 +8,19 @@ from typing import Any
 import pyte
 import pytest
 
-from tests.agents.classes import AGENTS, INSTALLED
-from tests.agents.fakemodel import FakeModel
-from tests.e2e.harness import PROGRAM, Mesh, agent_pod, pod_dir, run, until
+from tests.agents.classes import AGENTS, INSTALLED, KEY, PROVIDERS, WITH_MCP
+from tests.agents.fakemodel import FakeModel, Turn
+from tests.e2e.harness import PROGRAM, Mesh, agent_pod, pod_dir, processes_of, run, until
 
-pytestmark = [pytest.mark.agents, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.agents, pytest.mark.timeout(300)]
+
+COMMIT = "printf made > made.txt && git add made.txt && git commit -qm Made"
 
 
-def channel(name: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "agentsmesh.io/v1alpha1",
-        "kind": "Channel",
-        "metadata": {"name": name, "namespace": "default"},
-        "spec": {"description": "Where the test speaks to the agent"},
-    }
+def first_prompt(agent: str) -> str:
+    """Return a prompt that is easily spoiled, and has the agent make a file and commit it."""
+    does = "WRITE made.txt made" if agent == "aider" else f"SHELL {COMMIT}"
+    return f'- Mark {agent}: say "hi", don\'t $(HOME)\n\tünïcode 🙂 \\n\n{does}'
 
 
 def drawn(output: str) -> list[str]:
@@ -31,47 +30,97 @@ def drawn(output: str) -> list[str]:
     return list(screen.display)
 
 
-def prompts(model: FakeModel, marker: str) -> int:
-    """Return how often a prompt with *marker* reached the model, without helpers' questions."""
-    return sum(
-        marker in turn.text and turn.answer is None and len(turn.tools) > 1 for turn in model.turns
-    )
+def prompted(model: FakeModel, agent: str, text: str) -> list[Turn]:
+    """Return how the prompt reached the model, without helpers' questions about it."""
+    least = 0 if agent == "aider" else 2  # tools that are offered
+    return [
+        turn
+        for turn in model.turns
+        if _flat(text) in _flat(turn.text) and turn.answer is None and len(turn.tools) >= least
+        if not (agent == "aider" and "commit message" in turn.history)
+    ]
+
+
+def git(tree: Path, *args: str) -> str:
+    argv = ["git", "-c", "safe.directory=*", *args]
+    return subprocess.run(argv, cwd=tree, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize("agent", AGENTS)
-def test_an_agent_calls_its_tools_also_after_its_runner_was_killed(
+def test_an_agent_does_its_work_and_goes_on_with_it(
     mesh: Mesh, model: FakeModel, agent: str
 ) -> None:
-    pod, room = f"real-{agent}", f"room-{agent}"
-    mesh.apply(channel(room), agent_pod(pod, agent, prompt="CALL list_available_pods"))
-    mesh.ready(pod, seconds=60)
-    until(
-        lambda: any(pod in answer for answer in model.answers()),
-        seconds=90,
-        what=f"{agent} called list_available_pods",
+    pod, provider = f"real-{agent}", PROVIDERS[agent]
+    mesh.apply(
+        agent_pod(
+            *(pod, provider.agent_class),
+            prompt=first_prompt(agent),
+            repositoryRef={"name": "origin"},
+            **provider.pod(model.url),
+        )
     )
-    until(lambda: mesh.condition(pod, "ToolsListed").get("status") == "True", what="tools listed")
-    before = mesh.get(pod)["status"]["observed"]["pid"]
+    uid = mesh.ready(pod, seconds=60)["metadata"]["uid"]
+    tree = _worktree(pod_dir(mesh, uid))
+    commits = ("rev-list", "--count", "HEAD")
+    until(lambda: git(tree, *commits).strip() == "2", seconds=120, what=f"{agent} committed")
+    _is_as_it_should_be(mesh, pod, uid, tree)
+    whole = prompted(model, agent, first_prompt(agent))
+    seen = [turn.text[-300:] for turn in model.turns if "Mark" in turn.text]
+    assert len(whole) == 1, f"it was given once, and whole: {seen}"
 
+    before = mesh.get(pod)["status"]["observed"]["pid"]
     mesh.replace("runner")
-    text = f"Please CALL get_channel channel_id={room}"
-    run(
-        *(PROGRAM, "channel", "send", room, text, "--mention", pod, "-n", "default"),
-        *("--kubeconfig", str(mesh.kubeconfig)),
-    )
-    until(
-        lambda: any(f'"channel_id":"{room}"' in _plain(answer) for answer in model.answers()),
-        seconds=90,
-        what=f"{agent} called get_channel after its runner was killed",
-    )
-    assert prompts(model, f"channel_id={room}") == 1, "the mention arrived once"
+    asks = "CALL list_available_pods" if agent in WITH_MCP else "Say that you are well"
+    _prompt(mesh, pod, f"Second {agent}: {asks}")
+    if agent in WITH_MCP:
+        _until_answered(model, pod, f"{agent} called a tool after its runner was killed")
+    until(lambda: prompted(model, agent, f"Second {agent}"), seconds=90, what="the second prompt")
     assert mesh.get(pod)["status"]["observed"]["pid"] == before, "it is the same process"
+
+    _desired(mesh, pod, "Stopped")
+    until(lambda: not processes_of(uid), seconds=60, what="nothing of it is left")
+    _desired(mesh, pod, "Running")
+    mesh.ready(pod, seconds=60)
+    _prompt(mesh, pod, f"Third {agent}: go on")
+    found = until(lambda: prompted(model, agent, f"Third {agent}"), seconds=120, what="the third")
+    assert f"Second {agent}" in found[-1].history, "it is the session that it had"
+    for mark in ("Mark", "Second", "Third"):
+        assert len(prompted(model, agent, f"{mark} {agent}:")) == 1, f"{mark} was given once"
     mesh.delete(pod)
 
 
-def _plain(answer: str) -> str:
-    """Return JSON as the tool gave it, whatever wraps it."""
-    return answer.replace("\\", "").replace('": "', '":"')
+def _is_as_it_should_be(mesh: Mesh, pod: str, uid: str, tree: Path) -> None:
+    assert (tree / "made.txt").read_text().strip() == "made"
+    assert git(tree, "log", "-1", "--format=%ae").strip() == f"{pod}@default.agentsmesh"
+    assert git(tree, "status", "--porcelain", "--ignored") == "", "nothing else is in the worktree"
+    until(
+        lambda: mesh.condition(pod, "AgentFound").get("status") == "True",
+        seconds=150,
+        what="AgentFound",
+    )
+    assert ", version " in mesh.condition(pod, "AgentFound")["message"]
+    for pid in processes_of(uid):
+        try:
+            argv = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue  # it has ended
+        assert KEY.encode() not in argv, argv
+    assert KEY not in json.dumps(mesh.get(pod)["status"])
+    for path in (path for path in pod_dir(mesh, uid).joinpath("home").rglob("*") if path.is_file()):
+        assert KEY.encode() not in path.read_bytes(), path
+
+
+def _prompt(mesh: Mesh, pod: str, text: str) -> None:
+    run(PROGRAM, "prompt", pod, text, "-n", "default", "--kubeconfig", str(mesh.kubeconfig))
+
+
+def _desired(mesh: Mesh, pod: str, state: str) -> None:
+    patch = json.dumps({"spec": {"desiredState": state}})
+    mesh.kubectl("patch", "agentpod", pod, "-n", "default", "--type=merge", "-p", patch)
+
+
+def _until_answered(model: FakeModel, text: str, what: str) -> None:
+    until(lambda: any(text in answer for answer in model.answers()), seconds=90, what=what)
 
 
 @pytest.mark.parametrize(
@@ -79,11 +128,12 @@ def _plain(answer: str) -> str:
     [("claude", "✔ Connected"), ("gemini", "Connected"), ("opencode", "connected")],
 )
 def test_mcp_list_shows_the_server_as_connected(mesh: Mesh, agent: str, says: str) -> None:
-    shown = json.loads(mesh.kubectl("get", "agentclass", agent, "-o", "json"))["spec"]
+    found = mesh.kubectl("get", "agentclass", PROVIDERS[agent].agent_class, "-o", "json")
     lister = INSTALLED / f"list-{agent}"  # beside the agent: what is there a pod may read
     lister.write_text(f'#!/bin/sh\n"$(dirname "$0")/{agent}" mcp list\necho END\nexec sleep 1000\n')
     lister.chmod(0o755)
-    spec = {**shown, "executable": str(lister), "args": [], "prompt": {"position": "none"}}
+    spec = {**json.loads(found)["spec"], "executable": str(lister), "args": []}
+    spec |= {"prompt": {"position": "none"}, "minimumVersion": None}
     name = f"list-{agent}"
     mesh.apply(
         {
@@ -103,31 +153,8 @@ def test_mcp_list_shows_the_server_as_connected(mesh: Mesh, agent: str, says: st
     lister.unlink()
 
 
-@pytest.mark.parametrize("agent", AGENTS)
-def test_a_repository_keeps_its_own_mcp_settings(mesh: Mesh, model: FakeModel, agent: str) -> None:
-    pod = f"theirs-{agent}"
-    mesh.apply(
-        agent_pod(pod, agent, prompt="CALL list_repositories", repositoryRef={"name": "origin"})
-    )
-    uid = mesh.ready(pod, seconds=60)["metadata"]["uid"]
-    until(
-        lambda: (
-            prompts(model, "list_repositories")
-            and any('"repository_id"' in _plain(a) for a in model.answers()[-3:])
-        ),
-        seconds=90,
-        what=f"{agent} called list_repositories",
-    )
-    worktree = _worktree(pod_dir(mesh, uid))
-    done = subprocess.run(
-        ["git", "-c", "safe.directory=*", "status", "--porcelain", "--ignored"],
-        cwd=worktree,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "", "nothing was written into the worktree"
-    mesh.delete(pod)
+def _flat(text: Any) -> str:
+    return " ".join(str(text).split())
 
 
 def _worktree(folder: Path) -> Path:

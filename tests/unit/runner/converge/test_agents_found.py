@@ -137,3 +137,15 @@ async def test_a_name_that_cannot_be_one_is_a_problem_and_no_end(machine: Machin
     found = machine.agents.found()
     assert found is not None
     assert all(0 < len(each.problem) <= 1024 for each in found.agents)
+
+
+async def test_a_program_that_does_not_answer_is_asked_again_and_not_for_ever(
+    machine: Machine,
+) -> None:
+    machine.install("mute", "")
+    machine.agents.look_for(catalogue(program("m", "mute", "-V")))
+    await machine.until(lambda: len(machine.versions.asked) == 5)
+    machine.install("other", "1.0")
+    machine.agents.look_for(catalogue(program("m", "mute", "-V"), program("o", "other", "-V")))
+    await machine.until(lambda: ("o", True, "1.0") in machine.seen())
+    assert [name for name, _ in machine.versions.asked].count("mute") == 5
