@@ -45,6 +45,11 @@ class Terminals(Protocol):
         ...
 
 
+_SUSPENDED: Final = (
+    "The pod is suspended, so nobody reads what is typed: wait until its spec.suspend is false."
+)
+
+
 class TerminalAsks:
     """Implements ``runner.link.tools.Asks``."""
 
@@ -72,6 +77,8 @@ class TerminalAsks:
             return _failed("NoSuchPod", "The runner does not have this pod any more.")
         if row.state not in ALIVE:
             return _failed("NotRunning", "The pod's agent is not running.")
+        if row.is_held and ask.WhichOneof("msg") != "look":
+            return _failed("NotRunning", _SUSPENDED)
         try:
             return await self._answer(row, ask)
         except NotRunning:
