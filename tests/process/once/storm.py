@@ -20,8 +20,10 @@ from cli.datadir import DataDir
 from cli.up.state import read
 
 _PIDFD_GETFD: Final = 438  # Source: pidfd_getfd(2); the same number on every architecture
-_WEIGHTS: Final = {"socket": 48, "runner": 36, "controller": 9, "apiserver": 7}
+_WEIGHTS: Final = {"socket": 54, "runner": 36, "controller": 6, "apiserver": 4}
 _LONGEST_PAUSE: Final = 0.7
+_AWAITED: Final = 0.6
+_BACK_SECONDS: Final = 20.0
 _SHUT_SECONDS: Final = 0.2
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -43,6 +45,14 @@ class Storm:
             (what,) = self._chance.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
             hit = self._cut() if what == "socket" else self._kill(what)
             self.hits[what] += hit
+            if hit and what != "socket" and self._chance.random() < _AWAITED:
+                self._await(what)
+
+    def _await(self, name: str) -> None:
+        """Wait until the part is back: else nothing would start between the kills."""
+        deadline = time.monotonic() + _BACK_SECONDS
+        while not self._pid(name) and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     def _pid(self, name: str) -> int:
         """Return the part's process; 0 while it is not ready.
