@@ -19,6 +19,7 @@ import asyncio
 import errno
 import itertools
 import json
+import logging
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,9 @@ from runner.git.layout import WORKTREE_DIR, object_folders
 from runner.git.refs import UnreadableError, read_head, read_ref, read_refs
 from runner.git.view import View
 
+logger = logging.getLogger(__name__)
+
+_TIDY_SECONDS: Final = 600.0
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -206,8 +210,19 @@ class GitWorktrees:
             return kept
 
     async def tend(self) -> None:
-        """Keep worktrees ready until cancelled."""
-        await self.warm.run(self._caches.get)
+        """Keep worktrees ready, and the caches tidy, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.warm.run(self._caches.get))
+            tasks.create_task(self._tidy())
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(_TIDY_SECONDS)
+            for cache in list(self._caches.values()):
+                try:
+                    await cache.tidy()
+                except (GitRunError, CacheError, OSError):
+                    logger.warning("a cache could not be repacked")
 
     def findings(self, uid: str) -> tuple[Finding, ...]:
         """Return what is to be said of the pod's worktree, as of its last inspection."""

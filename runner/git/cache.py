@@ -8,6 +8,7 @@ import asyncio
 import fcntl
 import hashlib
 import os
+import random
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from runner.git.command import Call, Git, GitRunError, Limits
 from runner.git.credentials import Credentials
 from runner.git.explain import Failure, explain
 from runner.git.layout import object_folders, set_alternates
+from runner.git.leavings import packs, sweep
 from runner.git.names import Location
 from runner.git.refs import UnreadableError, read_refs
 from runner.git.upstream import offered
@@ -36,6 +38,9 @@ SINGLE: Final = "refs/agentsmesh/commits/"
 _REFSPECS: Final = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
 _HEAD_REFSPEC: Final = f"+HEAD:{REMOTE_HEAD}"
 _LOCK_WAIT_SECONDS: Final = 0.05
+_AGAIN_SECONDS: Final = (0.3, 1.5)
+"""Between attempts of one fetch."""
+_MANY_PACKS: Final = 40
 _SUBMODULE_CHECKS: Final = ("Url", "Update", "Name", "Path", "Symlink", "Large", "Missing")
 _ANY_SUBMODULES: Final = {
     "GIT_CONFIG_COUNT": str(len(_SUBMODULE_CHECKS)),
@@ -220,7 +225,7 @@ class Cache:
                     new = self._directory / "building.git"
                     await self._init(new)
                     new.rename(self.repository)
-                await self._ask_all(credentials, lock, self.repository)
+                await self._ask_patiently(credentials, lock)
             except GitRunError as exc:
                 self._swept = exc.code is not None  # a git that was ended may leave its locks
                 return _failed(explain(exc, credentials))
@@ -238,6 +243,34 @@ class Cache:
             return False  # fetching tells what is wrong
         ours = (UPSTREAM, TAGS, REMOTE_HEAD)
         return theirs == {name: refs[name] for name in refs if name.startswith(ours)}
+
+    async def _ask_patiently(self, credentials: Credentials | None, lock: int) -> None:
+        """Ask again where upstream broke off: a little later it often does not."""
+        for wait in (*_AGAIN_SECONDS, None):
+            try:
+                await self._ask_all(credentials, lock, self.repository)
+            except GitRunError as exc:
+                if wait is None or not explain(exc, credentials).transient:
+                    raise
+                await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - not a secret
+                await asyncio.to_thread(sweep, self.repository)
+            else:
+                return
+
+    async def tidy(self) -> None:
+        """Join packs where there are many, and remove nothing that is in no other pack.
+
+        Whoever borrows objects may go on: git looks for a pack anew when one is gone.
+
+        Raises:
+            GitRunError: It cannot be done, as on a full disk; nothing is lost then.
+        """
+        if await asyncio.to_thread(packs, self.repository) < _MANY_PACKS:
+            return
+        async with self._one_at_a_time, self._locked() as lock:
+            args = ("repack", "-d", "--geometric=2", "-l", "-q", "--no-write-bitmap-index")
+            limits = self._limits.local
+            await self._git.run(Call(args, self.repository, limits=limits, pass_fds=(lock,)))
 
     async def _ask_all(self, credentials: Credentials | None, lock: int, repository: Path) -> None:
         prune = ("--prune", *_REFSPECS)
@@ -322,7 +355,7 @@ class Cache:
         try:
             await self._wait_for(lock)
             if not self._swept and self.repository.exists():
-                await asyncio.to_thread(_sweep, self.repository)
+                await asyncio.to_thread(sweep, self.repository)
                 self._swept = True
             yield lock
         finally:
@@ -361,14 +394,3 @@ def _take(lock: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _sweep(repository: Path) -> None:
-    """Remove what a killed git left: locks, and halves of packs. Nobody else writes here."""
-    for left in (
-        *repository.glob("*.lock"),
-        *repository.glob("refs/**/*.lock"),
-        *repository.glob("objects/pack/tmp_*"),
-        *repository.glob("objects/??/tmp_obj_*"),
-    ):
-        left.unlink(missing_ok=True)

@@ -18,6 +18,8 @@ class Failure(NamedTuple):
     """Our own copy is broken."""
     reason: str = ""
     """CamelCase word for conditions; empty: what the caller calls it."""
+    transient: bool = False
+    """It was reached and broke off: at once it may go better."""
 
 
 DISK_FULL: Final = "DiskFull"
@@ -86,10 +88,21 @@ _KNOWN: Final[tuple[tuple[str, Failure], ...]] = (
     ),
     (
         (
+            r"Connection reset|error: 50[0234]|Empty reply from server|hung up unexpectedly|"
+            r"early EOF|Connection closed by|kex_exchange"
+        ),
+        Failure(
+            "the server breaks the connection off",
+            unreachable=True,
+            reason="RemoteUnreachable",
+            transient=True,
+        ),
+    ),
+    (
+        (
             r"Connection refused|Failed to connect|Couldn't connect|[Cc]onnection timed out|"
-            r"unreachable|No route to host|Connection reset|error: 5\d\d|"
-            r"GnuTLS|gnutls_|TLS connection|OpenSSL SSL_|SSL_connect|Empty reply from server|"
-            r"Connection closed by|kex_exchange|hung up unexpectedly|early EOF|Operation timed out"
+            r"unreachable|No route to host|error: 5\d\d|Operation timed out|"
+            r"GnuTLS|gnutls_|TLS connection|OpenSSL SSL_|SSL_connect"
         ),
         Failure("the server cannot be reached", unreachable=True, reason="RemoteUnreachable"),
     ),
