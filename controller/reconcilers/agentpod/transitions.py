@@ -6,6 +6,7 @@ controller repeats nothing.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from controller.kernel.reconciler import Tell
 from controller.reconcilers.agentpod.activity import notices
@@ -22,6 +23,9 @@ from schemas.agentpod import AgentPod, AgentPodStatus, PodPhase
 from schemas.base import Condition
 from schemas.conditions import FALSE, STALLED, TRUE, find
 from schemas.names import AGENT_POD
+
+TRANSCRIPT_COMPLETE: Final = "TranscriptComplete"
+"""What a runner tells of a pod's output, once some of it is missing."""
 
 
 def transitions(pod: AgentPod, new: AgentPodStatus) -> tuple[Tell, ...]:
@@ -63,6 +67,8 @@ def _told(old: AgentPodStatus, new: AgentPodStatus) -> Iterator[tuple[str, str]]
         yield RESTARTING, again.message
     if prompt := _news(old, new, PROMPT_SUBMITTED, FALSE):
         yield prompt.reason, prompt.message
+    if gap := _news(old, new, TRANSCRIPT_COMPLETE, FALSE):
+        yield gap.reason, gap.message
     if blocked := _news(old, new, TEARDOWN_BLOCKED, TRUE):
         yield TEARDOWN_BLOCKED, f"{blocked.reason}: {blocked.message}"
 

@@ -156,3 +156,14 @@ async def test_a_transition_that_was_not_written_is_not_told(ready: Any) -> None
     ready.kube.down = False
     await ready.settle(seconds=60)
     assert [event[1:3] for event in events(ready)] == [("Failed", 1)]
+
+
+async def test_output_that_was_lost_is_told_once_however_much_it_becomes(ready: Any) -> None:
+    await ready.pod()
+    await ready.settle()
+    for text in ("10 bytes are lost.", "20 bytes are lost."):
+        lost = link_pb2.PodCondition(type="TranscriptComplete", reason="OutputLost", message=text)
+        says(ready, link_pb2.RUNNING, conditions=[lost])
+        ready.runners["r1"].connect()
+        await ready.settle()
+    assert events(ready) == [("Warning", "OutputLost", 1, "10 bytes are lost.")]
