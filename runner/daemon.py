@@ -315,7 +315,8 @@ def _door(settings: Settings) -> Door:
 
 def _info(settings: Settings, capabilities: Capabilities, cgroups: Cgroups) -> link_pb2.RunnerInfo:
     isolations = ["bubblewrap"] if capabilities.bubblewrap is not None else []
-    isolations += ["landlock"] if capabilities.landlock > 0 else []
+    if capabilities.landlock > 0:
+        isolations.append("landlock" if capabilities.landlock_holds else "landlock-partial")
     isolations += ["none"] if settings.allow_no_isolation else []
     return link_pb2.RunnerInfo(
         version=_version(),

@@ -96,7 +96,10 @@ class RunnerStatus(Status):
     isolations: Annotated[
         tuple[Annotated[str, Field(max_length=32)], ...], Field(max_length=8)
     ] = ()
-    """Sandboxes that it can make, best first; none where its operator lets pods do without."""
+    """Sandboxes that it can make, best first; none where its operator lets pods do without.
+
+    landlock-partial is one that is not enough for a pod that requires a sandbox.
+    """
     limits: dict[Annotated[str, Field(max_length=32)], Annotated[str, Field(max_length=64)]] = (
         Field(default_factory=dict, max_length=16)
     )

@@ -167,7 +167,7 @@ def _obstacle(need: Need, candidate: Candidate) -> Obstacle | None:
 def _isolates(need: Need, candidate: Candidate) -> bool:
     match need.isolation:
         case Isolation.REQUIRED:
-            return bool(set(candidate.isolations) - {"none"})
+            return bool(set(candidate.isolations) - {"none", "landlock-partial"})
         case Isolation.PREFERRED:
             return bool(candidate.isolations)
         case Isolation.NONE:
