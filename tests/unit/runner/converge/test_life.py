@@ -273,18 +273,27 @@ async def test_an_idle_pod_is_stopped_only_with_evidence(tmp_path: Path) -> None
         assert world.alive(UID)
 
 
-async def test_a_failure_is_restarted_after_a_pause_and_says_when(tmp_path: Path) -> None:
+async def test_a_failure_is_restarted_as_its_class_resumes(tmp_path: Path) -> None:
     world = World()
     async with Machine(tmp_path, world) as machine:
         await want(machine, RUN, restart=True)
+        await exits(world, 3)
+        await until(lambda: row(machine).state is State.RUNNING and row(machine).restart == 1)
+        assert not report(machine).conditions
+    assert world.plans == [(0, False, True), (1, True, False)]
+
+
+async def test_one_that_waits_for_its_restart_says_when_it_comes(tmp_path: Path) -> None:
+    world = World()
+    async with Machine(tmp_path, world) as machine:
+        await want(machine, RUN, restart=True)
+        await machine.journal.put(dataclasses.replace(row(machine), failures=9))
         await exits(world, 3)
         await until(lambda: row(machine).state is State.FAILED)
         [condition] = report(machine).conditions
         assert (condition.type, condition.reason) == ("Restarting", "BackOff")
         assert "exit code 3: started again at 2" in condition.message
-        await until(lambda: row(machine).state is State.RUNNING)
-        assert not report(machine).conditions
-    assert world.plans == [(0, False, True), (1, True, False)]
+        assert condition.message.endswith("(restart 1)")
 
 
 async def test_one_that_waits_for_its_restart_ends_at_its_deadline(tmp_path: Path) -> None:
