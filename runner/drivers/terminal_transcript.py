@@ -2,12 +2,21 @@
 
 import os
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
+from runner.clock import wall_ms
 from runner.drivers.packed import Packed
 from runner.drivers.terminal_values import Chunk, Gap
 from runner.shim import gaps
 from runner.shim.segments import LOG, File, file_name, length, outputs
+
+_TABLE_BYTES: Final = 1 << 16
+_REMEMBERED: Final = 4096
+_SETTLED_MS: Final = 2000
+"""A change shortly after another may bear the same time."""
+
+_lost_ends: dict[tuple[int, int, int], int] = {}
+"""Where losses end, by the table's file and time of change: asked every second for every pod."""
 
 
 def size(directory: Path) -> int:
@@ -53,17 +62,31 @@ def _files_end(directory: int) -> int:
 
 
 def _lost_end(directory: int) -> int:
+    """Return where the last known loss ends; a table that did not change is not read again."""
+    try:
+        stat = os.stat(gaps.NAME, dir_fd=directory)
+    except FileNotFoundError:
+        return 0
+    stamp = stat.st_dev, stat.st_ino, stat.st_mtime_ns
+    if stamp in _lost_ends:
+        return _lost_ends[stamp]
+    end = _read_lost_end(directory)
+    if wall_ms() - stat.st_mtime_ns // 1_000_000 > _SETTLED_MS:
+        if len(_lost_ends) >= _REMEMBERED:
+            _lost_ends.clear()
+        _lost_ends[stamp] = end
+    return end
+
+
+def _read_lost_end(directory: int) -> int:
     try:
         fd = os.open(gaps.NAME, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
     except FileNotFoundError:
         return 0
     try:
-        table = os.read(fd, 1 << 16)
+        return max((each.end for each in gaps.parsed(os.read(fd, _TABLE_BYTES))), default=0)
     finally:
         os.close(fd)
-    if not table.strip(b"\0"):
-        return 0
-    return max(each.end for each in gaps.parsed(table))
 
 
 def _files(directory: Path) -> list[File]:

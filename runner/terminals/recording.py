@@ -5,6 +5,7 @@ Output without a time of its own, as of shims of older runners, counts as come w
 
 import os
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -38,16 +39,18 @@ class _Recording:
         self._size = cols, rows
         self._offset = 0
         self._now_ms = 0
-        self._began_ms: int | None = None
+        self._began_ms = 0
         self._begun = False
 
     def told(self) -> Iterator[link_pb2.Recorded]:
         aside: list[Moment] = []
+        moments = self._moments()
+        first = next(moments, None)
+        if first is not None:
+            self._began_ms = self._now_ms = first.at_ms
         with Reader(self._directory) as reader:
             yield from self._beginning(reader)
-            for moment in self._moments():
-                if self._began_ms is None:
-                    self._began_ms = self._now_ms = moment.at_ms
+            for moment in chain([first] if first else [], moments):
                 if moment.kind != times.OUTPUT:
                     if len(aside) < _MOST_ASIDE:
                         aside.append(moment)
@@ -116,7 +119,7 @@ class _Recording:
         aside.clear()
 
     def _event(self, **what: object) -> link_pb2.Recorded:
-        began = self._began_ms or 0
+        began = self._began_ms
         return link_pb2.Recorded(
             at_seconds=(self._now_ms - began) / 1000,
             began_unix_ms=began,

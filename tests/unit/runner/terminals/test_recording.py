@@ -69,6 +69,7 @@ def test_output_sizes_and_typing_come_with_their_times(
         (1.52, "resize", (100, 30)),
         (1.52, "output", b"three"),
     ]
+    assert {each.began_unix_ms for each in recorded(tmp_path, 1, 1)} == {1_700_001_000_000}
 
 
 def test_a_second_run_is_marked(tmp_path: Path, sleep: Callable[[int], None]) -> None:
