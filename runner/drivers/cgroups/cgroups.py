@@ -31,7 +31,7 @@ from runner.shim.group import Group
 
 logger = logging.getLogger(__name__)
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,199}")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _ROOTS_FILE: Final = "cgroups.json"
 _ROOTS_REMEMBERED: Final = 64
 

@@ -49,9 +49,10 @@ def equipped(launch: Launch, cgroups: Cgroups) -> Launch:
     rlimits = dict(launch.limits)
     if asked.open_files:
         rlimits["nofile"] = asked.open_files
-    if launch.account and kept[Limit.PIDS] is Keeper.WATCHED:
-        rlimits["nproc"] = asked.most_pids  # the account is the pod's alone
-        kept[Limit.PIDS] = Keeper.RLIMIT
+    if launch.account:  # the pod's alone; and a fork that fails by it costs the kernel nothing
+        rlimits["nproc"] = asked.most_pids
+        if kept[Limit.PIDS] is Keeper.WATCHED:
+            kept[Limit.PIDS] = Keeper.RLIMIT
     in_group = kept[Limit.MEMORY] in {Keeper.CGROUP1, Keeper.CGROUP2}
     return dataclasses.replace(
         launch,

@@ -1,12 +1,13 @@
 """The values of limits."""
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-DEFAULT_PIDS: Final = 4096
-"""Processes and threads of a pod that asks for no limit: a build needs hundreds, and a machine
-that lets one account have tens of thousands stands still long before."""
+DEFAULT_PIDS: Final = min(4096, max(1024, 512 * (os.cpu_count() or 1)))
+"""Processes and threads of a pod that asks for no limit. A build needs hundreds; some thousands
+that all try to fork have brought a machine of two processors to a stand, groups or not."""
 
 
 class Limit(StrEnum):

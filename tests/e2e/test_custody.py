@@ -1,0 +1,192 @@
+"""Pods stay within their limits, hurt no other, and leave nothing behind."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.e2e.harness import Mesh, agent_class, agent_pod, processes_of, until
+
+pytestmark = pytest.mark.timeout(180)
+
+BATCH = 20
+HUNGRY = "import time; held = bytearray(400 << 20); time.sleep(300)"
+BEAT = 'while :; do echo >> "$HOME/beat"; sleep 0.1; done'
+BOMB = """
+import os, time
+while True:
+    try:
+        os.fork()
+    except OSError:
+        time.sleep(1)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def classes(_mesh: Mesh) -> None:
+    _mesh.apply(
+        agent_class("hungry", f"python3 -c '{HUNGRY}' & sleep 300"),
+        agent_class("writer", 'head -c 64M /dev/zero > "$HOME/big"; sleep 300'),
+        agent_class("beating", BEAT),
+        agent_class("bomb", f"exec python3 -c '{BOMB}'"),
+        agent_class("counted", "ulimit -n; ulimit -c; exec sleep 300"),
+        agent_class(
+            "untidy",
+            "echo x > /dev/shm/$AGENTSMESH_POD; echo x > /tmp/$AGENTSMESH_POD; "
+            "env -i setsid -f sh -c 'trap \"\" TERM HUP; sleep 300'; exec sleep 300",
+        ),
+    )
+
+
+@pytest.fixture
+def neighbour(mesh: Mesh) -> Iterator[Path]:
+    """Give the file to which a pod beside the one under test adds ten lines a second."""
+    mesh.apply(agent_pod("neighbour", "beating"))
+    uid = mesh.ready("neighbour")["metadata"]["uid"]
+    beat = next(mesh.data.rglob(f"pods/{uid}/home")) / "beat"
+    until(beat.exists, what="the neighbour's first sign")
+    yield beat
+    mesh.delete("neighbour")
+
+
+def goes_on(beat: Path) -> None:
+    size = beat.stat().st_size
+    until(lambda: beat.stat().st_size > size + 3, what="the neighbour goes on")
+
+
+def limited(name: str, agent: str, **limits: Any) -> dict[str, Any]:
+    return agent_pod(name, agent, resources={"limits": limits})
+
+
+def ended(mesh: Mesh, name: str) -> dict[str, Any]:
+    return dict(mesh.phase(name, "Failed", seconds=60)["status"]["observed"])
+
+
+def test_a_pod_over_its_memory_ends_whole_and_says_so(mesh: Mesh, neighbour: Path) -> None:
+    mesh.apply(limited("hungry", "hungry", memory="100Mi"))
+    observed = ended(mesh, "hungry")
+    assert observed["reason"] == "OutOfMemory"
+    assert "100 MiB of memory" in observed["message"]
+    uid = mesh.get("hungry")["metadata"]["uid"]
+    assert processes_of(uid) == []  # also the shell, which needed nothing
+    goes_on(neighbour)
+    mesh.delete("hungry")
+
+
+def test_a_pod_over_its_disk_ends_and_says_what_was_used_where(mesh: Mesh, neighbour: Path) -> None:
+    mesh.apply(limited("writer", "writer", disk="32Mi"))
+    observed = ended(mesh, "writer")
+    assert observed["reason"] == "OutOfDisk"
+    assert "its limit is 32 MiB" in observed["message"]
+    assert "home 64" in observed["message"]
+    assert mesh.condition("writer", "ResourcesLimited")["reason"] == "Watched"
+    goes_on(neighbour)
+    mesh.delete("writer")
+
+
+@pytest.mark.parametrize("limits", [{"pids": 64}, {}], ids=["with a limit", "without one"])
+def test_a_fork_bomb_blows_up_only_its_own_pod(
+    mesh: Mesh, neighbour: Path, limits: dict[str, int]
+) -> None:
+    name = f"bomb-{len(limits)}"
+    mesh.apply(limited(name, "bomb", **limits))
+    uid = mesh.ready(name)["metadata"]["uid"]
+    until(lambda: len(processes_of(uid)) > 20, what="it forks")
+    goes_on(neighbour)
+    mesh.delete(name)
+    assert processes_of(uid) == []
+    goes_on(neighbour)
+
+
+def test_what_keeps_each_limit_is_told(mesh: Mesh) -> None:
+    mesh.apply(limited("counted", "counted", openFiles=77, pids=50, cpu="250m"))
+    status = until(
+        lambda: (
+            (found := mesh.ready("counted")["status"]).get("sandbox", {}).get("limits") and found
+        ),
+        what="limits are told",
+    )
+    promised = mesh.get("local", "runner")["status"]["limits"]
+    assert set(promised) == {"memory", "cpu", "pids", "openFiles", "disk"}
+    assert status["sandbox"]["limits"]["openFiles"] == "rlimit"
+    asked = {"openFiles", "pids", "cpu"}
+    assert set(status["sandbox"]["limits"]) == asked
+    held = "none" not in status["sandbox"]["limits"].values()
+    condition = mesh.condition("counted", "ResourcesLimited")
+    assert condition["status"] == str(held)
+    until(lambda: mesh.logs("counted").split()[:2] == ["77", "0"], what="its limits inside")
+    mesh.delete("counted")
+
+
+def test_a_pod_without_limits_is_not_said_to_have_any(mesh: Mesh) -> None:
+    mesh.apply(agent_pod("free", "idle"))
+    assert mesh.ready("free")["status"]["sandbox"].get("limits", {}) == {}
+    assert mesh.condition("free", "ResourcesLimited") == {}
+    mesh.delete("free")
+
+
+@pytest.mark.faults
+def test_a_hundred_pods_leave_nothing_behind(mesh: Mesh) -> None:
+    cycle(mesh, range(2))  # what is made once is made
+    before = Stock(mesh)
+    for batch in range(5):
+        cycle(mesh, range(batch * BATCH, (batch + 1) * BATCH))
+    until(lambda: not Stock(mesh).more_than(before), seconds=60, what=_more(mesh, before))
+
+
+def cycle(mesh: Mesh, numbers: range) -> None:
+    """Create pods with worktrees that leave processes behind, and delete them."""
+    names = [f"untidy-{number}" for number in numbers]
+    mesh.apply(*(agent_pod(each, "untidy", repositoryRef={"name": "origin"}) for each in names))
+    for name in names:
+        mesh.ready(name, 60)
+    mesh.kubectl("delete", "agentpod", *names, "-n", "default", "--timeout=100s")
+
+
+class Stock:
+    """What there is of everything that a pod could leave behind."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        runner = psutil.Process(mesh.pid("runner"))
+        data = mesh.data / "runner"
+        processes = [runner, *runner.children(recursive=True)]
+        groups = [path for path in Path("/sys/fs/cgroup").rglob("agentsmesh-*/*") if path.is_dir()]
+        mounts = Path(f"/proc/{runner.pid}/mountinfo").read_text(encoding="utf-8")
+        uids = {path.name for path in (data / "pods").iterdir()}
+        branches = list(data.glob("caches/*/repo.git/refs/heads/**/*"))
+        self.counts: dict[str, int] = {
+            "processes": len(processes),
+            "shims": sum(each.name() == "mesh-shim" for each in psutil.process_iter(["name"])),
+            "descriptors of the runner": runner.num_fds(),
+            "descriptors of the zygote": sum(each.num_fds() for each in processes[1:]),
+            "descriptors of the controller": psutil.Process(mesh.pid("controller")).num_fds(),
+            "threads of the runner": runner.num_threads(),
+            "pods": len(uids),
+            "trash": len(list((data / "trash").iterdir())),
+            "files": sum(len(files) for _, _, files in os.walk(data)),
+            "groups": len(groups),
+            "mounts": len(mounts.splitlines()),
+            "branches": len(branches),
+            "shared memory": len(list(Path("/dev/shm").glob("untidy-*"))),
+            "temporary files": len(list(Path("/tmp").glob("untidy-*"))),
+            "sockets": sum(str(data) in line for line in _unix_sockets()),
+        }
+
+    def more_than(self, before: "Stock") -> dict[str, tuple[int, int]]:
+        """Return what there is more of, but for a thread or two and their descriptors."""
+        return {
+            name: (before.counts[name], count)
+            for name, count in self.counts.items()
+            if count > before.counts[name] + (8 if name.startswith(("desc", "thread")) else 0)
+        }
+
+
+def _unix_sockets() -> list[str]:
+    return Path("/proc/net/unix").read_text(encoding="utf-8", errors="replace").splitlines()
+
+
+def _more(mesh: Mesh, before: Stock) -> str:
+    return f"as before; there was more of {Stock(mesh).more_than(before)}"
