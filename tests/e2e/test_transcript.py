@@ -38,6 +38,8 @@ def viewer(mesh: Mesh, tmp_path: Path) -> Iterator[Path]:
 
 def test_a_viewer_sees_every_line_once_across_fifty_kills(mesh: Mesh, viewer: Path):
     home = pod_dir(mesh, mesh.get("prints")["metadata"]["uid"]) / "home"
+    (home / "go-0").touch()
+    until(lambda: viewer.stat().st_size, seconds=60, what="the viewer sees something")
     for kill in range(KILLS):
         (home / f"go-{kill}").touch()
         mesh.replace("runner", *(["controller"] if kill % 10 == 5 else []))
