@@ -1,4 +1,4 @@
-"""CONV-05, 07 and 08 as the controller sees them. The table of all is in docs/once.md."""
+"""CONV-03, 05, 07 and 08 as the controller sees them. The table of all is in docs/once.md."""
 
 from typing import Any
 
@@ -83,3 +83,17 @@ async def test_conv_05_a_controller_that_knows_nothing_yet_has_nothing_confirmed
     assert not await later.fleet.confirmed_empty(runner.key), "the API server knows better"
     states = {pod.ref.pod_uid: pod.desired for pod in ready.fleet.desired(runner.key)}
     assert states == {uid: link_pb2.RUN}
+
+
+async def test_conv_03_a_runner_is_told_for_how_long_a_pod_may_go_on_alone(ready: Any) -> None:
+    await ready.pod()
+    await ready.settle()
+    runner = ready.runners["r1"]
+    (told,) = ready.fleet.desired(runner.key)
+    assert told.stop_after_seconds == 0
+    patch = {"spec": {"disconnect": {"stopAfterSeconds": 60}}}
+    await ready.kube.patch(AGENT_POD, "acme", "fix", patch)
+    await ready.settle()
+    (told,) = ready.fleet.desired(runner.key)
+    assert told.stop_after_seconds == 60
+    assert sum(runner.starts.values()) == 1
