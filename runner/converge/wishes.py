@@ -44,4 +44,8 @@ def worktree_request(pod: link_pb2.PodDesired, secrets: Credentials | None) -> W
         repository=repository.name,
         include=tuple(repository.include),
         warm=repository.warm_worktrees,
+        depth=repository.depth,
+        filter=repository.filter,
+        submodules=repository.submodules,
+        lfs=repository.lfs,
     )

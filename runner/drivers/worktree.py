@@ -50,7 +50,7 @@ from runner.git.errors import (
     WorktreeLostError,
 )
 from runner.git.explain import DISK_FULL, explain
-from runner.git.layout import WORKTREE_DIR, object_folders
+from runner.git.layout import WORKTREE_DIR, copy_shallow, object_folders
 from runner.git.refs import UnreadableError, read_head, read_ref, read_refs
 from runner.git.view import View
 
@@ -118,7 +118,8 @@ class GitWorktrees:
             try:
                 record = _record(files)
                 if record is None:
-                    cache = self._cache(cache_name(location, request.credentials), location)
+                    name = cache_name(location, request.credentials, request.depth)
+                    cache = self._cache(name, location, request.depth)
                     await refuse_branch_in_use(self._data_dir / "pods", request, location.url)
                     limits = Limits(self._settings.local_seconds)
                     maker = Maker(
@@ -236,7 +237,7 @@ class GitWorktrees:
         names.check_pod(uid, "pod")
         return PodFiles(self._data_dir / "pods" / uid)
 
-    def _cache(self, name: str, location: names.Location) -> Cache:
+    def _cache(self, name: str, location: names.Location, depth: int) -> Cache:
         if name not in self._caches:
             settings = self._settings
             limits = CacheLimits(
@@ -244,7 +245,7 @@ class GitWorktrees:
                 local=Limits(settings.local_seconds),
             )
             directory = self._data_dir / "caches" / name
-            self._caches[name] = Cache(directory, location, self._git, limits)
+            self._caches[name] = Cache(directory, location, self._git, limits, depth)
         return self._caches[name]
 
     def _made(self, files: PodFiles, record: Record) -> Worktree:
@@ -266,8 +267,9 @@ class GitWorktrees:
 
     async def _view(self, files: PodFiles, record: Record) -> View:
         view = View(files.view, self._git, Limits(self._settings.local_seconds))
-        lent = object_folders(self._data_dir / "caches" / record.cache / "repo.git")
-        await asyncio.to_thread(view.open, files.repository, lent)
+        lender = self._data_dir / "caches" / record.cache / "repo.git"
+        await asyncio.to_thread(view.open, files.repository, object_folders(lender))
+        await asyncio.to_thread(copy_shallow, lender, files.view)
         return view
 
     async def _looked_at(self, uid: str, files: PodFiles, record: Record) -> WorktreeState:
@@ -291,7 +293,11 @@ class GitWorktrees:
         As of the last fetch, which the start of any pod on the repository makes.
         """
         cache = self._data_dir / "caches" / record.cache / "repo.git"
-        tip = await asyncio.to_thread(read_ref, cache, record.base) if record.base else ""
+        tip = (
+            await asyncio.to_thread(read_ref, cache, record.base)
+            if record.base and not record.depth
+            else ""
+        )
         if tip in {"", record.commit}:
             return ""
         known, holds = self._bases.get(uid, ("", True))
@@ -310,7 +316,8 @@ class GitWorktrees:
         try:
             self._made(files, record)
             view = await self._view(files, record)
-            cache = self._cache(record.cache, names.Location(record.url, local=record.local))
+            location = names.Location(record.url, local=record.local)
+            cache = self._cache(record.cache, location, record.depth)
             saved = await Keeper(view, cache, uid, record.pod).keep(files)
             if saved is not None:
                 self._note(uid, record, saved, own_refs(uid, sorted(cache.refs().items())))

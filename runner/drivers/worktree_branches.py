@@ -1,4 +1,4 @@
-"""What is to be said of a pod's branch: who else has it, and whether its base is still there."""
+"""What is to be said of a worktree: who else has its branch, what it was made without."""
 
 import asyncio
 from pathlib import Path
@@ -50,3 +50,24 @@ def findings_of(record: Record, rewritten: str) -> tuple[Finding, ...]:
         f"{record.commit[:10]} any more, at which this worktree began; rebase its work."
     )
     return (*record.findings, Finding("BaseCurrent", "BaseRewritten", text))
+
+
+def not_as_asked(request: WorktreeRequest, tree: Path) -> tuple[Finding, ...]:
+    """Return what was asked for and is not given: an agent must not find out by itself."""
+    said = []
+    if request.filter:
+        text = (
+            "All contents were fetched, not as worktree.filter of the class says: the agent's git "
+            "could not read what is left out. worktree.depth shortens the history."
+        )
+        said.append(Finding("WorktreeAsAsked", "FilterNotUsed", text))
+    if request.submodules and (tree / ".gitmodules").is_file():
+        text = "This release does not check out submodules: have the setup script do it."
+        said.append(Finding("WorktreeAsAsked", "SubmodulesNotCheckedOut", text))
+    if request.lfs:
+        text = (
+            "This release does not fetch files that are kept with Git LFS: their pointers are "
+            "checked out; have the setup script fetch them."
+        )
+        said.append(Finding("WorktreeAsAsked", "LfsNotFetched", text))
+    return tuple(said[:1])

@@ -69,6 +69,8 @@ class Record:
     """The ref of upstream at which the branch began; empty for a tag or a commit."""
     named: bool = False
     """The branch was named by the pod's spec."""
+    depth: int = 0
+    """So many commits of the history were fetched; 0: all."""
     findings: tuple[Finding, ...] = ()
     """What it was made without, and why."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from runner.drivers.trash import Trash
+from runner.drivers.worktree_branches import not_as_asked
 from runner.drivers.worktree_files import PodFiles, Record, finish, write_through
 from runner.drivers.worktree_include import Included, Includer
 from runner.drivers.worktree_values import Finding, WorktreeRequest
@@ -20,6 +21,7 @@ from runner.git.layout import (
     WORKTREE_DIR,
     Blueprint,
     add_worktree,
+    copy_shallow,
     lay_out,
     object_folders,
     write_refs,
@@ -100,22 +102,25 @@ class Maker:
 
     async def _completed(self, files: PodFiles, request: WorktreeRequest, record: Record) -> Record:
         """Put in what does not come from upstream; note what is to be said of it."""
-        if not request.include:
-            return record
-        if self._include_dir is None:
-            text = "The runner has no folder of files to put in: start it with --include-dir."
-            findings: tuple[Finding, ...] = (Finding("WorktreeAsAsked", "IncludeSkipped", text),)
-        else:
-            source = self._include_dir / request.namespace / request.repository
-            tree = files.building / "worktree"
-            findings = await Includer(self._git, self._limits).include(
-                Included(source, request.include), files.building / "repo.git" / WORKTREE_DIR, tree
-            )
+        findings = await asyncio.to_thread(not_as_asked, request, files.building / "worktree")
+        findings += await self._included(files, request)
         if not findings:
             return record
         record = replace(record, findings=findings)
         await asyncio.to_thread(write_through, files.building / "worktree.json", record)
         return record
+
+    async def _included(self, files: PodFiles, request: WorktreeRequest) -> tuple[Finding, ...]:
+        if not request.include:
+            return ()
+        if self._include_dir is None:
+            text = "The runner has no folder of files to put in: start it with --include-dir."
+            return (Finding("WorktreeAsAsked", "IncludeSkipped", text),)
+        source = self._include_dir / request.namespace / request.repository
+        git_dir = files.building / "repo.git" / WORKTREE_DIR
+        return await Includer(self._git, self._limits).include(
+            Included(source, request.include), git_dir, files.building / "worktree"
+        )
 
     @property
     def _name(self) -> str:
@@ -205,6 +210,7 @@ class Maker:
             namespace=request.namespace,
             base=start.base,
             named=bool(request.branch),
+            depth=request.depth,
         )
         shown = self._shown()
         blueprint = Blueprint(
@@ -214,6 +220,7 @@ class Maker:
             (start.branch, start.branch) if start.follows else None,
         )
         lay_out(built, blueprint)
+        copy_shallow(self._cache.repository, built)
         add_worktree(files.building, files.root, start.branch, start.commit)
         if taken is not None:
             taken.index.rename(built / WORKTREE_DIR / "index")

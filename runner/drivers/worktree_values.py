@@ -43,6 +43,14 @@ class WorktreeRequest:
     repository: str = ""
     """Name of the Repository."""
 
+    depth: int = 0
+    """So many commits of the history are fetched; 0: all."""
+
+    filter: str = ""
+    """What contents are to be left out of the history; not done, and said."""
+
+    submodules: bool = False
+    lfs: bool = False
     warm: int = 0
     """So many worktrees of the default branch are to be kept ready."""
 

@@ -5,7 +5,6 @@ fetch failed; a damaged cache is moved aside, still lent, and built anew.
 """
 
 import asyncio
-import fcntl
 import hashlib
 import os
 import random
@@ -21,7 +20,7 @@ from runner.git.command import Call, Git, GitRunError, Limits
 from runner.git.credentials import Credentials
 from runner.git.explain import Failure, explain
 from runner.git.layout import object_folders, set_alternates
-from runner.git.leavings import packs, sweep
+from runner.git.leavings import is_taken, packs, sweep
 from runner.git.names import Location
 from runner.git.refs import UnreadableError, read_refs
 from runner.git.upstream import offered
@@ -88,11 +87,19 @@ class CacheLimits:
 class Cache:
     """The cache of one repository."""
 
-    def __init__(self, directory: Path, location: Location, git: Git, limits: CacheLimits) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        location: Location,
+        git: Git,
+        limits: CacheLimits,
+        depth: int = 0,
+    ) -> None:
         self._directory = directory
         self._location = location
         self._git = git
         self._limits = limits
+        self._depth = (f"--depth={depth}",) if depth else ()
         self._one_at_a_time = asyncio.Lock()
         self._asked = 0
         self._answered: dict[Credentials | None, int] = {}
@@ -290,7 +297,7 @@ class Cache:
     ) -> None:
         options = tuple(item for item in what if item.startswith("-"))
         specs = tuple(item for item in what if not item.startswith("-"))
-        args = ("fetch", *_QUIET, *options, "--", self._location.url, *specs)
+        args = ("fetch", *_QUIET, *self._depth, *options, "--", self._location.url, *specs)
         with access(self._location, credentials, self._git.directory) as way:
             call = Call(
                 args,
@@ -364,19 +371,21 @@ class Cache:
     async def _wait_for(self, lock: int) -> None:
         try:
             async with asyncio.timeout(self._limits.fetch.seconds):
-                while not _take(lock):  # noqa: ASYNC110  another process holds it
+                while not is_taken(lock):  # noqa: ASYNC110  another process holds it
                     await asyncio.sleep(_LOCK_WAIT_SECONDS)
         except TimeoutError as exc:
             raise CacheError("an earlier git of this runner does not end") from exc
 
 
-def cache_name(location: Location, credentials: Credentials | None) -> str:
+def cache_name(location: Location, credentials: Credentials | None, depth: int = 0) -> str:
     """Return the folder of a repository's cache.
 
-    What was opened with credentials is never lent to pods that come without.
+    What was opened with credentials is never lent to pods that come without, and a short history
+    never to those who asked for all of it.
     """
     kind = "private" if credentials and credentials.secret() else "public"
-    return hashlib.sha256(f"{kind} {location.url}".encode()).hexdigest()[:32]
+    what = f"{kind} {location.url}" + (f" depth {depth}" if depth else "")
+    return hashlib.sha256(what.encode()).hexdigest()[:32]
 
 
 def _failed(failure: Failure) -> CacheError:
@@ -386,11 +395,3 @@ def _failed(failure: Failure) -> CacheError:
         damaged=failure.damaged,
         reason=failure.reason,
     )
-
-
-def _take(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

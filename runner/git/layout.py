@@ -55,6 +55,20 @@ def set_alternates(repository: Path, folders: Iterable[Path]) -> None:
     new.replace(repository / "objects/info/alternates")
 
 
+def copy_shallow(lender: Path, repository: Path) -> None:
+    """Let *repository* know where the history ends that it borrows from *lender*.
+
+    Source: gitrepository-layout(5), shallow.
+    """
+    try:
+        text = (lender / "shallow").read_bytes()
+    except FileNotFoundError:
+        return
+    new = repository / "shallow.new"
+    new.write_bytes(text)
+    new.replace(repository / "shallow")
+
+
 def object_folders(repository: Path) -> tuple[Path, ...]:
     """Return where the objects of a repository of the runner's own are: its folder, and others."""
     own = repository / "objects"

@@ -1,5 +1,6 @@
-"""What git leaves in a repository: halves of a fetch that was killed, and ever more packs."""
+"""What git leaves behind: a lock while it lives, halves of a fetch that was killed, many packs."""
 
+import fcntl
 import shutil
 from pathlib import Path
 
@@ -25,3 +26,12 @@ def sweep(repository: Path) -> None:
 def packs(repository: Path) -> int:
     """Return how many packs there are."""
     return sum(1 for _ in repository.glob("objects/pack/*.pack"))
+
+
+def is_taken(lock: int) -> bool:
+    """Take the lock; tell whether it was to be had."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
