@@ -21,6 +21,9 @@ STALE_SECONDS: Final = 24 * 3600.0
 """What began longer ago is not told any more."""
 
 _STUCK: Final = "Stuck"
+_AS_WANTED: Final = "Stopped"
+"""Reason of an end that a person asked for: they know, and it may go on."""
+
 _EVIDENCE_CHARACTERS: Final = 1024
 
 _PHASES: Final = {
@@ -80,7 +83,7 @@ def _episodes(pod: AgentPod) -> Iterator[Episode]:
         evidence = redact(stuck.message, _EVIDENCE_CHARACTERS)
         yield Episode(NotificationEvent.STUCK, stuck.last_transition_time, evidence, stuck.reason)
     ended = _PHASES.get(status.phase) if status.phase is not None else None
-    if ended is not None:
+    if ended is not None and not (status.observed and status.observed.reason == _AS_WANTED):
         yield _ending(pod, ended)
 
 
