@@ -272,7 +272,7 @@ async def test_an_unreachable_repository_is_shown_and_tried_again(
             and controller.observed["pod-a1"]
         )
     )
-    assert (seen.reason, seen.state) == ("CloneFailed", link_pb2.PREPARING)
+    assert (seen.reason, seen.state) == ("RemoteUnreachable", link_pb2.PREPARING)
     assert seen.message
     await controller.until_state("pod-a2", link_pb2.SUCCEEDED)
     await controller.want(pod("pod-a1", "true", more=repository, desired=link_pb2.REMOVE))
