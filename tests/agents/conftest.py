@@ -11,6 +11,9 @@ from tests.agents.classes import AGENTS, SEARCH_PATH
 from tests.agents.fakemodel import FakeModel
 from tests.e2e.harness import Mesh, repository, run
 
+# OpenCode adds the schema to a file that lacks it.
+OPENCODE_JSON = '{"$schema": "https://opencode.ai/config.json", "instructions": []}\n'
+
 
 @pytest.fixture(scope="session")
 def model() -> Iterator[FakeModel]:
@@ -48,7 +51,7 @@ def _origin(folder: Path) -> Path:
     (work / ".gemini").mkdir(parents=True)
     (work / ".mcp.json").write_text('{"mcpServers": {"theirs": {"command": "/bin/false"}}}\n')
     (work / ".gemini" / "settings.json").write_text('{"ui": {"hideTips": true}}\n')
-    (work / "opencode.json").write_text('{"instructions": []}\n')
+    (work / "opencode.json").write_text(OPENCODE_JSON)
     git = ("git", "-c", "user.name=Test", "-c", "user.email=test@example.invalid")
     run(*git, "init", "-q", "-b", "main", ".", cwd=work)
     run(*git, "add", ".", cwd=work)
