@@ -15,6 +15,8 @@ NAMES = (
     "tools",
     "front",
     "observe",
+    "activity",
+    "worktree",
 )
 
 

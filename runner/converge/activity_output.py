@@ -16,7 +16,7 @@ from runner.shim.sizes import NAME, Size, parsed
 _HISTORY_BYTES: Final = 1024 * 1024
 """So much of the end of the output draws the screen as it is."""
 
-_PIECE_BYTES: Final = 256 * 1024
+_PIECE_BYTES: Final = 64 * 1024
 """More than this since the last look is not read: it prints, that is all one needs to know."""
 
 
@@ -46,13 +46,12 @@ class Output:
             self._offset, self._begin = size, 0
         if self._history_end:
             return self._begin_with_history(activity, budget_bytes, now)
-        if size == self._offset:
-            return self._mend(activity, budget_bytes, now) if self._is_torn else 0
         if size - self._offset > _PIECE_BYTES:
             self._offset, self._is_torn = size, True
             activity.skipped(now)
             return 0
-        return self._read(activity, size, now)
+        mended = self._mend(activity, budget_bytes, now) if self._is_torn else 0
+        return mended + (self._read(activity, size, now) if size > self._offset else 0)
 
     def _begin_with_history(self, activity: PodActivity, budget_bytes: int, now: float) -> int:
         end = self._history_end
@@ -62,7 +61,7 @@ class Output:
         return self._read(activity, end, now - self._age_seconds(), is_history=True)
 
     def _mend(self, activity: PodActivity, budget_bytes: int, now: float) -> int:
-        """Draw the screen anew from the end of the output, now that no more comes."""
+        """Draw the screen anew from the end of the output, now that less comes."""
         end = self._offset
         start = max(self._begin, end - _HISTORY_BYTES)
         if budget_bytes < end - start:

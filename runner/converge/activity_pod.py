@@ -22,16 +22,19 @@ from runner.converge.activity_hooks import sign
 from runner.converge.activity_screen import Rules, Screen, Seen, seen
 from runner.converge.activity_stream import Notices
 
-_HOLD_SECONDS: Final = {WAITING: 1.0, EXECUTING: 1.0, IDLE: 2.0, UNKNOWN: 8.0}
+_HOLD_SECONDS: Final = {WAITING: 1.0, EXECUTING: 1.0, IDLE: 2.0, UNKNOWN: 4.0}
 """So long a word must be the only answer before it is told in place of another."""
 
 _FLOW_SECONDS: Final = 5
 _FLOW_LEAST: Final = 3
 """Output in so many of the last seconds is a flow; less may be an echo, or a screen drawn anew."""
 
-_FIRST_SAMPLE_SECONDS: Final = 2.0
+_FIRST_SAMPLE_SECONDS: Final = 1.0
 _LAST_SAMPLE_SECONDS: Final = 30.0
 """After the last output processes are looked at so soon, then ever less often, up to this."""
+
+_BLIND_SAMPLES: Final = 2
+"""The first look at processes tells little: it takes a second one to see who is at work."""
 
 _FRESH_SECONDS: Final = 45.0
 """A look at processes tells nothing about later than this."""
@@ -60,6 +63,7 @@ class PodActivity:
         self._processes: Processes | None = None
         self._sampled_at = now
         self._pause = _FIRST_SAMPLE_SECONDS
+        self._samples = 0
         self._moved_at = now
         """When something last changed but figures and spinners, or a process was at work."""
         self._candidate = Sign(UNKNOWN, "", now)
@@ -125,11 +129,14 @@ class PodActivity:
         if busy:
             self._moved_at = now
         self._processes, self._sampled_at = found, now
-        self._pause = min(self._pause * 2, _LAST_SAMPLE_SECONDS)
+        self._samples += 1
+        if found is not None or self._samples > _BLIND_SAMPLES:
+            self._pause = min(self._pause * 2, _LAST_SAMPLE_SECONDS)
 
     def _came(self, now: float) -> None:
         self.output_at, self._is_drawn = now, False
         self._processes, self._pause, self._sampled_at = None, _FIRST_SAMPLE_SECONDS, now
+        self._samples = 0
         second = int(now)
         if not self._flow or self._flow[-1] != second:
             self._flow.append(second)

@@ -19,6 +19,9 @@ _BUSY_SHARE: Final = 0.1
 _WRAPPERS: Final = frozenset({"bwrap"})
 """Around the agent, and not it."""
 
+_STALE_SECONDS: Final = 60.0
+"""An earlier look says nothing about now any more."""
+
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 _READ: Final = {"x86_64": 0, "aarch64": 63}.get(platform.machine(), -1)
@@ -66,7 +69,7 @@ class Sampler:
         below = tree.descendants(self._root) if self._root > 1 else []
         members = [found for each in below if (found := _member(each.pid))]
         passed, before = now - self._at, self._ticks
-        first = not before
+        first = not before or passed > _STALE_SECONDS
         self._ticks, self._at = {each.pid: each.ticks for each in members}, now
         if not members or first or passed <= 0:
             return None

@@ -14,6 +14,9 @@ _UNFINISHED: Final = re.compile(rb"\x1b(?:[\]PX^_][^\x07\x1b]*\x1b?)?\Z")
 _LONGEST: Final = 4096
 """A sequence that is longer is not waited for."""
 
+_COMMAND: Final = re.compile(rb"\d+(;|$)")
+"""Behind OSC 9: another command of ConEmu's, no notification."""
+
 _TEXT_CHARACTERS: Final = 256
 
 _ASKING: Final = Patterns(
@@ -54,8 +57,14 @@ class Notices:
                 self.title = _text(text)
             case b"9" if text.startswith(b"4;"):
                 self._progress(text, now)
-            case b"9" | b"777" | b"99":
+            case b"9" if _COMMAND.match(text):
+                return
+            case b"9" | b"777":
                 self._notified(_text(text), now)
+            case b"99":
+                about, _, said = text.partition(b";")
+                if said and b"p=?" not in about:
+                    self._notified(_text(said), now)
             case b"133":
                 self._mark(text[:1], now)
             case _:

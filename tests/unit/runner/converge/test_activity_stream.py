@@ -48,6 +48,13 @@ def test_notifications_are_told_apart_by_what_they_say(data: bytes, word: str) -
     assert "rm" not in attention.evidence.split()
 
 
+@pytest.mark.parametrize(
+    "data", [b"\x1b]9;1;250\x07", b"\x1b]9;12\x07", b"\x1b]99;i=1:p=?;\x1b\\", b"\x1b]99;i=1;\x07"]
+)
+def test_commands_and_queries_are_no_notifications(data: bytes) -> None:
+    assert heard(data).attention is None
+
+
 def test_marks_of_a_shell_say_whether_a_command_runs() -> None:
     marked = heard(b"\x1b]133;A\x07$ \x1b]133;B\x07", b"make\n\x1b]133;C\x07").marked
     assert marked is not None
