@@ -117,9 +117,19 @@ class Converger:
             if (self._desired or {}).get(uid) != pod:
                 self._timers.clear(uid, Verb.START, Verb.REMOVE, Verb.STOP)
         self._desired = desired
+        self._give_up_starts(desired)
         self._recall(desired)
         self._fence.see(desired.values())
         self._wake.set()
+
+    def _give_up_starts(self, desired: Mapping[str, link_pb2.PodDesired]) -> None:
+        """Have nothing started that is suspended now; nothing is to be done about it otherwise."""
+        for uid, work in self._works.items():
+            pod = desired.get(uid)
+            suspended = pod is not None and pod.desired == link_pb2.SUSPEND
+            starts = work.action.verb in {Verb.START, Verb.RESTART} and not work.committed
+            if suspended and starts and work.task is not None:
+                work.task.cancel()
 
     def _recall(self, desired: Mapping[str, link_pb2.PodDesired]) -> None:
         """Say of pods that are gone, and are asked for again, that they are gone."""

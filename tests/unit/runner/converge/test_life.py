@@ -234,6 +234,25 @@ async def test_nothing_is_started_or_restarted_while_it_is_suspended(tmp_path: P
         assert not world.alive(UID)
 
 
+async def test_a_start_that_is_under_way_is_given_up_when_it_is_suspended(tmp_path: Path) -> None:
+    world = World()
+    async with Machine(tmp_path, world) as machine:
+        prepare, begun = machine.workshop.prepare, asyncio.Event()
+
+        async def slow(*_: Any) -> Any:
+            begun.set()
+            await asyncio.Event().wait()
+
+        machine.workshop.prepare = slow
+        machine.converger.want(wanted([pod(UID)]))
+        await asyncio.wait_for(begun.wait(), 20)
+        machine.workshop.prepare = prepare
+        await want(machine, SUSPEND)
+        assert not world.starts
+        await want(machine, RUN)
+        assert world.alive(UID)
+
+
 async def test_frozen_time_does_not_count_towards_the_deadline(tmp_path: Path) -> None:
     world = World()
     async with Machine(tmp_path, world) as machine:

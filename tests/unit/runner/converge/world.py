@@ -194,12 +194,13 @@ class Machine:
         await self.journal.open()
         self.reports = Reports()
         terminals = self.terminals = FakeTerminals(self.world)
+        self.workshop = FakeWorkshop(self.world, places)
         performer = self.performer = Performer(
             places,
             self.journal,
             self.reports,
             terminals,
-            FakeWorkshop(self.world, places),
+            self.workshop,
             NoSecrets(),
             self.boot_id,
         )
