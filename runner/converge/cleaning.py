@@ -6,6 +6,7 @@ lives goes on; everything else in them was started by a run that is over.
 
 import logging
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,8 @@ from runner.shim.group import Group
 logger = logging.getLogger(__name__)
 
 _NAME: Final = re.compile(r"^(?P<uid>[A-Za-z0-9-]+)\.(?P<epoch>[0-9]+)-(?P<restart>[0-9]+)$")
-_ATTEMPTS: Final = 5
+_PATIENCE_SECONDS: Final = 10.0
+_PAUSE_SECONDS: Final = 0.01
 
 
 def clean_groups(places: Places, cgroups: Cgroups) -> list[str]:
@@ -61,8 +63,10 @@ def _run(places: Places, name: str) -> object:
 
 
 def _cleared(group: Group) -> bool:
-    for _ in range(_ATTEMPTS):
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not group.remove():
+        if time.monotonic() > deadline:
+            return False
         group.kill()
-        if group.remove():
-            return True
-    return False
+        time.sleep(_PAUSE_SECONDS)  # while they die
+    return True

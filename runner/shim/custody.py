@@ -21,6 +21,7 @@ _COUNTING_PAUSE_SECONDS = 0.02
 
 _PASSES = 50
 _LETTING_GO_SECONDS = 5.0
+_LETTING_GO_PAUSE_SECONDS = 0.01
 
 
 class Cause(NamedTuple):
@@ -147,3 +148,4 @@ class Custody:
         deadline = time.monotonic() + _LETTING_GO_SECONDS
         while not self._group.remove() and time.monotonic() < deadline:
             self._group.kill()  # somebody was put into it from outside
+            time.sleep(_LETTING_GO_PAUSE_SECONDS)
