@@ -55,7 +55,8 @@ def _delays(agent: str, score: Score) -> list[Row]:
         return []
     name = f"{agent}: until waiting is told"
     note = f"median of {len(score.delays)} on the runner, longest {max(score.delays):.1f} s"
-    return [Row(name, "s", median(score.delays), "goal", 2.0, "≤ 2 s", note)]
+    goal = "" if agent in {"all", "stub"} else "≤ 2 s"  # without a class 1.5 s go by first
+    return [Row(name, "s", median(score.delays), "goal", 2.0, goal, note)]
 
 
 def _cost() -> list[Row]:
