@@ -12,6 +12,7 @@ script's shim, was killed in the middle; or when a pod is started again whose se
 
 import asyncio
 import logging
+import os
 import re
 import shlex
 from pathlib import Path
@@ -213,7 +214,9 @@ def _command(script: str, file: Path) -> tuple[str, ...]:
         interpreter = shlex.split(first[2:])
     except ValueError:
         interpreter = first[2:].split()
-    file.unlink(missing_ok=True)
-    file.write_text(script, encoding="utf-8")
-    file.chmod(0o755)
+    file.unlink(missing_ok=True)  # an agent may have put a link there
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(file, flags, 0o755), "w", encoding="utf-8") as written:
+        os.fchmod(written.fileno(), 0o755)
+        written.write(script)
     return (*interpreter, str(file))
