@@ -398,7 +398,7 @@ class AgentPod(Object):
             Column("Class", ".spec.agentClassName"),
             Column("Phase", ".status.phase"),
             Column("Runner", ".status.placement.runnerName"),
-            Column("Activity", ".status.activity", wide=True),
+            Column("Activity", ".status.activity"),
             Column("Branch", ".status.worktree.branch", wide=True),
             Column("Isolation", ".status.sandbox.isolation", wide=True),
             Column("Epoch", ".status.placement.epoch", type="integer", wide=True),
