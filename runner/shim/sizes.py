@@ -58,8 +58,6 @@ class Sizes:
             return
         number = (last.number + 1) % _NUMBERS if last else 1
         size = Size(number, offset, cols, rows, begins)
-        if last and last.offset == offset and not last.begins and not begins:
-            self._sizes.pop()  # no output was drawn for it
         self._sizes.append(size)
         with contextlib.suppress(OSError):
             if len(self._sizes) > _MOST_RECORDS:

@@ -31,13 +31,18 @@ def test_sizes_come_back_in_order_over_runs(tmp_path: Path) -> None:
     ]
 
 
-def test_a_size_that_nothing_was_drawn_for_makes_room_for_the_next(tmp_path: Path) -> None:
+def test_sizes_that_nothing_was_drawn_for_are_kept_as_a_look_may_have_taken_them(
+    tmp_path: Path,
+) -> None:
     sizes, fd = opened(tmp_path)
     sizes.note(0, 120, 40, begins=True)
     for cols in range(80, 100):
         sizes.note(7, cols, 24)
     os.close(fd)
-    assert on_disk(tmp_path) == [Size(1, 0, 120, 40, True), Size(21, 7, 99, 24, False)]
+    assert on_disk(tmp_path) == [
+        Size(1, 0, 120, 40, True),
+        *(Size(cols - 78, 7, cols, 24, False) for cols in range(80, 100)),
+    ]
 
 
 def test_the_same_size_again_is_not_noted(tmp_path: Path) -> None:
