@@ -17,6 +17,7 @@ NAMES = (
     "observe",
     "activity",
     "worktree",
+    "many",
 )
 
 

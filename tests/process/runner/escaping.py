@@ -53,7 +53,7 @@ if not os.fork():
             os.close(fd)
         except OSError:
             pass
-    os.execve('/bin/sleep', ['', sys.argv[1]], {})
+    os.execve('/bin/sleep', ['x', sys.argv[1]], {})
 print('up', flush=True)
 time.sleep(300)
 """

@@ -69,6 +69,8 @@ async def test_what_gets_away_ends_with_its_pod(
     assert left(word, launches) == {}
 
 
+@pytest.mark.faults
+@pytest.mark.timeout(120)
 async def test_what_gets_away_is_found_when_the_shim_is_killed(
     terminals: Terminals, pods: Pods, held_by: str, word: str
 ) -> None:
