@@ -150,6 +150,7 @@ def _kill(mesh: Mesh, victims: tuple[str, ...]) -> None:
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("victims", [*((part,) for part in _PARTS), _PARTS], ids="-".join)
 def test_killed_at_every_step_a_pod_stops_freezes_and_goes_on(
     mesh: Mesh, victims: tuple[str, ...]
