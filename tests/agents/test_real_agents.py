@@ -12,7 +12,7 @@ from tests.agents.classes import AGENTS, INSTALLED, KEY, PROVIDERS, WITH_MCP
 from tests.agents.fakemodel import FakeModel, Turn
 from tests.e2e.harness import PROGRAM, Mesh, agent_pod, pod_dir, processes_of, run, until
 
-pytestmark = [pytest.mark.agents, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.agents, pytest.mark.timeout(600)]
 
 COMMIT = "printf made > made.txt && git add made.txt && git commit -qm Made"
 
@@ -62,7 +62,7 @@ def test_an_agent_does_its_work_and_goes_on_with_it(
     uid = mesh.ready(pod, seconds=60)["metadata"]["uid"]
     tree = _worktree(pod_dir(mesh, uid))
     commits = ("rev-list", "--count", "HEAD")
-    until(lambda: git(tree, *commits).strip() == "2", seconds=120, what=f"{agent} committed")
+    until(lambda: git(tree, *commits).strip() == "2", seconds=240, what=f"{agent} committed")
     _is_as_it_should_be(mesh, pod, uid, tree)
     whole = prompted(model, agent, first_prompt(agent))
     seen = [turn.text[-300:] for turn in model.turns if "Mark" in turn.text]
