@@ -53,7 +53,7 @@ def test_an_applied_pod_runs_in_its_own_worktree_and_leaves_nothing(mesh: Mesh):
 
 
 def test_the_status_follows_what_a_live_agent_has_done(mesh: Mesh):
-    """Half a minute after its last output; so this test is slow by nature."""
+    """Within seconds: the runner notices what changes in a worktree."""
     mesh.apply(agent_class("worker", _WORKER, "argument"))
     mesh.apply(agent_pod("follow", "worker", prompt="x", repositoryRef={"name": "origin"}))
     pod = mesh.ready("follow")
@@ -67,7 +67,7 @@ def test_the_status_follows_what_a_live_agent_has_done(mesh: Mesh):
         status = mesh.get("follow")["status"]
         return bool(status["worktree"]["commit"] == commit and status["terminal"]["bytes"] > 0)
 
-    until(told, seconds=100, what="the status has the agent's commit")
+    until(told, seconds=60, what="the status has the agent's commit")
     assert mesh.get("follow")["status"]["worktree"]["dirty"] is False
     mesh.delete("follow")
 
