@@ -148,16 +148,15 @@ class Stock:
     def __init__(self, mesh: Mesh) -> None:
         runner = psutil.Process(mesh.pid("runner"))
         data = mesh.data / "runner"
-        processes = [runner, *runner.children(recursive=True)]
+        zygotes = [each for each in runner.children() if each.name() == "mesh-zygote"]
         groups = [path for path in Path("/sys/fs/cgroup").rglob("agentsmesh-*/*") if path.is_dir()]
         mounts = Path(f"/proc/{runner.pid}/mountinfo").read_text(encoding="utf-8")
         uids = {path.name for path in (data / "pods").iterdir()}
         branches = list(data.glob("caches/*/repo.git/refs/heads/**/*"))
         self.counts: dict[str, int] = {
-            "processes": len(processes),
-            "shims": sum(each.name() == "mesh-shim" for each in psutil.process_iter(["name"])),
+            "processes in its folders": sum(_is_below(path, data) for path in _processes()),
             "descriptors of the runner": runner.num_fds(),
-            "descriptors of the zygote": sum(each.num_fds() for each in processes[1:]),
+            "descriptors of the zygote": sum(each.num_fds() for each in zygotes),
             "descriptors of the controller": psutil.Process(mesh.pid("controller")).num_fds(),
             "threads of the runner": runner.num_threads(),
             "pods": len(uids),
@@ -178,6 +177,17 @@ class Stock:
             for name, count in self.counts.items()
             if count > before.counts[name] + (8 if name.startswith(("desc", "thread")) else 0)
         }
+
+
+def _processes() -> list[Path]:
+    return [path for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _is_below(process: Path, data: Path) -> bool:
+    try:
+        return (process / "cwd").readlink().is_relative_to(data)
+    except OSError:
+        return False  # it has ended
 
 
 def _unix_sockets() -> list[str]:
