@@ -19,7 +19,10 @@ from runner.shim.group import Group
 
 logger = logging.getLogger(__name__)
 
-_NAME: Final = re.compile(r"^(?P<uid>[A-Za-z0-9-]+)\.(?P<epoch>[0-9]+)-(?P<restart>[0-9]+)$")
+_NAME: Final = re.compile(
+    r"^(?P<uid>[A-Za-z0-9-]+)\.(?P<script>script-)?(?P<major>[0-9]+)-(?P<minor>[0-9]+)$"
+)
+"""As ``keeping.group_name`` makes them."""
 _PATIENCE_SECONDS: Final = 10.0
 _PAUSE_SECONDS: Final = 0.01
 
@@ -56,7 +59,8 @@ def _run(places: Places, name: str) -> object:
     if found is None:
         return None
     try:
-        run_dir = places.run(found["uid"], int(found["epoch"]), int(found["restart"]))
+        place = places.script if found["script"] else places.run
+        run_dir = place(found["uid"], int(found["major"]), int(found["minor"]))
     except ValueError:
         return None
     return observe(run_dir)

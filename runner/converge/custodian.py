@@ -1,4 +1,4 @@
-"""Sees to the limits that nothing else keeps, and to what earlier runners left of their pods.
+"""Sees to the limits that nothing else keeps.
 
 Memory, processes and disk of pods are looked at now and then where no control group keeps them;
 a pod that is over is ended with a cause, which its shim writes down. What keeps each limit of a pod
@@ -22,7 +22,8 @@ from runner.drivers.limits.keeping import out_of_memory, size, told
 from runner.drivers.limits.processes import crowd, memory_bytes
 from runner.drivers.limits.values import Asked, Keeper, Limit
 from runner.drivers.terminal_marks import kept_of
-from runner.drivers.terminal_values import TerminalError
+from runner.drivers.terminal_observe import observe
+from runner.drivers.terminal_values import Alive, TerminalError
 from runner.shim.custody import NO_CAUSE, Cause
 
 logger = logging.getLogger(__name__)
@@ -37,8 +38,6 @@ _LONGEST_SECONDS: Final = 60.0
 _AT_ONCE: Final = frozenset({"OutOfMemory", "TooManyProcesses"})
 """Causes that leave no time to be asked: each moment may hurt the neighbours."""
 
-_Run = tuple[str, int, int]
-
 
 class Terminals(Protocol):
     """What is needed of ``runner.drivers.terminal.Terminals``."""
@@ -52,15 +51,23 @@ class Terminals(Protocol):
 class _Watched:
     """What is remembered of a run between looks."""
 
+    uid: str
+    run_dir: Path
     asked: Asked
     kept: Mapping[str, str]
     is_over: bool = False
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether there is anything to look at: a runner may have hundreds of pods."""
+        memory = self.asked.memory_bytes and self.watches(Limit.MEMORY)
+        return bool(memory or self.asked.disk_bytes or self.watches(Limit.PIDS))
 
     def watches(self, limit: Limit) -> bool:
         return self.kept.get(limit) == Keeper.WATCHED
 
 
-_Find = Callable[[Row, _Watched], Cause | None]
+_Find = Callable[[str, int, _Watched], Cause | None]
 
 
 class Custodian:
@@ -72,14 +79,15 @@ class Custodian:
         self._places = places
         self._rows = rows
         self._terminals = terminals
-        self._watched: dict[_Run, _Watched] = {}
+        self._watched: dict[Path, _Watched] = {}
+        """By the directory of the run."""
 
     def told(self, row: Row) -> link_pb2.PodObserved:
         """Return what is to be said of the limits of a pod that was started."""
         report = link_pb2.PodObserved()
         if not row.started_ms or row.state in {State.PREPARING, State.REMOVED}:
             return report
-        watched = self._of(row)
+        watched = self._of(row, self._places.run(row.uid, row.epoch, row.restart))
         limits = watched.asked.limits()
         report.limits.update({str(each): watched.kept.get(each, Keeper.NONE) for each in limits})
         if limits:
@@ -99,19 +107,30 @@ class Custodian:
         pause = _LOOK_SECONDS
         while True:
             await asyncio.sleep(pause)
-            spent = 0.0
-            for row in [row for row in self._rows().values() if row.state is State.RUNNING]:
-                began = time.monotonic()
-                watched = self._of(row)
+            began = time.monotonic()
+            for row in list(self._rows().values()):
                 try:
-                    cause = await asyncio.to_thread(find, row, watched)
-                    spent += time.monotonic() - began
-                    if cause is not None and not watched.is_over:
-                        await self._end(row, watched, cause)
+                    await self._look(row, find)
                 except Exception:
                     logger.exception("looking at a pod's limits failed", extra={"pod": row.uid})
             self._forget()
-            pause = max(_LOOK_SECONDS, min(_PART * spent, _LONGEST_SECONDS))
+            pause = max(_LOOK_SECONDS, min(_PART * (time.monotonic() - began), _LONGEST_SECONDS))
+
+    async def _look(self, row: Row, find: _Find) -> None:
+        if row.state is State.RUNNING:
+            run_dir, shim = self._places.run(row.uid, row.epoch, row.restart), row.pid
+        elif row.state is State.PREPARING:
+            run_dir, shim = await asyncio.to_thread(self._script, row.uid)
+        else:
+            return
+        if not shim:
+            return
+        watched = self._of(row, run_dir)
+        if watched.is_over or not watched.is_watched:
+            return
+        cause = await asyncio.to_thread(find, row.uid, shim, watched)
+        if cause is not None and not watched.is_over:
+            await self._end(row, watched, cause)
 
     async def _end(self, row: Row, watched: _Watched, cause: Cause) -> None:
         watched.is_over = True
@@ -119,18 +138,18 @@ class Custodian:
         logger.warning("a pod is over its limits and is ended: %s", cause.detail, extra=note)
         grace = 0.0 if cause.reason in _AT_ONCE else float(row.pod().grace_seconds)
         try:
-            await self._terminals.stop(self._run_dir(row), grace, cause)
+            await self._terminals.stop(watched.run_dir, grace, cause)
         except (TerminalError, TimeoutError):
             watched.is_over = False  # it is looked at again
             logger.warning("it could not be ended", extra=note)
 
-    def _of_processes(self, row: Row, watched: _Watched) -> Cause | None:
+    def _of_processes(self, _uid: str, shim: int, watched: _Watched) -> Cause | None:
         """Return why the pod has to end; None when it has not."""
         asked = watched.asked
         memory = asked.memory_bytes if watched.watches(Limit.MEMORY) else 0
-        if watched.is_over or not (memory or watched.watches(Limit.PIDS)):
+        if not (memory or watched.watches(Limit.PIDS)):
             return None
-        people = crowd(row.pid)
+        people = crowd(shim)
         if watched.watches(Limit.PIDS) and people.threads > asked.most_pids:
             text = f"The pod had more than its {asked.most_pids} processes and threads."
             return Cause("TooManyProcesses", text)
@@ -138,41 +157,49 @@ class Custodian:
             return Cause("OutOfMemory", out_of_memory(asked))
         return None
 
-    def _of_disk(self, row: Row, watched: _Watched) -> Cause | None:
+    def _of_disk(self, uid: str, shim: int, watched: _Watched) -> Cause | None:
         """Return why the pod has to end; None when it has not."""
-        limit, pod = watched.asked.disk_bytes, self._places.pod(row.uid)
-        if watched.is_over or not limit:
+        limit, pod = watched.asked.disk_bytes, self._places.pod(uid)
+        if not limit:
             return None
         places = {
             "worktree": [pod / "worktree", pod / "repo.git"],
-            "home": [self._places.home(row.uid)],
-            "temporary files": [self._places.tmp(row.uid)],
+            "home": [self._places.home(uid)],
+            "temporary files": [self._places.tmp(uid)],
         }
-        measured = disk.measure(places, crowd(row.pid).pids)
+        measured = disk.measure(places, crowd(shim).pids)
         if measured.total <= limit:
             return None
         where = ", ".join(f"{name} {size(amount)}" for name, amount in measured.by_place.items())
         text = f"The pod used {size(measured.total)} of the disk, its limit is {size(limit)}: "
         return Cause("OutOfDisk", f"{text}{where}.")
 
-    def _of(self, row: Row) -> _Watched:
-        key = (row.uid, row.epoch, row.restart)
-        if key not in self._watched:
+    def _script(self, uid: str) -> tuple[Path, int]:
+        """Return the last setup script's run, and who holds it; 0 when it is over."""
+        scripts = self._places.scripts(uid)
+        if not scripts:
+            return self._places.script(uid, 0, 0), 0
+        found = observe(scripts[-1][2])
+        return scripts[-1][2], found.pid if isinstance(found, Alive) else 0
+
+    def _of(self, row: Row, run_dir: Path) -> _Watched:
+        if run_dir not in self._watched:
             asked = asked_of(row.pod().spec.limits)
-            self._watched[key] = _Watched(asked, kept_of(self._run_dir(row)))
-        return self._watched[key]
+            self._watched[run_dir] = _Watched(row.uid, run_dir, asked, kept_of(run_dir))
+        return self._watched[run_dir]
 
     def _forget(self) -> None:
         """Drop what is remembered of runs that are over."""
         rows = self._rows()
-        for uid, epoch, restart in list(self._watched):
-            row = rows.get(uid)
-            current = row is not None and (row.epoch, row.restart) == (epoch, restart)
-            if not current or row is None or row.state in ENDED:
-                del self._watched[uid, epoch, restart]
+        for run_dir, watched in list(self._watched.items()):
+            row = rows.get(watched.uid)
+            if row is None or row.state in ENDED or not self._is_current(row, run_dir):
+                del self._watched[run_dir]
 
-    def _run_dir(self, row: Row) -> Path:
-        return self._places.run(row.uid, row.epoch, row.restart)
+    def _is_current(self, row: Row, run_dir: Path) -> bool:
+        if row.state is State.PREPARING:
+            return True
+        return run_dir == self._places.run(row.uid, row.epoch, row.restart)
 
 
 def asked_of(limits: link_pb2.Limits) -> Asked:

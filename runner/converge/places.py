@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 _UID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{3,63}")
-_RUN: Final = re.compile(r"^([0-9]+)-([0-9]+)$")
+_RUN: Final = re.compile(r"([0-9]+)-([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +77,27 @@ class Places:
 
     def runs(self, uid: str) -> list[tuple[int, int, Path]]:
         """Return (epoch, restart, directory) of every run that left one, oldest first."""
-        found = []
-        directory = self.pod(uid) / "runs"
-        for path in directory.iterdir() if directory.is_dir() else ():
-            matched = _RUN.match(path.name)
-            if matched is not None:
-                found.append((int(matched.group(1)), int(matched.group(2)), path))
-        return sorted(found)
+        return _runs_in(self.pod(uid) / "runs")
+
+    def script(self, uid: str, number: int, attempt: int) -> Path:
+        """Directory of one attempt to run one of the pod's setup scripts."""
+        return self.pod(uid) / "setup" / f"{number}-{attempt}"
+
+    def scripts(self, uid: str) -> list[tuple[int, int, Path]]:
+        """Return (script, attempt, directory) of every attempt that left one, in their order."""
+        return _runs_in(self.pod(uid) / "setup")
 
     def uids(self) -> list[str]:
         """Return the uid of every pod that has a directory."""
         if not self.pods.is_dir():
             return []
         return sorted(path.name for path in self.pods.iterdir() if _UID.fullmatch(path.name))
+
+
+def _runs_in(directory: Path) -> list[tuple[int, int, Path]]:
+    found = []
+    for path in directory.iterdir() if directory.is_dir() else ():
+        matched = _RUN.fullmatch(path.name)
+        if matched is not None:
+            found.append((int(matched[1]), int(matched[2]), path))
+    return sorted(found)

@@ -11,6 +11,7 @@ script's shim, was killed in the middle; or when a pod is started again whose se
 """
 
 import asyncio
+import dataclasses
 import logging
 import os
 import re
@@ -35,7 +36,6 @@ _AFTER_GRACE_SECONDS: Final = 20.0
 _TAIL_BYTES: Final = 4096
 _LINE_CHARACTERS: Final = 200
 _CONTROL: Final = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-_])")
-_ATTEMPT: Final = re.compile(r"([0-9]+)-([0-9]+)")
 
 
 class Transcripts(Terminals, Protocol):
@@ -79,7 +79,7 @@ class Setups:
 
     async def end(self, uid: str) -> None:
         """End what runs of a pod's setup: its outcome does not count. Idempotent."""
-        for _, _, run_dir in self._attempts(uid):
+        for _, _, run_dir in self._places.scripts(uid):
             if isinstance(await self._terminals.observe(run_dir), Alive):
                 _abandon(run_dir)
                 await self._stop(run_dir)
@@ -88,7 +88,7 @@ class Setups:
         self, pod: link_pb2.PodDesired, ready: Ready, number: int, setup: link_pb2.Setup
     ) -> None:
         uid = pod.ref.pod_uid
-        earlier = [each for each in self._attempts(uid) if each[0] == number]
+        earlier = [each for each in self._places.scripts(uid) if each[0] == number]
         if earlier:
             run_dir = earlier[-1][2]
             found = await self._terminals.observe(run_dir)
@@ -100,18 +100,18 @@ class Setups:
             else:
                 await self._stop(run_dir)
         attempt = earlier[-1][1] + 1 if earlier else 1
-        run_dir = self._folder(uid) / f"{number}-{attempt}"
+        run_dir = self._places.script(uid, number, attempt)
         found = await self._begin(pod, ready, setup, run_dir)
         await self._outcome(pod, run_dir, setup, found)
 
     async def _begin(
         self, pod: link_pb2.PodDesired, ready: Ready, setup: link_pb2.Setup, run_dir: Path
     ) -> Alive:
-        folder = self._folder(pod.ref.pod_uid)
-        await asyncio.to_thread(folder.mkdir, mode=0o700, exist_ok=True)
+        await asyncio.to_thread(run_dir.parent.mkdir, mode=0o700, exist_ok=True)
         file = self._places.tmp(pod.ref.pod_uid) / f"setup-{run_dir.name}"
         argv = await asyncio.to_thread(_command, setup.script, file)
         launch = await self._workshop.script(pod, ready, argv, run_dir)
+        launch = dataclasses.replace(launch, script=run_dir.name)
         try:
             alive = await self._terminals.start(launch)
         except LaunchError as exc:
@@ -145,6 +145,8 @@ class Setups:
             ended = found
         if not isinstance(ended, Exited):
             raise await self._failed(pod, run_dir, "was lost")
+        if ended.cause:
+            raise await self._failed(pod, run_dir, f"was ended: {ended.detail.removesuffix('.')}")
         if ended.exit_code == 0 and ended.signal is None:
             return
         how = f"ended with exit code {ended.exit_code}"
@@ -180,17 +182,6 @@ class Setups:
         except TimeoutError as exc:
             text = "The processes of its setup script do not end."
             raise NotPreparedError("SetupFailed", text, retryable=True) from exc
-
-    def _folder(self, uid: str) -> Path:
-        return self._places.pod(uid) / "setup"
-
-    def _attempts(self, uid: str) -> list[tuple[int, int, Path]]:
-        """Return script, attempt and run directory of all attempts, in their order."""
-        folder = self._folder(uid)
-        if not folder.is_dir():
-            return []
-        found = ((_ATTEMPT.fullmatch(path.name), path) for path in folder.iterdir())
-        return sorted((int(name[1]), int(name[2]), path) for name, path in found if name)
 
 
 def _abandoned(run_dir: Path) -> Path:

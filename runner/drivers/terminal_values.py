@@ -170,6 +170,10 @@ class Launch:
     mcp: McpLaunch | None = None
     """None: the run has no MCP server."""
 
+    script: str = ""
+    """Which of the pod's scripts it is, and which attempt: no other run of the pod is named so.
+    Empty: the agent."""
+
     asked: Asked = field(default_factory=Asked)
     """What the run may use."""
 

@@ -137,9 +137,9 @@ def cycle(mesh: Mesh, numbers: range) -> None:
     """Create pods with worktrees that leave processes behind, and delete them."""
     names = [f"untidy-{number}" for number in numbers]
     mesh.apply(*(agent_pod(each, "untidy", repositoryRef={"name": "origin"}) for each in names))
-    for name in names:
-        mesh.ready(name, 60)
-    mesh.kubectl("delete", "agentpod", *names, "-n", "default", "--timeout=100s")
+    pods = [f"agentpod/{name}" for name in names]
+    mesh.kubectl("wait", "-n", "default", *pods, "--for=condition=Ready", "--timeout=60s")
+    mesh.kubectl("delete", "-n", "default", *pods, "--timeout=60s")
 
 
 class Stock:

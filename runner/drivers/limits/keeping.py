@@ -36,7 +36,7 @@ def equipped(launch: Launch, cgroups: Cgroups) -> Launch:
     asked, kept = launch.asked, keepers(cgroups)
     directories: tuple[str, ...] = ()
     if cgroups:
-        name = f"{launch.uid}.{launch.epoch}-{launch.restart}"
+        name = group_name(launch)
         limits = GroupLimits(asked.memory_bytes, asked.cpu_millis, asked.most_pids)
         try:
             made = cgroups.make(name, limits)
@@ -61,6 +61,12 @@ def equipped(launch: Launch, cgroups: Cgroups) -> Launch:
         kept={str(limit): str(keeper) for limit, keeper in kept.items()},
         out_of_memory=out_of_memory(asked) if asked.memory_bytes and in_group else "",
     )
+
+
+def group_name(launch: Launch) -> str:
+    """Return how the run's control group is named: by the pod, and the run's own directory."""
+    run = f"script-{launch.script}" if launch.script else f"{launch.epoch}-{launch.restart}"
+    return f"{launch.uid}.{run}"
 
 
 def out_of_memory(asked: Asked) -> str:

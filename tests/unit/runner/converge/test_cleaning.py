@@ -1,5 +1,6 @@
 """A runner that starts clears what an earlier one left, and nothing that is not its own."""
 
+import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from runner.converge.cleaning import clean_groups
 from runner.converge.places import Places
 from runner.drivers.cgroups.cgroups import Cgroups
 from runner.drivers.cgroups.values import GroupLimits
+from runner.drivers.limits.values import Asked
+from runner.drivers.terminal import Alive, Exited, Launch, Terminals
 from runner.shim.group import Group
 
 RUN = "00000001-aaaa.1-0"
@@ -60,4 +63,40 @@ def test_groups_that_were_made_from_another_session_are_cleared(
     moved = Cgroups.open(tmp_path, [])
     assert RUN in clean_groups(Places(tmp_path), moved)
     assert not left.pids()
+    assert cgroups.names() == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("script", ["", "0-1"], ids=["agent", "setup script"])
+async def test_a_run_that_goes_on_keeps_its_group_and_its_limits(
+    cgroups: Cgroups, tmp_path: Path, script: str
+) -> None:
+    places, uid = Places(tmp_path), "00000003-cccc"
+    run_dir = places.script(uid, 0, 1) if script else places.run(uid, 1, 0)
+    launch = Launch(
+        uid=uid,
+        epoch=1,
+        restart=0,
+        run_dir=run_dir,
+        transcript_dir=places.transcript(uid),
+        argv=("sleep", "300"),
+        environment={"PATH": "/usr/bin:/bin"},
+        cwd=tmp_path,
+        asked=Asked(pids=33),
+        script=script,
+    )
+    async with Terminals(cgroups) as terminals:
+        alive = await terminals.start(launch)
+        assert clean_groups(places, cgroups) == []
+        assert isinstance(await terminals.observe(run_dir), Alive)
+        (name,) = cgroups.names()
+        assert cgroups.group(name).pids() == {alive.child_pid}
+        assert any(
+            path.read_text().strip() == "33"
+            for root in cgroups.roots
+            for path in root.glob(f"{name}/pids.max")
+        )
+        await terminals.stop(run_dir, 0)
+        async with asyncio.timeout(30):
+            assert isinstance(await terminals.watch_exit(run_dir), Exited)
     assert cgroups.names() == []
