@@ -14,6 +14,8 @@ from cli.terminal.modes import Modes
 _READ_BYTES: Final = 32 << 10
 _ERASE_LINE: Final = "\x1b[0m\x1b[K"
 _ERASE_BELOW: Final = "\x1b[0m\x1b[J"
+_INVERSE: Final = "\x1b[0;7m\x1b[2K"
+_PLAIN: Final = "\x1b[0m"
 
 
 class Console:
@@ -66,6 +68,17 @@ class Console:
     def tell(self, text: str) -> None:
         """Write a line of our own, apart from the agent's."""
         self._tell(text, _ERASE_LINE)
+
+    def note(self, text: str) -> None:
+        """Write a line of our own at the foot of the screen, where the agent's output is on it."""
+        size = self.size() if self.interactive and os.isatty(self._stderr) else None
+        if size is None:
+            self.tell(text)
+            return
+        cols, rows = size
+        line = f"[agentsmesh] {text}"[:cols]
+        with contextlib.suppress(OSError):
+            _write_all(self._stderr, f"\x1b7\x1b[{rows};1H{_INVERSE}{line}{_PLAIN}\x1b8".encode())
 
     def part(self, text: str) -> None:
         """Write the last line of our own; what the agent showed below it goes."""

@@ -105,3 +105,5 @@ class _Printer:
     def tell(self, text: str) -> None:
         """Write a line of our own to standard error."""
         print(f"[agentsmesh] {text}", file=sys.stderr, flush=True)
+
+    note = tell

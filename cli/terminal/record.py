@@ -81,6 +81,8 @@ async def _once(arguments: Namespace, write: Write) -> None:
                     cost = max(_LEAST_COST, message.recorded.ByteSize())
                     await asyncio.to_thread(write, cast.feed(message.recorded))
                     stream.used(cost)
+                case "note":
+                    print(f"[agentsmesh] {message.note.text}", file=sys.stderr, flush=True)
                 case "opened":
                     raise CommandError("the controller has no recordings: it is too old")
                 case "ended":

@@ -32,6 +32,10 @@ class Screen(Protocol):
         """Show a line of our own."""
         ...
 
+    def note(self, text: str) -> None:
+        """Show a line of our own that moves nothing of what the agent shows."""
+        ...
+
 
 class Desk(Protocol):
     """Knows where the controller is."""
@@ -67,6 +71,8 @@ class Session:
         self._patience_seconds = _API_PATIENCE
         self._lost_at: float | None = None
         self._told = False
+        self._note = ""
+        """Said before the screen came: it goes on top of that."""
         self.stream: Stream | None = None
         """The present connection; None while there is none."""
         self.connected = asyncio.Event()
@@ -151,6 +157,8 @@ class Session:
                     async with self.acknowledged:
                         self._acked = max(self._acked, message.input_ack.seq)
                         self.acknowledged.notify_all()
+                case "note":
+                    self._noted(message.note.text)
                 case "ended":
                     return message.ended
                 case _:
@@ -174,6 +182,15 @@ class Session:
             self._offset = opened.offset
         self._opened_times += 1
         self.connected.set()
+        if self._note:
+            self._screen.note(self._note)
+            self._note = ""
+
+    def _noted(self, text: str) -> None:
+        if self.connected.is_set():
+            self._screen.note(text)
+        else:
+            self._note = text
 
     async def _output(self, stream: Stream, output: link_pb2.Output) -> None:
         """Show what is new in *output*; what was shown already is passed over."""

@@ -28,6 +28,7 @@ from controller.rpc.ports import Changes, PodPlace, RunnerKey
 from controller.rpc.signals import Signals
 from schemas.agentclass import AgentClass
 from schemas.agentpod import AgentPod
+from schemas.conditions import TRUE, find
 from schemas.names import AGENT_POD, RUNNER, Resource
 from schemas.repository import Repository
 from schemas.runner import Runner
@@ -333,6 +334,7 @@ def _progress(seen: Observation) -> tuple[object, ...]:
 
 def _place(pod: AgentPod) -> PodPlace:
     placement, use = pod.status.placement, pod.spec.repository_ref
+    frozen = find(pod.status.conditions, "Suspended")
     namespace = pod.metadata.namespace
     return PodPlace(
         uid=pod.metadata.uid,
@@ -343,4 +345,5 @@ def _place(pod: AgentPod) -> PodPlace:
         else None,
         epoch=placement.epoch if placement else 0,
         repository=use.name if use else "",
+        suspended=frozen.message if frozen is not None and frozen.status == TRUE else "",
     )

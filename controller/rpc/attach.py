@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import grpc
@@ -21,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 OPEN_SECONDS: Final = 10.0
 """How long a viewer may take for its first message."""
+
+Write = Callable[[link_pb2.AttachOut | bytes], Awaitable[None]]
+"""Sends a message to the viewer."""
 
 _MAX_SIDE: Final = 2000
 """No terminal is wider or higher."""
@@ -57,18 +61,34 @@ class Attach:
             await context.write(link_pb2.AttachOut(ended=away(place)))
             return
         link, view = opened
+        write = _in_turn(context)
         logger.info(
             "viewer attached",
             extra={"key": f"{place.namespace}/{place.name}", "user": caller.user.name},
         )
         try:
             await first_done(
+                self._tell(write, place, wish),
                 _read_viewer(context, view, read_only=wish.read_only),
-                _write_viewer(context, view),
+                _write_viewer(write, view),
                 recheck(lambda: self._authorise(caller, wish, fresh=True), self._recheck_seconds),
             )
         finally:
             link.forget(view)
+
+    async def _tell(self, write: Write, place: PodPlace, wish: link_pb2.AttachOpen) -> None:
+        """Say why nothing moves while the pod is suspended, and when it goes on."""
+        if place.runner is None or not (wish.follow or wish.recording):
+            await asyncio.Event().wait()  # such a view is of what was, and ends
+            return
+        told = ""
+        with self._placement.changes(place.runner) as changes:
+            while (now := self._placement.pod(place.uid)) is not None:
+                if now.suspended != told:
+                    told = now.suspended
+                    await write(link_pb2.AttachOut(note=_note(wish.pod, told)))
+                await changes.wait()
+        await asyncio.Event().wait()
 
     async def _authorise(self, caller: Caller, wish: link_pb2.AttachOpen, *, fresh: bool) -> None:
         """Ask whether the caller may have what it wishes. Raises Refusal, KubeError."""
@@ -157,14 +177,31 @@ async def _read_viewer(context: Any, view: View, *, read_only: bool) -> None:
     await asyncio.Event().wait()
 
 
-async def _write_viewer(context: Any, view: View) -> None:
+def _in_turn(context: Any) -> Write:
+    """Return what writes to the viewer: gRPC takes one message at a time."""
+    turn = asyncio.Lock()
+
+    async def write(message: link_pb2.AttachOut | bytes) -> None:
+        async with turn:
+            await context.write(message)
+
+    return write
+
+
+def _note(pod: str, suspended: str) -> link_pb2.ViewNote:
+    return link_pb2.ViewNote(
+        text=f"{pod} is suspended: {suspended}" if suspended else f"{pod} goes on"
+    )
+
+
+async def _write_viewer(write: Write, view: View) -> None:
     """Pass on what the runner sends until the view ends."""
     while True:
         up = await view.next()
         if isinstance(up, link_pb2.ViewEnded):
-            await context.write(link_pb2.AttachOut(ended=up))
+            await write(link_pb2.AttachOut(ended=up))
             return
-        await context.write(_passed_on(up))
+        await write(_passed_on(up))
         view.passed(up)
 
 

@@ -40,6 +40,8 @@ class PodPlace:
     """status.placement.epoch; 0 while not placed."""
     repository: str = ""
     """Name of its Repository in the same namespace; empty = none."""
+    suspended: str = ""
+    """What its condition Suspended says while that is True; empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-# Generated from meshwire/v1/link.proto (sha256 60046165df67) by proto/generate.py. Do not edit.
+# Generated from meshwire/v1/link.proto (sha256 d58c1b963a68) by proto/generate.py. Do not edit.
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -949,20 +949,28 @@ class AttachOpen(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., pod: _Optional[str] = ..., read_only: _Optional[bool] = ..., start: _Optional[_Union[ViewStart, str]] = ..., from_offset: _Optional[int] = ..., follow: _Optional[bool] = ..., size: _Optional[_Union[TerminalSize, _Mapping]] = ..., tail_lines: _Optional[int] = ..., recording: _Optional[bool] = ...) -> None: ...
 
 class AttachOut(_message.Message):
-    __slots__ = ("opened", "output", "gap", "input_ack", "ended", "recorded")
+    __slots__ = ("opened", "output", "gap", "input_ack", "ended", "recorded", "note")
     OPENED_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     GAP_FIELD_NUMBER: _ClassVar[int]
     INPUT_ACK_FIELD_NUMBER: _ClassVar[int]
     ENDED_FIELD_NUMBER: _ClassVar[int]
     RECORDED_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
     opened: ViewOpened
     output: Output
     gap: Gap
     input_ack: InputAck
     ended: ViewEnded
     recorded: Recorded
-    def __init__(self, opened: _Optional[_Union[ViewOpened, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., input_ack: _Optional[_Union[InputAck, _Mapping]] = ..., ended: _Optional[_Union[ViewEnded, _Mapping]] = ..., recorded: _Optional[_Union[Recorded, _Mapping]] = ...) -> None: ...
+    note: ViewNote
+    def __init__(self, opened: _Optional[_Union[ViewOpened, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., input_ack: _Optional[_Union[InputAck, _Mapping]] = ..., ended: _Optional[_Union[ViewEnded, _Mapping]] = ..., recorded: _Optional[_Union[Recorded, _Mapping]] = ..., note: _Optional[_Union[ViewNote, _Mapping]] = ...) -> None: ...
+
+class ViewNote(_message.Message):
+    __slots__ = ("text",)
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    def __init__(self, text: _Optional[str] = ...) -> None: ...
 
 class ForwardIn(_message.Message):
     __slots__ = ("open", "data", "credit", "end")

@@ -33,6 +33,8 @@ class Terminal:
         self.changed = threading.Condition()
         self.transcript = b""
         self.ended: link_pb2.ViewEnded | None = None
+        self.notes: list[str] = []
+        """What viewers are told from now on, once."""
         self.typed = b""
         self.sizes: list[tuple[int, int]] = []
         self.openings: list[link_pb2.AttachOpen] = []
@@ -42,6 +44,11 @@ class Terminal:
     def write(self, data: bytes) -> None:
         with self.changed:
             self.transcript += data
+            self.changed.notify_all()
+
+    def note(self, text: str) -> None:
+        with self.changed:
+            self.notes.append(text)
             self.changed.notify_all()
 
     def end(self, exit_code: int = 0, signal: int = 0) -> None:
@@ -104,10 +111,17 @@ class Controller(link_pb2_grpc.AttachServicer):
                             self.terminal.sizes.append((size.cols, size.rows))
                     self.terminal.changed.notify_all()
 
+    def _notes(self) -> Iterator[link_pb2.AttachOut]:
+        with self.terminal.changed:
+            notes, self.terminal.notes = self.terminal.notes, []
+        for text in notes:
+            yield link_pb2.AttachOut(note=link_pb2.ViewNote(text=text))
+
     def _show(self, opening: link_pb2.AttachOpen, acks: list[int]) -> Iterator[link_pb2.AttachOut]:
         terminal = self.terminal
         with terminal.changed:
             end = len(terminal.transcript)
+        yield from self._notes()
         screen = opening.start == link_pb2.VIEW_START_SCREEN
         offset = end if screen else opening.from_offset
         yield link_pb2.AttachOut(
@@ -126,6 +140,7 @@ class Controller(link_pb2_grpc.AttachServicer):
                     lambda at=offset: (
                         len(terminal.transcript) > at
                         or acks
+                        or terminal.notes
                         or terminal.ended
                         or not opening.follow
                         or self._stopping.is_set()
@@ -135,6 +150,7 @@ class Controller(link_pb2_grpc.AttachServicer):
                 acks.clear()
             if self._stopping.is_set():
                 return
+            yield from self._notes()
             for seq in done:
                 yield link_pb2.AttachOut(input_ack=link_pb2.InputAck(seq=seq))
             if fresh:

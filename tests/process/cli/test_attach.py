@@ -93,6 +93,25 @@ def test_the_keys_to_leave_with_are_told_once_the_pod_is_found(site: Site):
     assert b"attached" not in viewer.seen
 
 
+@pytest.mark.parametrize("arguments", [(), ("--read-only",)], ids=["typing", "looking"])
+def test_a_suspended_pod_is_named_at_the_foot_of_the_screen(site: Site, arguments: tuple[str, ...]):
+    site.terminal.write(b"asking")
+    site.terminal.note("pod is suspended: it is frozen")
+    with viewing(site, *arguments) as viewer:
+        foot = b"\x1b7\x1b[30;1H\x1b[0;7m\x1b[2K[agentsmesh] %s\x1b[0m\x1b8"
+        viewer.expect(SCREEN + b"asking" + foot % b"pod is suspended: it is frozen")
+        site.terminal.note("pod goes on")
+        viewer.expect(foot % b"pod goes on")
+
+
+def test_without_a_terminal_a_suspended_pod_is_named_in_a_line(site: Site):
+    site.terminal.note("pod is suspended: it is frozen")
+    argv = [PROGRAM, "attach", "pod", "--kubeconfig", str(site.kubeconfig)]
+    done = subprocess.run(argv, input=b"x", capture_output=True, check=False, timeout=40)
+    assert (done.returncode, site.terminal.typed) == (0, b"x")
+    assert b"[agentsmesh] pod is suspended: it is frozen\n" in done.stderr
+
+
 def test_what_the_agent_showed_below_the_last_line_goes(site: Site):
     with viewing(site) as viewer:
         site.terminal.write(b"a long line of the agent\r\nand another\x1b[H")

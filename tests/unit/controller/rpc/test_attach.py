@@ -134,6 +134,33 @@ async def test_a_viewer_sees_the_screen_then_the_bytes_and_types(
     assert (await side.next("close"))[0] == view
 
 
+@pytest.mark.parametrize(
+    "wish", [{}, {"read_only": True}, {"read_only": True, "recording": True}], ids=str
+)
+async def test_a_viewer_is_told_that_a_pod_is_suspended_and_that_it_goes_on(
+    mesh: World, holder: Holder, wish: dict[str, bool]
+) -> None:
+    side = await serve(mesh, holder)
+    mesh.pod(holder.runner, suspended="it is frozen")
+    call = await attach(mesh, credit=1000, **wish)
+    assert (await read(call)).note.text == "fix is suspended: it is frozen"  # before the screen
+    await side.next("export" if wish.get("recording") else "open")
+    mesh.pod(holder.runner)
+    mesh.placement.signals.notify(holder.runner)
+    assert (await read(call)).note.text == "fix goes on"
+    mesh.pod(holder.runner, suspended="again")
+    mesh.placement.signals.notify(holder.runner)
+    assert (await read(call)).note.text == "fix is suspended: again"
+
+
+async def test_who_reads_what_was_is_told_nothing_of_what_is(mesh: World, holder: Holder) -> None:
+    side = await serve(mesh, holder)
+    mesh.pod(holder.runner, suspended="it is frozen")
+    call = await attach(mesh, read_only=True, follow=False)
+    await side.opened()
+    assert (await read(call)).WhichOneof("msg") == "opened"
+
+
 async def test_a_viewer_that_leaves_closes_its_view(mesh: World, holder: Holder) -> None:
     side = await serve(mesh, holder)
     call = await attach(mesh)
