@@ -20,18 +20,18 @@ class PatternError(ValueError):
 class Pattern:
     """One compiled pattern."""
 
-    def __init__(self, text: str) -> None:
-        """Compile it.
+    def __init__(self, text: str, *, by_lines: bool = False) -> None:
+        """Compile it; *by_lines*: ``^`` and ``$`` are found at the ends of each line of a text.
 
         Raises:
             PatternError: It cannot be.
         """
         self.text = text
-        self._validator = _compiled(text)
+        self._validator = _compiled(f"(?m){text}" if by_lines else text)
 
-    def is_in(self, line: str) -> bool:
-        """Whether it is found anywhere in the line."""
-        return self._validator.isinstance_python(line)
+    def is_in(self, text: str) -> bool:
+        """Whether it is found anywhere in the text."""
+        return self._validator.isinstance_python(text)
 
 
 class Patterns:

@@ -7,7 +7,6 @@ killed between the journal and the terminal.
 import asyncio
 import dataclasses
 import logging
-import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -45,6 +44,7 @@ from runner.drivers.terminal_values import (
     TerminalError,
 )
 from runner.drivers.terminal_values import State as TerminalState
+from schemas.patterns import Pattern, PatternError
 
 logger = logging.getLogger(__name__)
 
@@ -384,10 +384,10 @@ def ended(delivery: Delivery, state: Outcome, reason: str, message: str) -> Deli
     return dataclasses.replace(delivery, state=state, reason=reason, message=message, text="")
 
 
-def _compiled(regex: str) -> re.Pattern[str] | None:
+def _compiled(regex: str) -> Pattern | None:
     if not regex:
         return None
     try:
-        return re.compile(regex, re.MULTILINE)
-    except re.error:
+        return Pattern(regex, by_lines=True)
+    except PatternError:
         return None  # as without: the class's own conditions say that it is wrong

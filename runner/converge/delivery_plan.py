@@ -5,13 +5,13 @@ apart; look whether the input let go of the text; if it did not, the key again, 
 key is repeated only while the text is seen in the input: what was taken is not submitted twice.
 """
 
-import re
 from dataclasses import dataclass, replace
 from typing import Final
 
 from runner.converge.delivery_screen import Look, Mark, Verdict, is_echoed, mark, verdict
 from runner.converge.delivery_states import Delivery, Stage
 from runner.converge.prompt import typed_text
+from schemas.patterns import Pattern
 
 NEVER: Final = float("inf")
 QUIET_SECONDS: Final = 2.0
@@ -61,7 +61,7 @@ LINE_BYTES: Final = 4095
 class Rule:
     """How one knows that the agent takes input."""
 
-    sign: re.Pattern[str] | None = None
+    sign: Pattern | None = None
     timeout_seconds: float = 60.0
     is_first: bool = False
     """The first prompt is typed in the end, whatever is missing; others are given up."""
@@ -211,7 +211,7 @@ def _sign_at(scene: Scene, look: Look) -> tuple[float, str]:
     rule = scene.rule
     if rule.sign is not None:
         at = NEVER if look.sign_at is None else look.sign_at + SIGN_SECONDS
-        return at, f"its terminal did not show readiness.regex ({rule.sign.pattern})"
+        return at, f"its terminal did not show readiness.regex ({rule.sign.text})"
     if rule.lists_tools and scene.listed_at is not None:
         return look.at, ""
     late_at = scene.since + rule.timeout_seconds

@@ -1,7 +1,6 @@
 """The screen of a run, as long as a prompt for it is under way: fed by its output, looked at."""
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
@@ -9,6 +8,7 @@ from typing import Final, Protocol
 
 from runner.converge.delivery_screen import Look
 from runner.drivers.terminal_values import Chunk, Ended, Gap
+from schemas.patterns import Pattern
 
 _PASTE_MODE: Final = 2004
 
@@ -50,7 +50,7 @@ class Sight:
         screen: Screen,
         size: tuple[int, int],
         span: tuple[int, int],
-        sign: re.Pattern[str] | None,
+        sign: Pattern | None,
         others_at: Callable[[], float],
         keep: Iterable[int],
     ) -> None:
@@ -122,7 +122,7 @@ class Sight:
         """Return the screen as it is."""
         self._changed.clear()
         text, now = self._screen.text(), time.monotonic()
-        if self._sign is None or self._sign.search(text) is None:
+        if self._sign is None or not self._sign.is_in(text):
             self._sign_at = None
         elif self._sign_at is None:
             self._sign_at = now

@@ -31,14 +31,10 @@ def relative_executable(item: AgentClass) -> Finding | None:
 def broken_pattern(item: AgentClass) -> Finding | None:
     """The pattern of readiness cannot be used."""
     pattern = item.spec.readiness.regex
-    if pattern is None:
+    if pattern is None or not (why := problem(pattern)):
         return None
-    try:
-        re.compile(pattern)
-    except re.error as exc:
-        message = f"readiness.regex is not a regular expression: {exc}"
-        return Finding("ReadinessInvalid", message, stalled=True)
-    return None
+    message = f"readiness.regex: {pattern!r} cannot be searched for: {why}"
+    return Finding("ReadinessInvalid", message, stalled=True)
 
 
 def broken_sign(item: AgentClass) -> Finding | None:

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from schemas.patterns import PatternError, Patterns, problem
+from schemas.patterns import Pattern, PatternError, Patterns, problem
 
 
 def test_the_pattern_that_is_found_is_named() -> None:
@@ -25,6 +25,14 @@ def test_what_makes_other_engines_run_away_ends() -> None:
     began = time.monotonic()
     assert Patterns(("(a+)+$", "(a|a)*b$")).found(["a" * 5000 + "!"] * 50) is None
     assert time.monotonic() - began < 30  # others would take longer than the universe
+
+
+def test_by_lines_both_ends_of_each_line_are_known_for_all_that_is_alternative() -> None:
+    text = "above\n  > \nbelow"
+    assert Pattern("^ *> *$", by_lines=True).is_in(text)
+    assert Pattern("never|^below$", by_lines=True).is_in(text)
+    assert Pattern("^above\n", by_lines=True).is_in(text)  # and more than one line, as ever
+    assert not Pattern("^ *> *$").is_in(text)
 
 
 def test_what_is_no_pattern_is_refused_in_one_line_without_the_engines_drawing() -> None:

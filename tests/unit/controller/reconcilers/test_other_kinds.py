@@ -36,6 +36,11 @@ def condition(mesh: Any, kind: str, namespace: str, name: str, type_: str = "Rea
             id="a broken pattern",
         ),
         pytest.param(
+            {"executable": "x", "readiness": {"regex": "(?=> )"}},
+            ("False", "ReadinessInvalid"),
+            id="a pattern that looks ahead",
+        ),
+        pytest.param(
             {"executable": "x", "environment": [{"name": "LD_PRELOAD", "value": "y"}]},
             ("False", "EnvironmentInvalid"),
             id="a reserved variable",

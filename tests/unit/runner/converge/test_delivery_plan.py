@@ -1,5 +1,4 @@
 import dataclasses
-import re
 from typing import Any
 
 import pytest
@@ -19,9 +18,10 @@ from runner.converge.delivery_plan import (
 )
 from runner.converge.delivery_screen import Look
 from runner.converge.delivery_states import Delivery, Stage
+from schemas.patterns import Pattern
 
 TEXT = "please look at the login test"
-SIGN = re.compile("^> ?$", re.MULTILINE)
+SIGN = Pattern("^> ?$", by_lines=True)
 WAITING = Delivery("one", "pod-a1", 1, TEXT)
 PASTED = dataclasses.replace(WAITING, stage=Stage.PASTED, pasted_at=10)
 PRESSED = dataclasses.replace(PASTED, stage=Stage.PRESSED, attempts=1, offset=20)

@@ -1,5 +1,4 @@
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,6 +8,7 @@ import pytest
 from runner.converge.delivery_sight import Sight
 from runner.drivers.screen import Screen
 from runner.drivers.terminal_values import Chunk, Ended, Gap
+from schemas.patterns import Pattern
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +22,7 @@ async def told(*items: Chunk | Gap | Ended) -> AsyncIterator[Chunk | Gap | Ended
 
 def sight(span: tuple[int, int] = (0, 0), keep: tuple[int, ...] = (), sign: str = "^>$") -> Any:
     screen = Screen(40, 10)
-    return Sight(screen, (40, 10), span, re.compile(sign, re.MULTILINE), lambda: 5.0, keep)
+    return Sight(screen, (40, 10), span, Pattern(sign, by_lines=True), lambda: 5.0, keep)
 
 
 async def test_the_screen_is_remembered_as_it_was_at_offsets_within_the_output() -> None:
