@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -62,6 +62,10 @@ class _Watched:
     terminal: Terminal | None = None
     """What its shim said, for the sample that is wanted."""
     hooks: list[Mapping[str, Any]] = field(default_factory=list)
+    frozen_ms: int = 0
+    """How long it was frozen before this."""
+    is_restored: bool = False
+    """What is told was told before it was watched, and has to be told again."""
 
 
 class ActivityWatch:
@@ -92,8 +96,11 @@ class ActivityWatch:
             watched.hooks.append(body)
 
     async def look(self, rows: Iterable[Row]) -> tuple[dict[str, int], list[str]]:
-        """Look at the running pods; return their lengths of output, and who is told anew."""
-        running = {row.uid: row for row in rows}
+        """Look at the running pods; return their lengths of output, and who is told anew.
+
+        Those that are frozen, or on their way into or out of that, do nothing: nothing is told.
+        """
+        running = {row.uid: row for row in rows if not row.is_held}
         await self._ask_shims(running)
         hooks = self._take_hooks()
         return await asyncio.to_thread(self._look, running, hooks)
@@ -138,9 +145,13 @@ class ActivityWatch:
             try:
                 size = sizes[uid] = self._terminals.size(self._places.transcript(uid))
                 watched = self._of(row, size)
+                restored = watched.is_restored
+                watched.is_restored = False
                 budget -= watched.output.feed(watched.activity, size, budget, self._clock())
                 if self._weigh(watched, hooks.get(uid, ())):
                     self._tell(uid, watched)
+                    restored = True
+                if restored:
                     changed.append(uid)
             except OSError as exc:
                 logger.warning(
@@ -166,7 +177,8 @@ class ActivityWatch:
         columns, lines = spec.terminal.cols or 120, spec.terminal.rows or 40
         activity = PodActivity(rules(spec.activity), lambda: self._new_screen(columns, lines), now)
         output = Output(self._places.transcript(row.uid), row.output_begin, size)
-        watched = _Watched(run, activity, output, Sampler(row.pid, row.child_pid))
+        sampler = Sampler(row.pid, row.child_pid)
+        watched = _Watched(run, activity, output, sampler, frozen_ms=row.frozen_ms)
         self._watched[row.uid] = watched
         self._restore(row.uid, watched, now)
         return watched
@@ -181,9 +193,17 @@ class ActivityWatch:
         said = watched.activity.told
         ago = self._clock() - said.since
         since_ms = int((wall_seconds() - ago) * 1000) if said.word else 0
-        told = self._told[uid] = Told(said.word, since_ms, said.evidence, watched.activity.stuck)
+        self._told[uid] = Told(said.word, since_ms, said.evidence, watched.activity.stuck)
+        self._keep(uid, watched)
+
+    def _keep(self, uid: str, watched: _Watched) -> None:
         hooked = watched.activity.hooked
-        kept = {"run": watched.run, "told": asdict(told), "hooked": hooked and hooked.word}
+        kept = {
+            "run": watched.run,
+            "told": asdict(self._told[uid]),
+            "hooked": hooked and hooked.word,
+            "frozen_ms": watched.frozen_ms,
+        }
         path = self._places.private(uid) / _FILE
         with suppress(OSError):  # a full disk: then it is told anew after a restart
             draft = path.with_suffix(".new")
@@ -196,9 +216,15 @@ class ActivityWatch:
             if tuple(kept["run"]) != watched.run:
                 return
             told = Told(**kept["told"])
+            is_thawed = kept.get("frozen_ms", 0) != watched.frozen_ms
+            if is_thawed:  # its time begins anew
+                told = replace(told, since_ms=int(wall_seconds() * 1000), stuck="")
             since = now - max(0.0, wall_seconds() - told.since_ms / 1000)
             hooked = Sign(str(kept["hooked"]), told.evidence, since) if kept["hooked"] else None
         except (OSError, ValueError, KeyError, TypeError):
             return
         self._told[uid] = told
+        watched.is_restored = True
         watched.activity.restore(Sign(told.word, told.evidence, since), hooked, told.stuck)
+        if is_thawed:
+            self._keep(uid, watched)

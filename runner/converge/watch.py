@@ -103,8 +103,7 @@ class Watch:
             self.activity.close()
 
     async def _look_once(self) -> None:
-        running = (row for row in self._journal.rows.values() if row.state is State.RUNNING)
-        rows = [row for row in running if not row.is_held]  # the frozen do nothing
+        rows = [row for row in self._journal.rows.values() if row.state is State.RUNNING]
         sizes, changed = await self.activity.look(rows)
         for uid in changed:
             self._amend(uid, **said(self.activity.told(uid)), terminal_bytes=sizes[uid])

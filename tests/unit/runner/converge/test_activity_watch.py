@@ -111,8 +111,26 @@ async def test_a_restarted_runner_says_the_same_since_the_same_time(ground: Grou
     await ground.looks(3)
     before = ground.watch.told(UID)
     ground.anew()
-    assert await ground.looks(20) == []
+    assert await ground.looks(20) == ["waiting"]  # told to who asks next; the same, so no news
     assert ground.watch.told(UID) == before
+
+
+async def test_nothing_is_told_of_the_frozen_and_time_begins_anew_for_the_thawed(
+    ground: Ground,
+) -> None:
+    ground.write(CLEAR + b"ready>")
+    await ground.looks(5)
+    before = ground.watch.told(UID)
+    frozen = ground.row().moved(State.RUNNING, suspended=True, frozen_at_ms=1)
+    assert await ground.looks(5, frozen) == []
+    assert ground.watch.told(UID).word == ""
+    thawed = frozen.moved(State.RUNNING, suspended=False, frozen_at_ms=0, frozen_ms=5000)
+    assert await ground.looks(5, thawed) == ["idle"]
+    assert ground.watch.told(UID).since_ms > before.since_ms
+    since = ground.watch.told(UID).since_ms
+    ground.anew()
+    assert await ground.looks(5, thawed) == ["idle"]
+    assert ground.watch.told(UID).since_ms == since  # thawed once, and not by a restart
 
 
 async def test_what_was_told_of_an_earlier_run_says_nothing_of_the_next(ground: Ground) -> None:
