@@ -19,7 +19,10 @@ _COUNTING_SECONDS = 2.0
 _COUNTING_PAUSE_SECONDS = 0.02
 """The kernel tells that memory ran out before it has killed and counted."""
 
-_PASSES = 50
+_STOPPING_SECONDS = 3.0
+"""So long some processes may take to stop, which on a busy machine have to get a turn for that."""
+
+_STOPPING_PAUSE_SECONDS = 0.005
 _LETTING_GO_SECONDS = 5.0
 _LETTING_GO_PAUSE_SECONDS = 0.01
 
@@ -92,11 +95,13 @@ class Custody:
                 return True
             self._group.thaw()
         self._by_hand = True
-        for _ in range(_PASSES):
-            if not self._stop_all():
-                return True
-        self.thaw()
-        return False
+        deadline = time.monotonic() + _STOPPING_SECONDS
+        while self._stop_all():
+            if time.monotonic() > deadline:
+                self.thaw()
+                return False
+            time.sleep(_STOPPING_PAUSE_SECONDS)
+        return True
 
     def thaw(self) -> None:
         """Let those run again that were stopped here: children first, who may have job control."""
@@ -110,11 +115,18 @@ class Custody:
 
     def _stop_all(self) -> bool:
         """Stop what runs, parents first; return whether there was anything."""
-        running = [each for each in tree.descendants(self._shim) if each.runs]
+        running = [each for each in tree.descendants(self._shim) if self._may_run(each)]
         for process in running:
             self._stopped[process.pid] = records.start_time(process.pid)
             tree.send(process, signal.SIGSTOP)
         return bool(running)
+
+    def _may_run(self, process: tree.Process) -> bool:
+        """Whether it could do anything; who was told to stop and waits in the kernel cannot."""
+        if not process.runs or not process.waits:
+            return process.runs
+        known = self._stopped.get(process.pid)
+        return known is None or known != records.start_time(process.pid)
 
     # --- turns -----------------------------------------------------------------------------------
 

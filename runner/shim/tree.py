@@ -10,6 +10,7 @@ from runner.shim.records import stat
 
 _ENDED = ("Z", "X")
 _STOPPED = ("T", "t")
+_WAITING = "D"
 
 
 class Process(NamedTuple):
@@ -22,6 +23,9 @@ class Process(NamedTuple):
     """False once it has ended and only waits to be collected."""
     runs: bool
     """False also when it is stopped, by a signal or by who traces it."""
+    waits: bool = False
+    """Whether it waits in the kernel and heeds no signal until that is over, as in a vfork; a
+    signal to stop is heeded then before anything else."""
 
 
 def find(pid: int) -> Process | None:
@@ -32,7 +36,7 @@ def find(pid: int) -> Process | None:
     state, parent, group = fields[:3]
     living = state not in _ENDED
     runs = living and state not in _STOPPED
-    return Process(pid, parent=int(parent), group=int(group), living=living, runs=runs)
+    return Process(pid, int(parent), int(group), living, runs, waits=state == _WAITING)
 
 
 def name(pid: int) -> str:
