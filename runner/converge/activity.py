@@ -77,6 +77,8 @@ class Signals:
     """The last word of the agent itself: by a hook, or by marks in its output."""
     question: Sign | None = None
     """What looks like a question, where the cursor is."""
+    is_choice: bool = False
+    """It says what to answer, such as yes or no: nobody writes that into a prompt."""
     attention: Sign | None = None
     """A bell or a notification, with nothing behind it."""
     processes: Processes | None = None
@@ -94,10 +96,9 @@ def fused(signals: Signals, now: float) -> Sign:
     """Return the word that the signals amount to, by which of them, and since when."""
     if signals.screen is not None and signals.screen.word == WAITING:
         return signals.screen  # a dialog that is seen is there, whatever was told before
-    said = _newest(signals.told, signals.screen)
-    if said is not None:
+    said, asked = _newest(signals.told, signals.screen), _asked(signals, now)
+    if said is not None and not (asked and signals.is_choice and _is_seen_idle(said, signals)):
         return said
-    asked = _asked(signals, now)
     if asked is not None:
         return asked
     if signals.flow_since is not None:
@@ -115,6 +116,11 @@ def _newest(told: Sign | None, screen: Sign | None) -> Sign | None:
     if told is None or screen is None:
         return told or screen
     return screen if screen.since > told.since else told
+
+
+def _is_seen_idle(said: Sign, signals: Signals) -> bool:
+    """Whether it is idle by what stands somewhere on its screen, and by nothing better."""
+    return said is signals.screen and said.word == IDLE
 
 
 def _asked(signals: Signals, now: float) -> Sign | None:

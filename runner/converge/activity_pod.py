@@ -193,6 +193,7 @@ class PodActivity:
             screen=self._screen_sign,
             told=self._agents_word(),
             question=self._question,
+            is_choice=self._seen.is_choice,
             attention=attention,
             processes=processes,
             full_screen=self._seen.full_screen,

@@ -10,9 +10,16 @@ from meshwire.v1 import link_pb2
 from runner.converge.activity import EXECUTING, IDLE, WAITING
 from schemas.patterns import PatternError, Patterns
 
-_AT_CURSOR: Final = Patterns(
+_CHOICE: Final = Patterns(
     (
         r"(?i)[\[(]\s*(y|yes)\s*/\s*(n|no)(/[a-z]+)*\s*[\])]",
+        r"(?i)\((y)\)es/\((n)\)o\b.{0,60}: ?$",
+    )
+)
+"""On the row of the cursor, before it: somebody is to say yes or no."""
+
+_AT_CURSOR: Final = Patterns(
+    (
         r"(?i)\b(pass(word|phrase|code)|username|login|pin|token|code)( for [^:]{1,120})?: ?$",
         r"(?i)\((yes/no|yes/no/\[fingerprint\])\)\?? ?$",
         r"\S\? ?$",
@@ -96,6 +103,8 @@ class Seen:
     evidence: str = ""
     question: str = ""
     """Evidence of a question where the cursor is; empty: there is none."""
+    is_choice: bool = False
+    """The question says that it takes a yes or a no."""
     stamp: int = 0
     """The same for screens on which nothing differs but figures, spinners and signs of work."""
     full_screen: bool = False
@@ -124,10 +133,12 @@ def seen(screen: Screen, title: str, wanted: Rules) -> Seen:
     rows = screen.text().split("\n")
     lines = [row for row in rows if row.strip()]
     word, evidence = _sign(lines, title, wanted)
+    question, is_choice = _question(rows, screen.cursor)
     return Seen(
         word,
         evidence,
-        _question(rows, screen.cursor),
+        question,
+        is_choice,
         _stamp(lines, wanted),
         any(screen.mode(mode) for mode in _ALTERNATE),
     )
@@ -146,15 +157,17 @@ def _sign(lines: list[str], title: str, wanted: Rules) -> tuple[str, str]:
     return "", ""
 
 
-def _question(rows: list[str], cursor: tuple[int, int]) -> str:
+def _question(rows: list[str], cursor: tuple[int, int]) -> tuple[str, bool]:
     column, row = cursor
     line = rows[row][: column + 1].rstrip("█▌") if row < len(rows) else ""
+    if _CHOICE.found((line,)) is not None:
+        return "a question for yes or no stands at the cursor", True
     if _AT_CURSOR.found((line,)) is not None:
-        return "a question stands at the cursor"
+        return "a question stands at the cursor", False
     written = [each for each in rows if each.strip()][-_MENU_ROWS:]
     if _MENU.found(written) is not None:
-        return "a menu is open"
-    return ""
+        return "a menu is open", False
+    return "", False
 
 
 def _stamp(lines: list[str], wanted: Rules) -> int:

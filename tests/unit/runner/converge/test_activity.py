@@ -67,6 +67,26 @@ def sign(word: str, ago: float = 5.0) -> Sign:
             replace(SILENT, question=sign(WAITING)), WAITING, id="a question at the cursor"
         ),
         pytest.param(
+            replace(SILENT, question=sign(WAITING), is_choice=True, screen=sign(IDLE)),
+            WAITING,
+            id="a yes or no at the cursor counts before a sign of rest elsewhere",
+        ),
+        pytest.param(
+            replace(SILENT, question=sign(WAITING), screen=sign(IDLE)),
+            IDLE,
+            id="any other question may be what somebody types",
+        ),
+        pytest.param(
+            replace(SILENT, question=sign(WAITING), is_choice=True, screen=sign(EXECUTING)),
+            EXECUTING,
+            id="not before a sign of work",
+        ),
+        pytest.param(
+            replace(SILENT, question=sign(WAITING), is_choice=True, told=sign(IDLE)),
+            IDLE,
+            id="nor before the agent's own word",
+        ),
+        pytest.param(
             Signals(output_at=NOW - 0.5, question=sign(WAITING, 0.5), flow_since=NOW - 9),
             EXECUTING,
             id="a question mark in the middle of output is none",

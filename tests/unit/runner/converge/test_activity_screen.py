@@ -54,6 +54,8 @@ def test_a_pattern_that_cannot_be_searched_for_spoils_no_other() -> None:
     "data",
     [
         b"Overwrite? [y/N] ",
+        b"Create new file? (Y)es/(N)o [Yes]: ",
+        b"Add it? (Y)es/(N)o/(A)ll/(S)kip all/(D)on't ask again [Yes]: ",
         b"Proceed with this (yes/no)? ",
         b"[sudo] password for ada: ",
         b"Enter passphrase for key '/home/a/.ssh/id': ",
@@ -72,6 +74,7 @@ def test_questions_are_known_where_the_cursor_is(data: bytes) -> None:
     "data",
     [
         b"Overwrite? [y/N] y\r\ncompiling\r\n",
+        b"Create new file? (Y)es/(N)o [Yes]: \r\nwhole> ",
         b"Why does it fail?\r\n",
         b"$ ",
         b"checking whether make sets $(MAKE)... yes\r\n",
