@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,20 @@ from typing_extensions import override
 
 from runner.drivers.claude_hooks import with_hooks
 from tests.agents import fakemodel
-from tests.agents.classes import INSTALLED, READY, agent_class
+from tests.agents.classes import READY, SEARCH_PATH, agent_class
 from tests.recordings.recorder import Hooks, Recorder
 
 _PAUSE = re.compile(r"PAUSE (\d+)")
 _TOOL = re.compile(r"TOOL (\w+) (\{.*\})")
 
 
-class _OverloadedError(Exception):
-    """The model says that it has too much to do."""
+class _FailureError(Exception):
+    """The model's server has an error for an answer."""
+
+    def __init__(self, code: int, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.body = {"type": kind, "message": text, "code": code, "status": "FAILED"}
 
 
 class _Handler(fakemodel._Handler):
@@ -35,21 +41,22 @@ class _Handler(fakemodel._Handler):
         elif turn.answer is not None:
             time.sleep(6)
         if "FAIL" in turn.text and turn.tools and turn.answer is None:
-            raise _OverloadedError
+            raise _FailureError(529, "overloaded_error", "Overloaded")
+        if "REFUSE" in turn.text and "RELENT" not in turn.text and turn.answer is None:
+            raise _FailureError(400, "invalid_request_error", "Not that, it says.")
         found = _TOOL.findall(turn.text) if turn.answer is None else None
         if found and turn.tools:
             name, arguments = found[-1]
-            offered = [tool for tool in turn.tools if tool.endswith(name)]
-            return (offered[0], json.loads(arguments)) if offered else f"NO TOOL {turn.tools}"
+            offered = sorted((tool for tool in turn.tools if tool.endswith(name)), key=len)
+            return next(iter(offered), name), json.loads(arguments)
         return super()._decide(turn)
 
     @override
     def do_POST(self) -> None:
         try:
             super().do_POST()
-        except _OverloadedError:
-            error = {"type": "overloaded_error", "message": "Overloaded", "code": 529}
-            self._json({"type": "error", "error": error}, 529)
+        except _FailureError as exc:
+            self._json({"type": "error", "error": exc.body}, exc.code)
         except (BrokenPipeError, ConnectionResetError):
             pass  # it was interrupted
 
@@ -110,7 +117,7 @@ def permission(r: Recorder, agent: str) -> None:
     r.pause(6)
     r.paste(f"PAUSE 6 then {SHELL_CALLS[agent]}")
     r.label("executing")
-    r.see(DIALOGS[agent], 60)
+    r.see(DIALOGS[agent], 180)
     r.label("waiting")
     r.pause(15)
     r.type("\r")
@@ -149,7 +156,7 @@ def question(r: Recorder, agent: str) -> None:
     r.pause(4)
     r.paste(f"PAUSE 6 then TOOL {tool} {text}")
     r.label("executing")
-    r.see(r"1\. +Red", 60)
+    r.see(r"1\. +Red", 180)
     r.label("waiting")
     r.pause(15)
     r.type("\r")
@@ -184,6 +191,31 @@ def stalling(r: Recorder, agent: str) -> None:
     r.pause(40)
 
 
+def makes_a_file(r: Recorder, agent: str) -> None:
+    """Aider: at rest, at work, asks before it makes a file; allowed, it goes on, and rests."""
+    r.see(READY[agent], 120)
+    r.pause(4)
+    r.label("idle")
+    r.pause(15)
+    r.paste("PAUSE 12 first")
+    r.label("executing")
+    r.see("SAID", 60)
+    r.see(READY[agent], 60)
+    r.label("idle")
+    r.pause(15)
+    r.paste("PAUSE 10 then\nWRITE made.txt hello")
+    r.label("executing")
+    r.see(r"\(Y\)es/\(N\)o", 60)
+    r.label("waiting")
+    r.pause(15)
+    r.type("\r")  # the answer that it offers
+    r.label("")
+    r.see(r"^Commit [0-9a-f]+", 60)
+    r.pause(2)
+    r.label("idle")
+    r.pause(15)
+
+
 _ALL: dict[str, Callable[[Recorder, str], None]] = {
     "turns": turns,
     "permission": permission,
@@ -191,17 +223,29 @@ _ALL: dict[str, Callable[[Recorder, str], None]] = {
     "failing": failing,
     "stalling": stalling,
 }
-SCENARIOS: dict[str, tuple[str, str]] = {
-    f"{agent}-{name}": (agent, name)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is recorded of which agent, and how."""
+
+    agent: str
+    scenario: Callable[[Recorder, str], None]
+    mode: str = "default"
+    """Its permission mode."""
+    size: tuple[int, int] = (120, 40)
+
+
+SCENARIOS: dict[str, Plan] = {
+    f"{agent}-{name}": Plan(agent, scenario)
     for agent in ("claude", "codex", "gemini", "opencode")
-    for name in _ALL
+    for name, scenario in _ALL.items()
     if (agent, name) not in {("codex", "question")}
-}
+} | {"aider-makes-a-file": Plan("aider", makes_a_file)}
 
 
-def record(name: str) -> dict[str, Any]:
+def record(folder: Path, name: str, plan: Plan) -> dict[str, Any]:
     """Record one scenario; return its entry among the labels."""
-    agent, scenario = SCENARIOS[name]
     with tempfile.TemporaryDirectory(prefix="recording-", ignore_cleanup_errors=True) as text:
         home, worktree = Path(text) / "home", Path(text) / "work"
         home.mkdir()
@@ -209,26 +253,21 @@ def record(name: str) -> dict[str, Any]:
         (worktree / "main.py").write_text("print('hello')\n")
         subprocess.run(["git", "init", "-q", "."], cwd=worktree, check=True)
         with fakemodel.FakeModel() as model:
-            return _record(name, agent, _ALL[scenario], (home, worktree), model.url)
+            recorder = _played(plan, (home, worktree), model.url)
+        return recorder.save(folder, name, plan.agent)
 
 
-def _asking(args: list[str], modes: dict[str, list[str]]) -> list[str]:
-    """Return the arguments of an agent that asks before it does something."""
+def _in_mode(args: list[str], modes: dict[str, list[str]], mode: str) -> list[str]:
+    """Return the arguments of an agent in that permission mode."""
     bypass = modes["bypassPermissions"]
     starts = (at for at in range(len(args)) if args[at : at + len(bypass)] == bypass)
     at = next(starts)
-    return [*args[:at], *modes["default"], *args[at + len(bypass) :]]
+    return [*args[:at], *modes[mode], *args[at + len(bypass) :]]
 
 
-def _record(
-    name: str,
-    agent: str,
-    scenario: Callable[[Recorder, str], None],
-    folders: tuple[Path, Path],
-    url: str,
-) -> dict[str, Any]:
+def _played(plan: Plan, folders: tuple[Path, Path], url: str) -> Recorder:
     home, worktree = folders
-    spec = agent_class(agent, url)["spec"]
+    spec = agent_class(plan.agent, url)["spec"]
 
     def expanded(text: str) -> str:
         return text.replace("$(HOME)", str(home)).replace("$(WORKTREE)", str(worktree))
@@ -237,8 +276,9 @@ def _record(
         path = home / file["path"]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(expanded(file["content"]))
+    search = os.pathsep.join(str(each) for each in SEARCH_PATH)
     environment = {
-        "PATH": f"{INSTALLED}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{search}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(home),
         "TERM": "xterm-256color",
         "COLORTERM": "truecolor",
@@ -247,22 +287,24 @@ def _record(
         "GEMINI_CLI_TRUST_WORKSPACE": "true",
         **{each["name"]: expanded(each["value"]) for each in spec.get("environment", ())},
     }
-    args = _asking([expanded(arg) for arg in spec.get("args", ())], spec["permissionModes"])
+    args = [expanded(arg) for arg in spec.get("args", ())]
+    args = _in_mode(args, spec["permissionModes"], plan.mode)
     hooks = None
     recorders: list[Recorder] = []
-    if agent == "claude":
+    if plan.agent == "claude":
         hooks = Hooks(lambda body: recorders[0].hook(body))  # noqa: PLW0108  made below
         args = list(with_hooks(args, f"http://127.0.0.1:{hooks.port}/mcp"))
-    if agent == "opencode":
+    if plan.agent == "opencode" and plan.mode == "default":
         config = json.loads(environment["OPENCODE_CONFIG_CONTENT"])
         config["permission"] = {"bash": "ask", "edit": "ask"}
         environment["OPENCODE_CONFIG_CONTENT"] = json.dumps(config)
-    recorder = Recorder([str(INSTALLED / agent), *args], environment, worktree)
+    program = next(each / plan.agent for each in SEARCH_PATH if (each / plan.agent).exists())
+    recorder = Recorder([str(program), *args], environment, worktree, plan.size)
     recorders.append(recorder)
     try:
         with recorder:
-            scenario(recorder, agent)
+            plan.scenario(recorder, plan.agent)
     finally:
         if hooks is not None:
             hooks.close()
-    return recorder.save(name, agent)
+    return recorder

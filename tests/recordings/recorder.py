@@ -27,8 +27,6 @@ from runner.drivers.screen import Screen
 from runner.mcpserver.hooks import kept
 from runner.shim import tree
 
-COLS, ROWS = 120, 40
-FOLDER = Path(__file__).parent / "activity"
 _SAMPLE_SECONDS = 2.0
 
 
@@ -39,15 +37,18 @@ class Recorder:
     argv: list[str]
     environment: Mapping[str, str]
     cwd: Path
+    size: tuple[int, int] = (120, 40)
+    """Columns and rows."""
     events: list[list[Any]] = field(default_factory=list)
     labels: list[tuple[float, str]] = field(default_factory=list)
     """Since when it does what; an empty word: not to be judged."""
 
     def __enter__(self) -> "Recorder":
-        self.screen = Screen(COLS, ROWS)
+        cols, rows = self.size
+        self.screen = Screen(cols, rows)
         self._master, self._slave = os.openpty()
         subprocess.run(
-            ["stty", "rows", str(ROWS), "cols", str(COLS)], stdin=self._slave, check=True
+            ["stty", "rows", str(rows), "cols", str(cols)], stdin=self._slave, check=True
         )
         script = 'exec 3<&0; setsid -c "$@" <&3 3<&- & wait'
         self._began = time.monotonic()
@@ -111,13 +112,14 @@ class Recorder:
         """Take what a hook sent; called in any thread."""
         self.events.append([round(self.now, 3), "h", dict(kept(body))])
 
-    def save(self, name: str, agent: str) -> dict[str, Any]:
+    def save(self, folder: Path, name: str, agent: str) -> dict[str, Any]:
         """Write the recording; return its entry among the labels."""
-        header = {"version": 2, "width": COLS, "height": ROWS, "title": name}
+        cols, rows = self.size
+        header = {"version": 2, "width": cols, "height": rows, "title": name}
         lines = [header, *sorted(self.events, key=lambda event: float(event[0]))]
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        FOLDER.mkdir(exist_ok=True)
-        (FOLDER / f"{name}.cast.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.cast.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
         ends = [at for at, _ in self.labels[1:]] + [round(self.end, 2)]
         ranges = zip(self.labels, ends, strict=True)
         told = [[at, end, word] for (at, word), end in ranges if word]
