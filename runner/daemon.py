@@ -318,13 +318,14 @@ def _info(settings: Settings, capabilities: Capabilities, cgroups: Cgroups) -> l
     if capabilities.landlock > 0:
         isolations.append("landlock" if capabilities.landlock_holds else "landlock-partial")
     isolations += ["none"] if settings.allow_no_isolation else []
+    kept = keepers(cgroups, counted=capabilities.counts or capabilities.accounts)
     return link_pb2.RunnerInfo(
         version=_version(),
         os=platform.system().lower(),
         arch=platform.machine(),
         hostname=socket.gethostname(),
         isolations=isolations,
-        limits={str(limit): str(keeper) for limit, keeper in keepers(cgroups).items()},
+        limits={str(limit): str(keeper) for limit, keeper in kept.items()},
         max_pods=settings.max_pods,
     )
 

@@ -293,6 +293,7 @@ class Workshop:
             environment=sandboxed.environment,
             contents=sandboxed.contents,
             scoped=sandboxed.scoped,
+            counted=sandboxed.counted,
             account=request.account,
             cwd=request.cwd,
             cols=spec.terminal.cols or _COLS,
@@ -346,6 +347,7 @@ class Workshop:
             isolation=Want(sandbox.isolation or Want.PREFERRED),
             network=Network(sandbox.network or Network.HOST),
             none_allowed=self._ground.none_allowed,
+            pids=asked_of(pod.spec.limits).most_pids,
             mcp=True,
         )
 

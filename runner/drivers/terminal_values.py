@@ -152,6 +152,9 @@ class Launch:
     account: int = 0
     """Whom the terminal belongs to, so that the program may open it by its name; 0: the runner."""
 
+    counted: bool = False
+    """Whether the program limits the number of processes below it by itself, as its sandbox can."""
+
     scoped: bool = False
     """Whether the child is kept from abstract unix sockets that are not its own.
 

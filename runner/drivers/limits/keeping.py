@@ -22,10 +22,14 @@ _WITHOUT_GROUPS: Final = {
 _UNITS: Final = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
-def keepers(cgroups: Cgroups) -> dict[Limit, Keeper]:
-    """Return what keeps each limit of a pod on this machine."""
+def keepers(cgroups: Cgroups, *, counted: bool = False) -> dict[Limit, Keeper]:
+    """Return what keeps each limit of a pod on this machine.
+
+    *counted*: the kernel counts a pod's processes also without a group.
+    """
     by_group = {Limit(name): Keeper(version) for name, version in cgroups.kept.items()}
-    return {**_WITHOUT_GROUPS, **by_group}
+    by_count = {Limit.PIDS: Keeper.RLIMIT} if counted else {}
+    return {**_WITHOUT_GROUPS, **by_count, **by_group}
 
 
 def equipped(launch: Launch, cgroups: Cgroups) -> Launch:
@@ -51,8 +55,8 @@ def equipped(launch: Launch, cgroups: Cgroups) -> Launch:
         rlimits["nofile"] = asked.open_files
     if launch.account:  # the pod's alone; and a fork that fails by it costs the kernel nothing
         rlimits["nproc"] = asked.most_pids
-        if kept[Limit.PIDS] is Keeper.WATCHED:
-            kept[Limit.PIDS] = Keeper.RLIMIT
+    if (launch.account or launch.counted) and kept[Limit.PIDS] is Keeper.WATCHED:
+        kept[Limit.PIDS] = Keeper.RLIMIT
     in_group = kept[Limit.MEMORY] in {Keeper.CGROUP1, Keeper.CGROUP2}
     return dataclasses.replace(
         launch,

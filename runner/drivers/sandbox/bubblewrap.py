@@ -28,6 +28,9 @@ FILTER_FD, ARGUMENTS_FD = 3, 4
 SETPRIV: Final = "/usr/bin/setpriv"
 """Takes the pod's account on, within the sandbox."""
 
+PRLIMIT: Final = "/usr/bin/prlimit"
+"""Limits the number of processes, within the sandbox."""
+
 USER: Final = ("--unshare-user", "--uid", "1000", "--gid", "1000", "--cap-drop", "ALL")
 """The runner's own account under another number, in a namespace without rights."""
 
@@ -77,6 +80,7 @@ def wrap(
         *(() if request.account else ("--chdir", str(request.cwd))),
         "--",
         *(taking_on(request.account) if request.account else ()),
+        *(counting(request.pids) if request.pids else ()),
         ENV,
         f"--default-signal={SIGNALS}",
         # the folder is the account's, and root without rights may not enter it
@@ -92,6 +96,14 @@ def taking_on(account: int) -> tuple[str, ...]:
         *(f"--reuid={account}", f"--regid={account}", "--clear-groups"),
         *("--inh-caps=-all", "--bounding-set=-all"),
     )
+
+
+def counting(pids: int) -> tuple[str, ...]:
+    """Return the beginning of a command line that continues with so many processes at most.
+
+    The namespace's first process is one of them. Nobody inside can raise it.
+    """
+    return (PRLIMIT, f"--nproc={pids}:{pids}")
 
 
 def descriptors(calls: int, arguments: int) -> tuple[str, ...]:

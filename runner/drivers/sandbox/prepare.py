@@ -1,5 +1,6 @@
 """Chooses the sandbox of a pod and puts it around the agent's command line."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def prepare(request: SandboxRequest, capabilities: Capabilities) -> Prepared:
     readable = tuple(_readable(request))
     if isolation is Isolation.BUBBLEWRAP and capabilities.bubblewrap is not None:
         inside = {**request.environment, "TMPDIR": "/tmp"}  # noqa: S108  the pod's own, inside
+        counted = capabilities.counts and request.pids > 0 and not request.account
+        request = dataclasses.replace(request, pids=request.pids if counted else 0)
         return Prepared(
             bubblewrap.wrap(capabilities.bubblewrap, request, readable, writable),
             isolation,
@@ -47,6 +50,7 @@ def prepare(request: SandboxRequest, capabilities: Capabilities) -> Prepared:
             bubblewrap.contents(inside),
             scoped=capabilities.scopes,
             inside=Inside.BUBBLEWRAP if _listens_inside(request) else None,
+            counted=counted,
             note=_weaker(request, capabilities),
             wrapper="bwrap",
         )

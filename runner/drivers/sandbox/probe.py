@@ -1,6 +1,7 @@
 """Finds out what this machine can isolate with, by trying it."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,11 @@ from runner.drivers.sandbox.values import OUTSIDE, Capabilities
 from runner.shim import scope
 
 _SECONDS: Final = 10.0
+_SOME: Final = 64
+"""Processes: more than a probe has, less than a user has who works here."""
+
+_COUNTING_KERNEL: Final = (5, 14)
+"""Since then each user namespace counts its own processes (RLIMIT_NPROC). Root's never count."""
 
 
 def probe(search_path: str | None = None, account: int = DEFAULT.first) -> Capabilities:
@@ -42,6 +48,7 @@ def probe(search_path: str | None = None, account: int = DEFAULT.first) -> Capab
             scopes=scopes,
             root=root,
             accounts=root and _wraps(bwrap, account=account),
+            counts=not root and _counts_by_namespace() and _wraps(bwrap, pids=_SOME),
         )
     else:
         why = "bubblewrap is installed but does not work here"
@@ -52,7 +59,12 @@ def probe(search_path: str | None = None, account: int = DEFAULT.first) -> Capab
     return Capabilities(None, version, network_namespace=offline, root=root, why_not=why)
 
 
-def _wraps(bwrap: str, *before: str, account: int = 0) -> bool:
+def _counts_by_namespace() -> bool:
+    version = re.match(r"([0-9]+)\.([0-9]+)", os.uname().release)
+    return version is not None and (int(version[1]), int(version[2])) >= _COUNTING_KERNEL
+
+
+def _wraps(bwrap: str, *before: str, account: int = 0, pids: int = 0) -> bool:
     """Tell whether bubblewrap gives all that a pod needs."""
     user = bubblewrap.ACCOUNT if account else bubblewrap.USER
     with _held(bubblewrap.contents({})) as fds:
@@ -63,6 +75,7 @@ def _wraps(bwrap: str, *before: str, account: int = 0) -> bool:
             *("--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"),
             *(("--perms", "0755", "--dir", "/tmp", "--") if account else ("--",)),  # noqa: S108  is there
             *(bubblewrap.taking_on(account) if account else ()),
+            *(bubblewrap.counting(pids) if pids else ()),
             *(ENV, f"--default-signal={SIGNALS}", "true"),
             fds=fds.values(),
         )

@@ -66,6 +66,10 @@ class Capabilities:
     accounts: bool = False
     """Whether each pod can have a number of its own: the runner is root, and bubblewrap works."""
 
+    counts: bool = False
+    """Whether a pod's processes can be limited by their number in the sandbox' own namespace: the
+    kernel counts them there alone, not with all others of the runner's account."""
+
     why_not: str = ""
     """One sentence on what is missing, for the refusal."""
 
@@ -128,6 +132,9 @@ class SandboxRequest:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The agent's whole environment, with its secrets."""
 
+    pids: int = 0
+    """How many processes and threads there may be inside, where they can be counted there."""
+
     mcp: bool = False
     """Whether the pod's MCP server listens inside, where it has a network of its own."""
 
@@ -158,6 +165,9 @@ class Prepared:
 
     scoped: bool = False
     """Whether the first process is to be kept from the machine's abstract unix sockets."""
+
+    counted: bool = False
+    """Whether it limits the number of processes itself."""
 
     note: str = ""
     """One sentence on what is weaker than asked for; empty when nothing is."""

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,14 @@ def test_an_account_of_its_own_counts_its_processes(tmp_path: Path) -> None:
     made = equipped(launch(tmp_path, Asked(pids=7), account=2_000_000_001), Cgroups.none())
     assert made.limits["nproc"] == 7
     assert made.kept["pids"] == "rlimit"
+
+
+def test_a_sandbox_can_count_processes_itself(tmp_path: Path) -> None:
+    counting = dataclasses.replace(launch(tmp_path, Asked(pids=7)), counted=True)
+    made = equipped(counting, Cgroups.none())
+    assert "nproc" not in made.limits  # it would count all processes of the runner's account
+    assert made.kept["pids"] == "rlimit"
+    assert keepers(Cgroups.none(), counted=True)[Limit.PIDS] == "rlimit"
 
 
 def test_a_machine_promises_what_its_groups_keep() -> None:

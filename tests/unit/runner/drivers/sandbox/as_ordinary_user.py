@@ -18,7 +18,7 @@ from starting import started  # noqa: E402  a copy of the one beside this file
 
 from runner.drivers.sandbox.prepare import prepare  # noqa: E402  found by the line above
 from runner.drivers.sandbox.probe import probe  # noqa: E402  found by the line above
-from runner.drivers.sandbox.values import Network, SandboxRequest, Want  # noqa: E402  likewise
+from runner.drivers.sandbox.values import Capabilities, Network, SandboxRequest, Want  # noqa: E402  likewise
 from runner.drivers.trash import Trash  # noqa: E402  found by the line above
 from runner.drivers.worktree import GitWorktrees, WorktreeSettings  # noqa: E402  likewise
 from runner.drivers.worktree_values import WorktreeRequest  # noqa: E402  likewise
@@ -82,6 +82,30 @@ def main() -> None:
             assert (path / "mine").stat().st_uid == path.stat().st_uid
             (path / "mine").unlink()
             print(prepared.isolation, network)
+    if machine.counts:
+        count(machine, request)
+
+
+FORKS = """
+i=0; while [ $i -lt 80 ]; do sleep 30 & i=$((i + 1)); echo $i; done
+"""
+
+
+def count(machine: Capabilities, request: SandboxRequest) -> None:
+    """Have two sandboxes fork beside many processes of the same account, which do not count."""
+    outside = [subprocess.Popen(("sleep", "30")) for _ in range(40)]
+    for limit in (30, 50):
+        argv = ("/bin/sh", "-c", FORKS)
+        prepared = prepare(replace(request, argv=argv, pids=limit), machine)
+        assert prepared.counted
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with started(prepared, cwd=request.cwd, **pipes) as process:
+            out, err = process.communicate(timeout=30)
+        assert limit - 10 < len(out.split()) < limit, (out, err)
+    for process in outside:
+        process.kill()
+        process.wait()
+    print("counted")
 
 
 main()
