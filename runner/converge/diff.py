@@ -13,8 +13,18 @@ from meshwire.v1 import link_pb2
 
 from runner.converge.states import ALIVE, ENDED, Row, State
 
-_RESTARTED: Final = frozenset({"Exited", "Signaled", "RunnerRestarted", "OutOfMemory"})
-"""Ends after which the restart policy has a say."""
+_RESTARTED: Final = frozenset(
+    {
+        "Exited",
+        "Signaled",
+        "OutOfMemory",
+        "TooManyProcesses",
+        "RunnerRestarted",
+        "RunnerDisconnected",
+    }
+)
+"""Ends after which the restart policy has a say: the next run may do better. Not OutOfDisk: its
+files are still there, and the work among them is a person's to sort."""
 
 
 class Verb(StrEnum):
@@ -242,4 +252,5 @@ def may_restart(pod: link_pb2.PodDesired, row: Row) -> bool:
         and row.proven_dead
         and not row.stopped
         and row.reason in _RESTARTED
+        and (not row.ending or row.ending in _RESTARTED)
     )

@@ -188,10 +188,11 @@ def pod_dir(mesh: Mesh, uid: str) -> Path:
 
 
 def leftovers(mesh: Mesh, uid: str) -> list[Any]:
-    """Return every process and file that is the pod's."""
+    """Return every process and file that is the pod's, but the work that is kept of it."""
     walk = os.walk(mesh.data)  # unlike rglob it goes on when a directory vanishes meanwhile
     named = [f"{at}/{name}" for at, folders, files in walk for name in folders + files]
-    return [*processes_of(uid), *(name for name in named if uid in name.rpartition("/")[2])]
+    found = [name for name in named if uid in name.rpartition("/")[2]]
+    return [*processes_of(uid), *(name for name in found if "/refs/agentsmesh/saved" not in name)]
 
 
 def agent_class(name: str, script: str, prompt: str = "none") -> dict[str, Any]:

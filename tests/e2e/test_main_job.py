@@ -190,8 +190,10 @@ def test_kubectl_shows_the_state_as_a_table(mesh: Mesh):
     mesh.apply(agent_pod("shown", "idle"))
     mesh.ready("shown")
     header, row = mesh.kubectl("get", "agentpods", "shown", "-n", "default").splitlines()
-    assert header.split() == ["NAME", "CLASS", "PHASE", "RUNNER", "READY", "AGE"]
-    assert row.split()[:5] == ["shown", "idle", "Running", "local", "True"]
+    assert header.split() == ["NAME", "CLASS", "PHASE", "RUNNER", "ACTIVITY", "READY", "AGE"]
+    seen = {name: row[header.index(name) :].split()[0] for name in header.split()}
+    what = ("NAME", "CLASS", "PHASE", "RUNNER", "READY")
+    assert [seen[name] for name in what] == ["shown", "idle", "Running", "local", "True"]
     assert "KIND:" in mesh.kubectl("explain", "agentpod.spec.prompt")
     assert "Scheduled" in mesh.kubectl("describe", "agentpod", "shown", "-n", "default")
     mesh.delete("shown")

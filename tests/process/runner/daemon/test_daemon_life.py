@@ -27,7 +27,7 @@ def starts(file: Any) -> int:
 
 
 async def gone(claim: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while claim():
             await asyncio.sleep(0.02)
 

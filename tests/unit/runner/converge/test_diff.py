@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from meshwire.v1 import link_pb2
 
-from runner.converge.diff import Action, Facts, Verb, diff
+from runner.converge.diff import Action, Facts, Verb, diff, may_restart
 from runner.converge.states import MOVES, Row, State, begun
 
 UID = "pod-a1"
@@ -228,6 +228,48 @@ FROZEN = {"suspended": True, "frozen_at_ms": 5}
 def test_what_is_done(pod: Any, have: Any, facts: Any, verb: Any) -> None:
     found = diff({UID: pod} if pod else {}, {UID: have} if have else {}, facts)
     assert [action.verb for action in found] == ([verb] if verb else [])
+
+
+@pytest.mark.parametrize(
+    ("reason", "restarts"),
+    [
+        ("Exited", True),
+        ("Signaled", True),
+        ("OutOfMemory", True),
+        ("TooManyProcesses", True),
+        ("RunnerRestarted", True),
+        ("RunnerDisconnected", True),
+        ("OutOfDisk", False),
+        ("DeadlineExceeded", False),
+        ("IdleTimeout", False),
+        ("Stopped", False),
+        ("Replaced", False),
+        ("SetupFailed", False),
+        ("StartFailed", False),
+        ("CloneFailed", False),
+        ("AgentNotFound", False),
+        ("SandboxUnavailable", False),
+        ("", False),
+    ],
+)
+def test_which_ends_the_restart_policy_has_a_say_in(reason: str, restarts: Any) -> None:
+    ended = row(State.FAILED, reason=reason, proven_dead=True)
+    assert may_restart(wanted(restart=True), ended) is restarts
+    assert not may_restart(wanted(), ended)
+    assert not may_restart(wanted(restart=True), dataclasses.replace(ended, proven_dead=False))
+
+
+@pytest.mark.parametrize("ending", ["Stopped", "IdleTimeout", "DeadlineExceeded", "Replaced"])
+def test_what_happens_while_a_run_is_ended_on_purpose_restarts_nothing(ending: str) -> None:
+    ended = row(State.FAILED, reason="OutOfMemory", ending=ending, proven_dead=True)
+    assert not may_restart(wanted(restart=True), ended)
+
+
+def test_who_was_cut_off_is_started_again_once_the_controller_is_heard() -> None:
+    fields = {"reason": "RunnerDisconnected", "ending": "RunnerDisconnected", "proven_dead": True}
+    have, want = {UID: row(State.FAILED, **fields)}, {UID: wanted(restart=True)}
+    assert diff(want, have, Facts(cut_off=frozenset({UID}))) == []
+    assert [action.verb for action in diff(want, have)] == [Verb.RESTART]
 
 
 @given(
