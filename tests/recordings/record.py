@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.recordings import agents, heldout, stubs
+from tests.recordings import agents, heldout, heldout_stubs, stubs
 from tests.recordings.recorder import Recorder
 
 FOLDER = Path(__file__).parent
@@ -49,7 +49,7 @@ def _agents(chosen: str) -> dict[str, agents.Plan]:
 
 def _stubs(chosen: str) -> dict[str, tuple[list[str], stubs.Scenario, tuple[int, int]]]:
     if chosen == "heldout":
-        return heldout.STUBS
+        return heldout_stubs.STUBS
     return {name: (argv, scenario, _SIZE) for name, (argv, scenario) in stubs.SCENARIOS.items()}
 
 
@@ -60,7 +60,7 @@ def _record(chosen: str, name: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="recording-", ignore_cleanup_errors=True) as text:
         folder = Path(text)
         (folder / "marked.rc").write_text(stubs.MARKED + "\n")
-        (folder / "page.1").write_text(heldout.PAGE)
+        (folder / "page.1").write_text(heldout_stubs.PAGE)
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": text,

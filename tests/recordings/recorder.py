@@ -91,7 +91,7 @@ class Recorder:
     def paste(self, text: str) -> None:
         """Paste a prompt and submit it."""
         self.type(f"\x1b[200~{text}\x1b[201~")
-        self.pause(0.7)
+        self.pause(2)  # programs take an Enter that comes at once for part of the paste
         self.type("\r")
 
     def pause(self, seconds: float) -> None:

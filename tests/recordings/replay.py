@@ -7,6 +7,7 @@ it is told. What is not known then is no wrong answer, but it is a missing one.
 import gzip
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from runner.converge.activity_screen import rules
 from runner.drivers.screen import Screen
 from schemas.agentclass import AgentClass
 
-FOLDER = Path(__file__).parent / "activity"
+SETS = ("activity", "heldout")
+"""What patterns were tuned on, and what they were not."""
+_FOLDER = Path(__file__).parent
 BUILTIN = Path(__file__).parents[2] / "controller" / "builtin"
 WORDS = ("executing", "waiting", "idle")
 TOLERANCE_SECONDS = 3
@@ -51,9 +54,10 @@ class Score:
         self.delays += other.delays
 
 
-def labels() -> dict[str, Any]:
-    """Return what each recording is of, and what was meant when."""
-    found: dict[str, Any] = json.loads((FOLDER / "labels.json").read_text(encoding="utf-8"))
+def labels(chosen: str) -> dict[str, Any]:
+    """Return what each recording of a set is of, and what was meant when."""
+    path = _FOLDER / chosen / "labels.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
@@ -74,16 +78,18 @@ def signs(agent: str) -> link_pb2.Activity:
     )
 
 
-def told(name: str, wanted: link_pb2.Activity, *, hooks: bool = True) -> list[tuple[int, str, str]]:
+def told(
+    chosen: str, name: str, entry: Mapping[str, Any], *, hooks: bool = True
+) -> list[tuple[int, str, str]]:
     """Return what is told each second of a recording, and by what."""
-    text = gzip.decompress((FOLDER / f"{name}.cast.gz").read_bytes()).decode()
+    text = gzip.decompress((_FOLDER / chosen / f"{name}.cast.gz").read_bytes()).decode()
     header, *events = [json.loads(line) for line in text.splitlines()]
     size = header["width"], header["height"]
-    activity = PodActivity(rules(wanted), lambda: Screen(*size), 0.0)
+    activity = PodActivity(rules(signs(entry["agent"])), lambda: Screen(*size), 0.0)
     found, sample = [], None
     events.reverse()
     end = int(events[0][0]) if events else 0
-    last = max([end, *(int(stop) for _, stop, _ in labels()[name]["labels"])])
+    last = max([end, *(int(stop) for _, stop, _ in entry["labels"])])
     for second in range(1, last + 1):
         while events and events[-1][0] <= second:
             _, kind, data = events.pop()
@@ -101,10 +107,10 @@ def told(name: str, wanted: link_pb2.Activity, *, hooks: bool = True) -> list[tu
     return found
 
 
-def score(name: str, *, hooks: bool = True) -> Score:
+def score(chosen: str, name: str, *, hooks: bool = True) -> Score:
     """Return how right what is told of a recording is."""
-    entry = labels()[name]
-    said = {second: word for second, word, _ in told(name, signs(entry["agent"]), hooks=hooks)}
+    entry = labels(chosen)[name]
+    said = {second: word for second, word, _ in told(chosen, name, entry, hooks=hooks)}
     result = Score()
     for start, stop, label in entry["labels"]:
         for second in range(int(start) + 1 + TOLERANCE_SECONDS, int(stop) + 1):
@@ -115,11 +121,11 @@ def score(name: str, *, hooks: bool = True) -> Score:
     return result
 
 
-def scores() -> dict[str, Score]:
+def scores(chosen: str) -> dict[str, Score]:
     """Return the scores by agent, and of all together under "all"."""
     found: dict[str, Score] = {}
-    for name, entry in labels().items():
-        one = score(name)
+    for name, entry in labels(chosen).items():
+        one = score(chosen, name)
         for key in (entry["agent"], "all"):
             found.setdefault(key, Score()).add(one)
     return found
