@@ -10,7 +10,6 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -28,8 +27,9 @@ from controller.services.notification_episodes import (
 from controller.services.notification_health import Failing, Health
 from controller.services.notification_requests import Objects, Requests, SecretError
 from controller.services.notification_sender import Request
+from controller.services.notification_turns import Turns, WebhookKey
 from controller.store.errors import StoreError
-from controller.store.notification_rows import Attempt, Notification, NotificationState
+from controller.store.notification_rows import Attempt, Awaiting, Notification, NotificationState
 from schemas.agentpod import AgentPod
 from schemas.organization import Organization, Webhook
 
@@ -38,16 +38,14 @@ logger = logging.getLogger(__name__)
 PAUSES_SECONDS: Final = (1.0, 5.0, 30.0, 120.0, 600.0, 1800.0)
 """Before each next try of the same; the last one repeats."""
 
-_MOST: Final = 1000
-"""So many are looked at at once."""
-_AT_ONCE: Final = 8
+_A_TURN: Final = 20
+"""So many are told to one webhook before others have their turn."""
+_TURN_SECONDS: Final = 15.0
+"""So long a turn lasts, and what was begun is ended."""
 _RETRY_SECONDS: Final = 5.0
 _PURGE_SECONDS: Final = 3600.0
 _KEPT_SECONDS: Final = 7 * 24 * 3600.0
 _REMEMBERED: Final = 20_000
-
-_WebhookKey = tuple[str, str]
-"""Organization, webhook."""
 
 
 class Queue(Protocol):
@@ -57,8 +55,12 @@ class Queue(Protocol):
         """Store those that are not there yet."""
         ...
 
-    async def queued_notifications(self, limit: int) -> tuple[Notification, ...]:
-        """Return what is to be told still."""
+    async def awaited_notifications(self) -> tuple[Awaiting, ...]:
+        """Return every webhook that is to be told something still, and when the first is due."""
+        ...
+
+    async def due_notifications(self, to: Awaiting, limit: int) -> tuple[Notification, ...]:
+        """Return what the webhook is to be told by the time ``due_at``, oldest first."""
         ...
 
     async def tried_notification(self, attempt: Attempt) -> None:
@@ -76,15 +78,6 @@ class Sender(Protocol):
     async def post(self, request: Request) -> str:
         """Post it; return why it did not arrive, empty if it did."""
         ...
-
-
-@dataclass(slots=True)
-class _Line:
-    """One webhook, as far as sending goes."""
-
-    busy: bool = False
-    rests_until: float = 0.0
-    """By the monotonic clock."""
 
 
 class Notifications:
@@ -114,7 +107,7 @@ class Notifications:
         """Webhooks that were not there before."""
         self._known: OrderedDict[str, None] = OrderedDict()
         """Ids that are in the store for certain."""
-        self._lines: dict[_WebhookKey, _Line] = {}
+        self._turns = Turns()
         self._news = asyncio.Event()
         self._work = asyncio.Event()
         store.listen(AgentPod, self._pod)
@@ -149,8 +142,8 @@ class Notifications:
         now = change.new.spec.notifications.webhooks
         if before != now:
             self._health.keep(change.new.metadata.name, {webhook.name for webhook in now})
-            for line in (self._line((change.new.metadata.name, each.name)) for each in now):
-                line.rests_until = 0.0  # what was wrong may be mended
+            for each in now:
+                self._turns.rest((change.new.metadata.name, each.name), 0)  # it may be mended
             self._work.set()
         self._new += [(change.new, webhook) for webhook in now if webhook.name not in names]
         if self._new:
@@ -222,11 +215,10 @@ class Notifications:
 
     async def _keep_sending(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            turns = asyncio.Semaphore(_AT_ONCE)
             while True:
                 self._work.clear()
                 try:
-                    pause = await self._begin(tasks, turns)
+                    pause = await self._begin(tasks)
                 except StoreError as exc:
                     logger.warning("notifications cannot be read", extra={"reason": str(exc)})
                     pause = _RETRY_SECONDS
@@ -236,44 +228,38 @@ class Notifications:
                 except TimeoutError:
                     continue
 
-    async def _begin(self, tasks: asyncio.TaskGroup, turns: asyncio.Semaphore) -> float | None:
+    async def _begin(self, tasks: asyncio.TaskGroup) -> float | None:
         """Begin what is due; return after how many seconds something may be due again."""
-        due: dict[_WebhookKey, list[Notification]] = {}
-        ahead: list[float] = []
-        for each in await self._messages.queued_notifications(_MOST):
-            key = (each.organization, each.webhook)
-            line = self._line(key)
-            wait = max(each.due_at - self._clock(), line.rests_until - time.monotonic())
-            if wait > 0:
-                ahead.append(wait)
-            elif not line.busy:
-                due.setdefault(key, []).append(each)
-        for key, found in due.items():
-            self._line(key).busy = True
-            tasks.create_task(self._tell(key, found, turns))
-        return min(ahead, default=None)
+        now = self._clock()
+        awaited = {
+            (each.organization, each.webhook): each.due_at - now
+            for each in await self._messages.awaited_notifications()
+        }
+        self._turns.keep(awaited)
+        waits = {key: max(wait, self._turns.rests_seconds(key)) for key, wait in awaited.items()}
+        for key in self._turns.take(key for key, wait in waits.items() if wait <= 0):
+            tasks.create_task(self._tell(key))
+        return min((wait for wait in waits.values() if wait > 0), default=None)
 
-    async def _tell(
-        self, key: _WebhookKey, found: list[Notification], turns: asyncio.Semaphore
-    ) -> None:
-        """Tell one webhook what is due, in order, as long as it listens."""
-        line = self._line(key)
+    async def _tell(self, key: WebhookKey) -> None:
+        """Tell one webhook some of what is due, in order, as long as it listens."""
+        until = time.monotonic() + _TURN_SECONDS
         try:
-            async with turns:
-                for each in found:
-                    if not await self._try(key, each):
-                        break
+            to = Awaiting(*key, due_at=self._clock())
+            for each in await self._messages.due_notifications(to, _A_TURN):
+                if not await self._try(key, each) or time.monotonic() > until:
+                    break
         except StoreError as exc:
-            logger.warning("a notification cannot be recorded", extra={"reason": str(exc)})
-            line.rests_until = time.monotonic() + _RETRY_SECONDS
+            logger.warning("a notification cannot be told", extra={"reason": str(exc)})
+            self._turns.rest(key, _RETRY_SECONDS)
         except Exception:
             logger.exception("telling a webhook failed", extra={"webhook": key[1]})
-            line.rests_until = time.monotonic() + _RETRY_SECONDS
+            self._turns.rest(key, _RETRY_SECONDS)
         finally:
-            line.busy = False
+            self._turns.end(key)
             self._work.set()
 
-    async def _try(self, key: _WebhookKey, each: Notification) -> bool:
+    async def _try(self, key: WebhookKey, each: Notification) -> bool:
         """Tell one thing; return whether the webhook took it."""
         organization, webhook = self._found(key)
         if organization is None or webhook is None:
@@ -293,7 +279,7 @@ class Notifications:
         await self._settle(each, state, tries, self._clock() + pause)
         failures = self._health.failed(*key, why, tries)
         rest = self._pauses[min(failures, len(self._pauses)) - 1]
-        self._line(key).rests_until = time.monotonic() + rest
+        self._turns.rest(key, rest)
         return False
 
     async def _post(self, organization: Organization, webhook: Webhook, each: Notification) -> str:
@@ -312,15 +298,12 @@ class Notifications:
             Attempt(each.notification_id, state, tries or each.attempts, due_at)
         )
 
-    def _found(self, key: _WebhookKey) -> tuple[Organization | None, Webhook | None]:
+    def _found(self, key: WebhookKey) -> tuple[Organization | None, Webhook | None]:
         organization = self._organizations.get("", key[0])
         if organization is None or organization.metadata.deleting:
             return None, None
         webhooks = organization.spec.notifications.webhooks
         return organization, next((each for each in webhooks if each.name == key[1]), None)
-
-    def _line(self, key: _WebhookKey) -> _Line:
-        return self._lines.setdefault(key, _Line())
 
     async def _keep_purging(self) -> None:
         while True:

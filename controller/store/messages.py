@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
-from controller.store.notification_rows import Attempt, Notification
+from controller.store.notification_rows import Attempt, Awaiting, Notification
 from controller.store.records import (
     Appended,
     Author,
@@ -186,8 +186,12 @@ class Notifications(Protocol):
         """Store those that are not there yet; return how many these were."""
         ...
 
-    async def queued_notifications(self, limit: int) -> tuple[Notification, ...]:
-        """Return what is to be told still, oldest first."""
+    async def awaited_notifications(self) -> tuple[Awaiting, ...]:
+        """Return every webhook that is to be told something still, and when the first is due."""
+        ...
+
+    async def due_notifications(self, to: Awaiting, limit: int) -> tuple[Notification, ...]:
+        """Return what the webhook is to be told by the time ``due_at``, oldest first."""
         ...
 
     async def tried_notification(self, attempt: Attempt) -> None:

@@ -29,9 +29,15 @@ def _make_notifications(connection: Connection) -> None:
     NOTIFICATIONS.create(connection, checkfirst=True)  # a new database has it already
 
 
+def _find_awaited(connection: Connection) -> None:
+    for index in NOTIFICATIONS.indexes:
+        index.create(connection, checkfirst=True)
+
+
 STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
     _make_tables,
     _make_notifications,
+    _find_awaited,
 )
 """The step at index n leads from version n to n + 1; version 0 is an empty database."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, delete, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from controller.store.tables import NOTIFICATIONS, QUEUED
@@ -42,6 +42,16 @@ class Notification:
 
 
 @dataclass(frozen=True, slots=True)
+class Awaiting:
+    """A webhook that is to be told something."""
+
+    organization: str
+    webhook: str
+    due_at: float
+    """When: seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """How a try ended."""
 
@@ -68,11 +78,22 @@ def add(turn: Turn, new: Sequence[Notification]) -> int:
     return made
 
 
-def queued(connection: Connection, limit: int) -> tuple[Notification, ...]:
-    """Return what is to be told still, oldest first."""
+def awaited(connection: Connection) -> tuple[Awaiting, ...]:
+    """Return every webhook that is to be told something still, and when the first is due."""
+    whose = (_TABLE.c.organization, _TABLE.c.webhook)
+    rows = connection.execute(
+        select(*whose, func.min(_TABLE.c.due_at)).where(QUEUED).group_by(*whose)
+    )
+    return tuple(Awaiting(home, webhook, at / 1_000_000) for home, webhook, at in rows)
+
+
+def due(connection: Connection, to: Awaiting, limit: int) -> tuple[Notification, ...]:
+    """Return what the webhook is to be told by the time ``due_at``, oldest first."""
     rows = connection.execute(
         select(_TABLE)
         .where(QUEUED)
+        .where(_TABLE.c.organization == to.organization, _TABLE.c.webhook == to.webhook)
+        .where(_TABLE.c.due_at <= round(to.due_at * 1_000_000))
         .order_by(_TABLE.c.created_at, _TABLE.c.notification_id)
         .limit(limit)
     )

@@ -18,7 +18,7 @@ from controller.store import (
 )
 from controller.store.access import Access
 from controller.store.database import Clock, Database
-from controller.store.notification_rows import Attempt, Notification
+from controller.store.notification_rows import Attempt, Awaiting, Notification
 from controller.store.records import (
     Appended,
     Author,
@@ -208,9 +208,13 @@ class SqlMessageStore:
             _NOTIFICATIONS, lambda turn: notification_rows.add(turn, new)
         )
 
-    async def queued_notifications(self, limit: int) -> tuple[Notification, ...]:
-        """Return what is to be told still, oldest first."""
-        return await self._access.read(partial(notification_rows.queued, limit=limit))
+    async def awaited_notifications(self) -> tuple[Awaiting, ...]:
+        """Return every webhook that is to be told something still, and when the first is due."""
+        return await self._access.read(notification_rows.awaited)
+
+    async def due_notifications(self, to: Awaiting, limit: int) -> tuple[Notification, ...]:
+        """Return what the webhook is to be told by the time ``due_at``, oldest first."""
+        return await self._access.read(partial(notification_rows.due, to=to, limit=limit))
 
     async def tried_notification(self, attempt: Attempt) -> None:
         """Record how a try ended."""

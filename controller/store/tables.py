@@ -144,6 +144,12 @@ NOTIFICATIONS: Final = Table(
     Column("changed_at", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
     Index("mesh_notifications_queued", "created_at", postgresql_where=QUEUED, sqlite_where=QUEUED),
+    Index(
+        "mesh_notifications_awaited",
+        *("organization", "webhook", "due_at"),
+        postgresql_where=QUEUED,
+        sqlite_where=QUEUED,
+    ),
     Index("mesh_notifications_by_change", "changed_at"),
 )
 """What webhooks are told, and were: so that each is told once. Since version 2."""

@@ -7,7 +7,7 @@ import hmac
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from controller.services.notification_addresses import is_allowed, networks
 from controller.services.notification_sender import NOT_ALLOWED, Request, Sender
 from controller.services.notifications import Notifications
 from controller.store.messages import MessageStore
+from controller.store.notification_rows import Notification
 from controller.store.open import StoreSettings, opened
 from schemas.names import Resource
 
@@ -168,7 +169,7 @@ async def until(true: Callable[[], Any]) -> None:
 async def settled(world: World) -> None:
     """Wait until nothing is to be told any more."""
     async with asyncio.timeout(20):
-        while await world.messages.queued_notifications(10):
+        while await world.messages.awaited_notifications():
             await asyncio.sleep(0.01)
 
 
@@ -338,6 +339,29 @@ async def test_one_webhook_that_hangs_keeps_none_of_the_others(world: World, hoo
         await until(lambda: hook.got)
         release.set()
     server.close()
+
+
+async def test_a_long_queue_of_one_organization_keeps_no_other_waiting(
+    world: World, hook: Hook
+) -> None:
+    """These rows are older than what is told now, and not due before tomorrow."""
+    rows = [Notification(f"old-{n}", "bad", "down", "Waiting", "{}") for n in range(1100)]
+    later = [replace(row, due_at=wall() + 86_400) for row in rows]
+    await world.messages.add_notifications(later)
+    world.organization(webhook(hook))
+    async with world.running():
+        world.waits("fix")
+        await until(lambda: hook.got)
+    assert hook.told() == [("Waiting", "fix")]
+
+
+async def test_all_of_a_long_queue_is_told(world: World, hook: Hook) -> None:
+    rows = [Notification(f"n-{n}", "acme", "chat", "Waiting", '{"event": 1}') for n in range(50)]
+    world.organization(webhook(hook))
+    await world.messages.add_notifications(rows)
+    async with world.running():
+        await settled(world)
+    assert len(hook.got) == 50
 
 
 async def test_a_webhook_that_is_taken_away_is_told_nothing_more(world: World, hook: Hook) -> None:

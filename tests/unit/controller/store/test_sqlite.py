@@ -65,7 +65,7 @@ async def test_a_database_of_a_newer_version_is_refused_and_left_alone(path: Pat
         db.execute("UPDATE mesh_store_version SET version = 7")
     db.close()
     before = path.read_bytes()
-    with pytest.raises(NewerVersionError, match="is of version 7 and this program knows 2"):
+    with pytest.raises(NewerVersionError, match="is of version 7 and this program knows 3"):
         await opened(StoreSettings(path=path))
     assert path.read_bytes() == before
 
