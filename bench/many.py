@@ -2,6 +2,7 @@
 
 The stub is the same everywhere: it says what it reads, and prints without end when told to. Echo
 is the time from a line typed at a quiet one until its answer is there, while 20 others print hard.
+``BENCH_PODS=20`` for fewer pods.
 """
 
 import asyncio
@@ -11,24 +12,26 @@ import pty
 import select
 import shutil
 import signal
+import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from bench.mesh import Mesh, mesh, pod, run, shell_class
 from bench.processes import cpu_seconds, parents, pss_bytes
 from bench.report import Row, percentile
 from runner.drivers.terminal import Chunk, Terminals
 
-COUNT = 200
-LOUD = 20
+COUNT = int(os.environ.get("BENCH_PODS", "200"))
+LOUD = COUNT // 10
 ECHOES = 200
 _QUIET_SECONDS = 10.0
 _ANSWER_SECONDS = 20.0
+_READY_SECONDS = 60.0
 _STUB = (
     "stty -echo; echo ready; while read word; do "
     'if [ "$word" = loud ]; then yes "the quick brown fox" & else echo "said $word."; fi; done'
@@ -45,36 +48,45 @@ class Found:
     quiet_cpu: float
     """Of one processor, for all of them."""
     echoes: list[float] = field(default_factory=list)
+    note: str = ""
+    end_seconds: float = 0.0
 
 
 def measure() -> list[Row]:
     """Return start, memory, quiet CPU and echo of ours beside the others'."""
-    ours, bare = _ours(), _bare()
-    rows = [
-        _row("start all", "s", ours.start_seconds, bare.start_seconds),
-        _row("memory each, without agent (PSS)", "KiB", ours.memory_bytes / 1024, 0.0),
-        _row("CPU of all when quiet", "%", ours.quiet_cpu * 100, bare.quiet_cpu * 100),
-    ]
-    for percent in (50, 99):
-        mine, theirs = (percentile(each.echoes, percent) * 1000 for each in (ours, bare))
-        rows.append(_row(f"echo p{percent}, {LOUD} print hard", "ms", mine, theirs))
+    others = {"bare ptys": _bare()}
     if shutil.which("tmux"):
-        panes = _tmux()
-        rows += [
-            _row("start all", "s", ours.start_seconds, panes.start_seconds, "tmux"),
-            _row(
-                "memory each, without agent (PSS)",
-                "KiB",
-                ours.memory_bytes / 1024,
-                panes.memory_bytes / 1024,
-                "tmux",
-            ),
-        ]
+        others["tmux"] = _tmux()
+    ours = _ours()
+    rows = []
+    for against, theirs in others.items():
+        rows += _rows(ours, against, theirs)
+    rows.append(Row(f"{COUNT} pods: end all", "s", ours.end_seconds, "", 0.0))
     return rows
 
 
-def _row(what: str, unit: str, ours: float, theirs: float, against: str = "bare ptys") -> Row:
-    return Row(f"{COUNT} pods: {what}", unit, ours, against, theirs)
+def _rows(ours: Found, against: str, theirs: Found) -> list[Row]:
+    def row(what: str, unit: str, mine: float, other: float, note: str = "") -> Row:
+        return Row(f"{COUNT} pods: {what}", unit, mine, against, other, note=note)
+
+    memory = (ours.memory_bytes / 1024, theirs.memory_bytes / 1024)
+    rows = [
+        row("start all", "s", ours.start_seconds, theirs.start_seconds),
+        row("memory each, without agent (PSS)", "KiB", *memory),
+        row("CPU when quiet", "%", ours.quiet_cpu * 100, theirs.quiet_cpu * 100, ours.note),
+    ]
+    for percent in (50, 99):
+        mine, other = (percentile(each.echoes, percent) * 1000 for each in (ours, theirs))
+        rows.append(row(f"echo p{percent}, {LOUD} print hard", "ms", mine, other))
+    return rows
+
+
+def _quiet(pids: Iterable[int]) -> float:
+    """Return how much of one processor the processes use when nothing is to be done."""
+    watched = list(pids)
+    before, at = sum(map(cpu_seconds, watched)), time.monotonic()
+    time.sleep(_QUIET_SECONDS)
+    return (sum(map(cpu_seconds, watched)) - before) / (time.monotonic() - at)
 
 
 # --- ours ----------------------------------------------------------------------------------------
@@ -91,14 +103,34 @@ def _ours() -> Found:
             *("--for=condition=Ready", "--timeout=150s"),
         )
         started = time.monotonic() - began
-        runs = made.runs()
-        around = _around(runs)
+        around = _around(made.runs())
         memory = sum(map(pss_bytes, around)) / COUNT
-        watched = [*around, _pid(made, "runner")]
-        before, at = sum(map(cpu_seconds, watched)), time.monotonic()
-        time.sleep(_QUIET_SECONDS)
-        used = (sum(map(cpu_seconds, watched)) - before) / (time.monotonic() - at)
-        return Found(started, memory, used, asyncio.run(_echoes(_pods(made))))
+        parts = {name: _pid(made, name) for name in ("runner", "controller", "apiserver")}
+        before = {name: cpu_seconds(pid) for name, pid in parts.items()}
+        shims = _quiet(around)
+        used = {n: (cpu_seconds(p) - before[n]) / _QUIET_SECONDS for n, p in parts.items()}
+        said = ", ".join(f"{name} {share * 100:.1f}" for name, share in used.items())
+        quiet = shims + sum(used.values())
+        folders = _pods(made)
+        try:
+            echoes = asyncio.run(_echoes(folders))
+        finally:
+            asyncio.run(_silence(folders[:LOUD]))
+        note = f"shims {shims * 100:.1f}, {said}"
+        return Found(started, memory, quiet, echoes, note, _end(made))
+
+
+def _end(made: Mesh) -> float:
+    began = time.monotonic()
+    made.kubectl("delete", "agentpods", "--all", "-n", "default", "--timeout=100s")
+    return time.monotonic() - began
+
+
+async def _silence(folders: list[Path]) -> None:
+    """End who prints hard, whatever comes."""
+    async with Terminals() as terminals:
+        for folder in folders:
+            await terminals.stop(next((folder / "runs").iterdir()), 0)
 
 
 def _around(runs: list[dict[str, Any]]) -> set[int]:
@@ -154,11 +186,13 @@ async def _echo(terminals: Terminals, run_dir: Path, transcript: Path, word: str
 
 def _bare() -> Found:
     """Hold the same stubs on pseudo-terminals of this process, and nothing more."""
-    began = time.monotonic()
+    before, began = pss_bytes(os.getpid()), time.monotonic()
     with _ptys() as held:
         for _, fd in held:
             _until(fd, b"ready")
         started = time.monotonic() - began
+        memory = max(0, pss_bytes(os.getpid()) - before) / COUNT
+        quiet = _quiet([os.getpid()])
         for _, fd in held[:LOUD]:
             os.write(fd, b"loud\n")
         stop = threading.Event()
@@ -169,7 +203,7 @@ def _bare() -> Found:
         finally:
             stop.set()
             reader.join()
-        return Found(started, 0.0, 0.0, echoes)
+        return Found(started, memory, quiet, echoes)
 
 
 @contextlib.contextmanager
@@ -221,12 +255,58 @@ def _tmux() -> Found:
     with tempfile.TemporaryDirectory(prefix="mesh-tmux-") as folder:
         tmux = ("tmux", "-S", f"{folder}/socket", "-f", "/dev/null")
         began = time.monotonic()
-        run(*tmux, "new-session", "-d", "-x", "120", "-y", "40", _STUB)
+        for session, count in (("loud", LOUD), ("quiet", COUNT - LOUD)):
+            run(*tmux, "new-session", "-d", "-s", session, "-x", "120", "-y", "40", _STUB)
+            more = [word for _ in range(count - 1) for word in (";", "new-window", "-d", _STUB)]
+            run(*tmux, *more[1:])
         try:
-            for _ in range(COUNT - 1):
-                run(*tmux, "new-window", "-d", _STUB)
+            panes = {session: _panes(tmux, session) for session in ("loud", "quiet")}
+            _all_ready(tmux, [*panes["loud"], *panes["quiet"]])
             started = time.monotonic() - began
             server = int(run(*tmux, "display-message", "-p", "#{pid}"))
-            return Found(started, pss_bytes(server) / COUNT, 0.0)
+            memory, quiet = pss_bytes(server) / COUNT, _quiet([server])
+            for pane in panes["loud"]:
+                run(*tmux, "send-keys", "-t", pane, "loud", "Enter")
+            return Found(started, memory, quiet, _tmux_echoes(tmux, panes["quiet"]))
         finally:
             run(*tmux, "kill-server")
+
+
+def _panes(tmux: tuple[str, ...], session: str) -> list[str]:
+    return run(*tmux, "list-panes", "-s", "-t", session, "-F", "#{pane_id}").split()
+
+
+def _all_ready(tmux: tuple[str, ...], panes: list[str]) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    words = [word for pane in panes for word in (";", "capture-pane", "-p", "-t", pane)]
+    while run(*tmux, *words[1:]).split().count("ready") < len(panes):
+        if time.monotonic() > deadline:
+            raise RuntimeError("tmux has not started all")
+        time.sleep(0.05)
+
+
+def _tmux_echoes(tmux: tuple[str, ...], panes: list[str]) -> list[float]:
+    """Type and read as a program does that is attached to tmux: in its control mode."""
+    client = subprocess.Popen(
+        [*tmux, "-C", "attach", "-t", "quiet"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        return [_through(client, panes[n % len(panes)], f"word{n}") for n in range(ECHOES)]
+    finally:
+        client.kill()
+        client.communicate()
+
+
+def _through(client: "subprocess.Popen[bytes]", pane: str, word: str) -> float:
+    typing, reading = _pipe(client.stdin), _pipe(client.stdout).fileno()
+    began = time.monotonic()
+    typing.write(f"send-keys -t {pane} {word} Enter\n".encode())
+    typing.flush()
+    _until(reading, f"said {word}.".encode())
+    return time.monotonic() - began
+
+
+def _pipe(end: IO[bytes] | None) -> IO[bytes]:
+    if end is None:
+        raise RuntimeError("tmux has no pipe")
+    return end
