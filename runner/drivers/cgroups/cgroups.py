@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from runner.drivers.cgroups.base import base, pass_on
+from runner.drivers.cgroups.claims import claim, name_of, sweep
 from runner.drivers.cgroups.files import limit, usage
 from runner.drivers.cgroups.hierarchies import hierarchies
 from runner.drivers.cgroups.values import (
@@ -39,7 +40,10 @@ _ROOTS_REMEMBERED: Final = 64
 class Cgroups:
     """What this runner can do with control groups; may be nothing."""
 
-    def __init__(self, roots: Iterable[Path], kept: Mapping[str, str]) -> None:
+    def __init__(
+        self, roots: Iterable[Path], kept: Mapping[str, str], claims: Iterable[int] = ()
+    ) -> None:
+        self._claims = list(claims)
         self.roots = tuple(roots)
         """Our directory in each hierarchy."""
         self.kept: Mapping[str, str] = MappingProxyType(dict(kept))
@@ -59,25 +63,28 @@ class Cgroups:
         Raises:
             OSError: The data directory cannot be read or written.
         """
-        name = f"agentsmesh-{_digest(data_dir)}"
+        name = name_of(_digest(data_dir))
         roots: list[Path] = []
+        claims: list[int] = []
         kept: dict[str, str] = {}
         done: set[str] = set()
         for hierarchy in hierarchies() if among is None else among:
             if hierarchy.version is Version.V1 and hierarchy.controllers <= done:
                 continue
             try:
-                root, controllers = _rooted(hierarchy, name)
+                root, controllers, held = _rooted(hierarchy, name)
             except OSError as exc:
                 note = {"mount": str(hierarchy.mount), "error": exc.strerror}
                 logger.info("control groups cannot be made", extra=note)
                 continue
             roots.append(root)
+            claims.append(held)
+            sweep(root.parent)
             done |= controllers
             for controller in controllers & frozenset(WANTED):
                 kept.setdefault(controller, hierarchy.version)
         _remember(data_dir, roots)
-        return cls(roots, kept)
+        return cls(roots, kept, claims)
 
     def __bool__(self) -> bool:
         return bool(self.roots)
@@ -125,12 +132,14 @@ class Cgroups:
         return sorted(found)
 
     def close(self) -> None:
-        """Remove our own group if no run is left in it; the next runner makes it again."""
+        """Give our own group up, and remove it if no run is left in it. Idempotent."""
         for root in self.roots:
             try:
                 root.rmdir()
             except OSError:
                 continue  # runs go on there
+        while self._claims:
+            os.close(self._claims.pop())
 
 
 def elsewhere(data_dir: Path, cgroups: Cgroups) -> list[Group]:
@@ -147,16 +156,20 @@ def elsewhere(data_dir: Path, cgroups: Cgroups) -> list[Group]:
     return found
 
 
-def _rooted(hierarchy: Hierarchy, name: str) -> tuple[Path, frozenset[str]]:
-    """Make our group in the hierarchy; return it, and what the groups below it can do."""
+def _rooted(hierarchy: Hierarchy, name: str) -> tuple[Path, frozenset[str], int]:
+    """Make our group in the hierarchy; return it, what the groups below it can do, our claim."""
     parent, controllers = base(hierarchy)
     root = parent / name
-    root.mkdir(mode=0o755, exist_ok=True)
-    if not os.access(root / "cgroup.procs", os.W_OK):
-        raise PermissionError(13, "its processes cannot be set")
-    if hierarchy.version is Version.V2:
-        return root, pass_on(root) | {FREEZER}
-    return root, controllers
+    held = claim(root)
+    try:
+        if not os.access(root / "cgroup.procs", os.W_OK):
+            raise PermissionError(13, "its processes cannot be set")
+        if hierarchy.version is Version.V2:
+            controllers = pass_on(root) | {FREEZER}
+    except BaseException:
+        os.close(held)
+        raise
+    return root, controllers, held
 
 
 def _digest(data_dir: Path) -> str:
@@ -177,7 +190,7 @@ def _remember(data_dir: Path, roots: Iterable[Path]) -> None:
 
 
 def _remembered(data_dir: Path) -> list[Path]:
-    name = f"agentsmesh-{_digest(data_dir)}"
+    name = name_of(_digest(data_dir))
     try:
         listed = json.loads((data_dir / _ROOTS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,6 +1,7 @@
 """A runner that starts clears what an earlier one left, and nothing that is not its own."""
 
 import asyncio
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -54,6 +55,39 @@ def test_groups_of_another_runner_stay(cgroups: Cgroups, tmp_path: Path) -> None
     assert theirs.pids()
     assert clean_groups(Places(other_dir), other) == [RUN]
     other.close()
+
+
+def test_the_group_of_a_runner_that_was_killed_is_removed_though_its_data_is_gone(
+    cgroups: Cgroups, tmp_path: Path
+) -> None:
+    gone_dir, busy_dir, next_dir = (tmp_path / name for name in ("gone", "busy", "next"))
+    for each in (gone_dir, busy_dir, next_dir):
+        each.mkdir()
+    gone, busy = (_killed(each) for each in (gone_dir, busy_dir))
+    running = started(busy, RUN)
+    gone_dir.rmdir()
+    following = Cgroups.open(next_dir)
+    assert not any(root.exists() for root in gone.roots)
+    assert all(root.exists() for root in cgroups.roots)  # it is empty, but its runner lives
+    assert running.pids()
+    following.close()
+    assert clean_groups(Places(busy_dir), Cgroups.open(busy_dir)) == [RUN]
+    Cgroups.open(busy_dir).close()
+
+
+def _killed(data_dir: Path) -> Cgroups:
+    """Return the groups of a runner that has ended without a word."""
+    child = os.fork()
+    if child == 0:
+        Cgroups.open(data_dir)
+        os._exit(0)
+    os.waitpid(child, 0)
+    file = data_dir / "cgroups.json"
+    roots = [Path(each) for each in json.loads(file.read_text(encoding="utf-8"))]
+    assert roots
+    assert all(root.exists() for root in roots)
+    file.unlink()
+    return Cgroups(roots, {})
 
 
 def test_groups_that_were_made_from_another_session_are_cleared(
