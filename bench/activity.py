@@ -17,7 +17,7 @@ from runner.drivers import terminal_transcript
 from runner.drivers.terminal_values import NotRunning
 from runner.drivers.terminal_values import State as ShimState
 from runner.shim.segments import file_name
-from tests.recordings.replay import WORDS, Score, scores
+from tests.recordings.replay import SETS, WORDS, Score, scores
 
 _QUIET = 200
 _PRINTING = 20
@@ -29,31 +29,33 @@ _LOOKS = 120
 
 def measure() -> list[Row]:
     """Return precision and recall by word and agent, delays, and the processor's time."""
-    return [*_accuracy(), *_cost()]
+    found = [row for chosen in SETS for row in _accuracy(chosen)]
+    return [*found, *_cost()]
 
 
-def _accuracy() -> list[Row]:
+def _accuracy(chosen: str) -> list[Row]:
     rows = []
-    for agent, score in sorted(scores().items()):
+    for agent, score in sorted(scores(chosen).items()):
         for word in WORDS:
             seconds = sum(count for (label, _), count in score.pairs.items() if label == word)
             if not seconds:
                 continue
             note = f"{seconds} s of recordings"
+            of = f"{chosen}, {agent}"
             for name, part in (
                 ("precision", score.precision(word)),
                 ("recall", score.recall(word)),
             ):
                 percent = 100 * (part or 0.0)
-                rows.append(Row(f"{agent}: {name} of {word}", "%", percent, "all", 100, note=note))
-        rows += _delays(agent, score)
+                rows.append(Row(f"{of}: {name} of {word}", "%", percent, "all", 100, note=note))
+        rows += _delays(chosen, agent, score)
     return rows
 
 
-def _delays(agent: str, score: Score) -> list[Row]:
+def _delays(chosen: str, agent: str, score: Score) -> list[Row]:
     if not score.delays:
         return []
-    name = f"{agent}: until waiting is told"
+    name = f"{chosen}, {agent}: until waiting is told"
     note = f"median of {len(score.delays)} on the runner, longest {max(score.delays):.1f} s"
     goal = "" if agent in {"all", "stub"} else "≤ 2 s"  # without a class 1.5 s go by first
     return [Row(name, "s", median(score.delays), "goal", 2.0, goal, note)]
