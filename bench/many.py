@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -32,6 +32,7 @@ ECHOES = 200
 _QUIET_SECONDS = 10.0
 _ANSWER_SECONDS = 20.0
 _READY_SECONDS = 60.0
+_TMUX_COMMANDS = 40
 _STUB = (
     "stty -echo; echo ready; while read word; do "
     'if [ "$word" = loud ]; then yes "the quick brown fox" & else echo "said $word."; fi; done'
@@ -255,11 +256,10 @@ def _tmux() -> Found:
     with tempfile.TemporaryDirectory(prefix="mesh-tmux-") as folder:
         tmux = ("tmux", "-S", f"{folder}/socket", "-f", "/dev/null")
         began = time.monotonic()
-        for session, count in (("loud", LOUD), ("quiet", COUNT - LOUD)):
-            run(*tmux, "new-session", "-d", "-s", session, "-x", "120", "-y", "40", _STUB)
-            more = [word for _ in range(count - 1) for word in (";", "new-window", "-d", _STUB)]
-            run(*tmux, *more[1:])
         try:
+            for session, count in (("loud", LOUD), ("quiet", COUNT - LOUD)):
+                run(*tmux, "new-session", "-d", "-s", session, "-x", "120", "-y", "40", _STUB)
+                _at_once(tmux, [("new-window", "-d", "-t", session, _STUB)] * (count - 1))
             panes = {session: _panes(tmux, session) for session in ("loud", "quiet")}
             _all_ready(tmux, [*panes["loud"], *panes["quiet"]])
             started = time.monotonic() - began
@@ -272,14 +272,23 @@ def _tmux() -> Found:
             run(*tmux, "kill-server")
 
 
+def _at_once(tmux: tuple[str, ...], commands: Sequence[tuple[str, ...]]) -> str:
+    """Run the commands with as few processes as tmux allows; return what they printed."""
+    said = ""
+    for at in range(0, len(commands), _TMUX_COMMANDS):
+        words = [word for each in commands[at : at + _TMUX_COMMANDS] for word in (";", *each)]
+        said += run(*tmux, *words[1:])
+    return said
+
+
 def _panes(tmux: tuple[str, ...], session: str) -> list[str]:
     return run(*tmux, "list-panes", "-s", "-t", session, "-F", "#{pane_id}").split()
 
 
 def _all_ready(tmux: tuple[str, ...], panes: list[str]) -> None:
     deadline = time.monotonic() + _READY_SECONDS
-    words = [word for pane in panes for word in (";", "capture-pane", "-p", "-t", pane)]
-    while run(*tmux, *words[1:]).split().count("ready") < len(panes):
+    looks = [("capture-pane", "-p", "-t", pane) for pane in panes]
+    while _at_once(tmux, looks).split().count("ready") < len(panes):
         if time.monotonic() > deadline:
             raise RuntimeError("tmux has not started all")
         time.sleep(0.05)
