@@ -14,7 +14,7 @@ from tests.e2e.harness import (
     Mesh,
     agent_class,
     agent_pod,
-    leftovers,
+    is_clear,
     make_origin,
     processes_of,
     repository,
@@ -85,7 +85,7 @@ def test_a_pod_runs_is_seen_typed_into_and_leaves_nothing(mesh: Mesh):
     assert header.split() == ["NAME", "CLASS", "PHASE", "RUNNER", "READY", "AGE"]
     assert row.split()[:5] == ["fix", "asks", "Running", "local", "True"]
     mesh.delete("fix")
-    until(lambda: not leftovers(mesh, uid), what="every trace is gone")
+    is_clear(mesh, uid)
 
 
 def test_a_service_account_reads_and_may_not_type(mesh: Mesh):

@@ -13,6 +13,9 @@ from typing import Any
 
 import yaml
 
+from cli.datadir import DataDir
+from cli.up import state
+
 PROGRAM = str(Path(sys.executable).with_name("agentsmesh"))
 
 
@@ -76,19 +79,25 @@ class Mesh:
     def down(self) -> None:
         run(*self.program, "down", "--data-dir", str(self.data))
 
-    def processes(self) -> dict[str, dict[str, Any]]:
-        """Return what `agentsmesh status` says of each process."""
-        argv = [*self.program, "status", "--data-dir", str(self.data), "-o", "json"]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
-        return {process["name"]: process for process in json.loads(done.stdout)["processes"]}
+    def processes(self) -> dict[str, tuple[int, bool]]:
+        """Return each process and whether it is ready, as `up` has written it down.
+
+        Read here: on two cores a program that is asked again and again is in the way of those
+        that start.
+        """
+        known = state.read(DataDir(self.data))
+        if known is None or not known.supervisor.alive():
+            return {}
+        return {part.name: _standing(part) for part in known.parts}
 
     def pid(self, name: str) -> int:
-        return int(self.processes()[name]["pid"] or 0)
+        """Return the process of that name; 0 while there is none."""
+        return self.processes().get(name, (0, False))[0]
 
     def all_ready(self) -> bool:
         """Whether every process is alive and ready."""
         found = self.processes().values()
-        return all(process["pid"] and process["state"] == "ready" for process in found)
+        return bool(found) and all(ready for _, ready in found)
 
     def kill(self, name: str) -> int:
         """Kill a process, which the supervisor starts again; return which it was."""
@@ -102,9 +111,9 @@ class Mesh:
 
         def again() -> bool:
             now = self.processes()
+            found = {name: now.get(name, (0, False)) for name in names}
             return all(
-                now[name]["pid"] not in {0, pid} and now[name]["state"] == "ready"
-                for name, pid in before.items()
+                ready and found[name][0] != before[name] for name, (_, ready) in found.items()
             )
 
         until(again, seconds=90, what=f"{names} are back")
@@ -112,7 +121,7 @@ class Mesh:
     def kill_all(self) -> None:
         """Kill the supervisor and everything that it runs, at once."""
         supervisor = int((self.data / "up.pid").read_text(encoding="utf-8"))
-        for pid in [supervisor, *(int(p["pid"]) for p in self.processes().values())]:
+        for pid in [supervisor, *(pid for pid, _ in self.processes().values())]:
             if pid:
                 os.kill(pid, signal.SIGKILL)
 
@@ -182,6 +191,12 @@ class Mesh:
         return file
 
 
+def _standing(part: state.PartState) -> tuple[int, bool]:
+    if part.process is None or not part.process.alive():
+        return 0, False
+    return part.process.pid, part.state == "ready"
+
+
 def pod_dir(mesh: Mesh, uid: str) -> Path:
     """Return the pod's directory on the runner."""
     return next(mesh.data.rglob(f"pods/{uid}"))
@@ -189,10 +204,25 @@ def pod_dir(mesh: Mesh, uid: str) -> Path:
 
 def leftovers(mesh: Mesh, uid: str) -> list[Any]:
     """Return every process and file that is the pod's, but the work that is kept of it."""
+    kept = ("/refs/agentsmesh/saved", f"/saved/{uid}.json")  # docs/git.md: and how it is found
     walk = os.walk(mesh.data)  # unlike rglob it goes on when a directory vanishes meanwhile
     named = [f"{at}/{name}" for at, folders, files in walk for name in folders + files]
     found = [name for name in named if uid in name.rpartition("/")[2]]
-    return [*processes_of(uid), *(name for name in found if "/refs/agentsmesh/saved" not in name)]
+    return [*processes_of(uid), *(name for name in found if not any(k in name for k in kept))]
+
+
+def is_clear(mesh: Mesh, uid: str, seconds: float = 30) -> None:
+    """Wait until nothing of the pod is left."""
+    left: list[Any] = []
+
+    def gone() -> bool:
+        left[:] = leftovers(mesh, uid)
+        return not left
+
+    try:
+        until(gone, seconds=seconds)
+    except AssertionError:
+        raise AssertionError(f"not within {seconds} s: nothing is left, but {left}") from None
 
 
 def agent_class(name: str, script: str, prompt: str = "none") -> dict[str, Any]:

@@ -16,7 +16,7 @@ from tests.e2e.harness import (
     Mesh,
     agent_class,
     agent_pod,
-    leftovers,
+    is_clear,
     pod_dir,
     processes_of,
     repository,
@@ -40,7 +40,7 @@ def test_a_pod_that_is_deleted_while_it_is_prepared_is_gone_at_once(mesh: Mesh, 
     uid = mesh.get("preparing")["metadata"]["uid"]
     mesh.phase("preparing", "Starting")  # git is waiting for its answer
     mesh.delete("preparing")
-    until(lambda: not leftovers(mesh, uid), what="every trace is gone")
+    is_clear(mesh, uid)
 
 
 def test_pods_deleted_at_any_moment_of_their_start_leave_nothing(mesh: Mesh):
@@ -53,7 +53,7 @@ def test_pods_deleted_at_any_moment_of_their_start_leave_nothing(mesh: Mesh):
     for name in names:
         until(lambda name=name: not mesh.exists(name), seconds=60, what=f"{name} has gone")
     for uid in uids:
-        until(lambda uid=uid: not leftovers(mesh, uid), what="every trace is gone")
+        is_clear(mesh, uid)
 
 
 def test_two_hundred_processes_are_cleared_away(mesh: Mesh):
@@ -67,7 +67,7 @@ done; echo the-end; wait; sleep 100000
     uid = mesh.ready("many")["metadata"]["uid"]
     until(lambda: len(processes_of(uid)) > 200, what="they are there")
     mesh.delete("many")
-    until(lambda: not leftovers(mesh, uid), what="every trace is gone")
+    is_clear(mesh, uid)
 
 
 def test_two_pods_may_work_on_branches_of_the_same_name(mesh: Mesh):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import Mesh, agent_class, agent_pod, leftovers, processes_of, until
+from tests.e2e.harness import Mesh, agent_class, agent_pod, is_clear, processes_of, until
 from tests.e2e.watching import AGENT_PODS, Watch
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
@@ -99,7 +99,7 @@ def test_killed_at_every_step_a_pod_starts_once_and_ends_as_it_should(
         mesh.kubectl("delete", "agentpod", name, "-n", "default", "--wait=false")
         life.kill()  # deleted, and perhaps seen
         until(lambda: not mesh.exists(name), seconds=60, what="the pod has gone")
-        until(lambda: not leftovers(mesh, life.uid), what="every trace is gone")
+        is_clear(mesh, life.uid)
 
 
 @pytest.mark.parametrize("victims", [*((part,) for part in _PARTS), _PARTS], ids="-".join)
@@ -118,4 +118,4 @@ def test_killed_while_a_running_pod_is_torn_down_nothing_is_left(
         until(lambda: not processes_of(life.uid), seconds=60, what="no process is left")
         life.kill()  # while files are cleared away, or just after
         until(lambda: not mesh.exists(name), seconds=60, what="the pod has gone")
-        until(lambda: not leftovers(mesh, life.uid), what="every trace is gone")
+        is_clear(mesh, life.uid)

@@ -1,11 +1,13 @@
 """Stopped, frozen, started again: by a user's words, over kills of every part."""
 
 import json
+import subprocess
 from typing import Any
 
 import pytest
 
 from tests.e2e.harness import (
+    PROGRAM,
     Mesh,
     agent_class,
     agent_pod,
@@ -26,6 +28,11 @@ while :; do echo . >> "$AGENTSMESH_HOME/beats"; sleep 0.05; done
 """
 
 
+def _want(mesh: Mesh, name: str, **spec: Any) -> None:
+    patch = json.dumps({"spec": spec})
+    mesh.kubectl("patch", "agentpod", name, "-n", "default", "--type=merge", "-p", patch)
+
+
 class Pod:
     """A pod that notes how it is started and that it is alive."""
 
@@ -40,10 +47,7 @@ class Pod:
         self.uid = mesh.get(name)["metadata"]["uid"]
 
     def want(self, **spec: Any) -> None:
-        self.mesh.kubectl(
-            *("patch", "agentpod", self.name, "-n", "default", "--type=merge"),
-            *("-p", json.dumps({"spec": spec})),
-        )
+        _want(self.mesh, self.name, **spec)
 
     def note(self, name: str) -> str:
         file = pod_dir(self.mesh, self.uid) / "home" / name
@@ -141,6 +145,41 @@ def test_a_frozen_pod_can_be_deleted(mesh: Mesh) -> None:
     pod.is_gone()
 
 
+def test_who_looks_at_a_suspended_pod_is_told_so(mesh: Mesh) -> None:
+    pod = Pod(mesh, "looked-at")
+    mesh.ready("looked-at")
+    pod.want(suspend=True)
+    pod.says("Suspended", "True")
+    where = ["looked-at", "-n", "default", "--kubeconfig", str(mesh.kubeconfig)]
+    for words in (["attach"], ["attach", "--read-only"], ["record", "-o", "-"]):
+        viewer = subprocess.Popen(
+            [PROGRAM, *words, *where],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        line = viewer.stderr.readline() if viewer.stderr else b""
+        assert line.startswith(b"[agentsmesh] looked-at is suspended: it is frozen"), line
+        viewer.terminate()
+        viewer.communicate(timeout=30)
+    pod.is_gone()
+
+
+def test_a_pod_that_is_idle_for_too_long_is_stopped_and_can_go_on(mesh: Mesh) -> None:
+    agent = agent_class("sits", "printf 'ready> '; read line; exec sleep 100000")
+    agent["spec"]["activity"] = {"idle": ["^ready>"]}
+    mesh.apply(agent, agent_pod("sits", "sits", idleTimeoutSeconds=10))
+    uid = mesh.ready("sits")["metadata"]["uid"]
+    until(lambda: mesh.condition("sits", "Ready").get("reason") == "IdleTimeout", seconds=90)
+    assert mesh.condition("sits", "Stopped") == {}  # nobody wished it
+    assert processes_of(uid) == []
+    _want(mesh, "sits", desiredState="Stopped")
+    until(lambda: mesh.condition("sits", "Stopped").get("status") == "True", what="it is Stopped")
+    _want(mesh, "sits", desiredState="Running")
+    assert mesh.ready("sits", seconds=60)["status"]["observed"]["restarts"] == 1
+    mesh.delete("sits")
+
+
 def _kill(mesh: Mesh, victims: tuple[str, ...]) -> None:
     if len(victims) == len(_PARTS):
         mesh.kill_all()
@@ -151,7 +190,7 @@ def _kill(mesh: Mesh, victims: tuple[str, ...]) -> None:
 
 @pytest.mark.faults
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("victims", [*((part,) for part in _PARTS), _PARTS], ids="-".join)
+@pytest.mark.parametrize("victims", [_PARTS[:2], _PARTS[2:], _PARTS], ids="-".join)
 def test_killed_at_every_step_a_pod_stops_freezes_and_goes_on(
     mesh: Mesh, victims: tuple[str, ...]
 ) -> None:
@@ -171,12 +210,10 @@ def test_killed_at_every_step_a_pod_stops_freezes_and_goes_on(
     _kill(mesh, victims)  # stopping, or just before
     pod.says("Stopped", "True")
     assert processes_of(pod.uid) == []
-    _kill(mesh, victims)
     pod.want(desiredState="Running")
     _kill(mesh, victims)  # given its place, preparing, starting, or just before
     pod.starts("do it", "--again")
     pod.beats()
-    _kill(mesh, victims)
     pod.says("Ready", "True")
     pod.starts("do it", "--again")
     pod.is_gone()

@@ -14,7 +14,7 @@ from tests.e2e.harness import (
     Mesh,
     agent_class,
     agent_pod,
-    leftovers,
+    is_clear,
     pod_dir,
     processes_of,
     run,
@@ -49,7 +49,7 @@ def test_an_applied_pod_runs_in_its_own_worktree_and_leaves_nothing(mesh: Mesh):
     assert not [p for p in worktree.iterdir() if p.name not in {".git", "README", "work.txt"}]
 
     mesh.delete("fix")
-    until(lambda: not leftovers(mesh, uid), what="every trace is gone")
+    is_clear(mesh, uid)
 
 
 def test_the_status_follows_what_a_live_agent_has_done(mesh: Mesh):
@@ -183,7 +183,7 @@ echo started; while true; do sleep 1; done
     until(lambda: "started" in mesh.logs("stays"))
     assert len(processes_of(uid)) >= 3
     mesh.delete("stays")
-    until(lambda: not leftovers(mesh, uid), what="no process or file is left")
+    is_clear(mesh, uid)
 
 
 def test_kubectl_shows_the_state_as_a_table(mesh: Mesh):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import PROGRAM, Mesh, agent_class, agent_pod, leftovers, make_origin, until
+from tests.e2e.harness import PROGRAM, Mesh, agent_class, agent_pod, is_clear, make_origin, until
 from tests.e2e.harness import repository as repository_at
 
 NOBODY = 65534
@@ -79,7 +79,7 @@ echo done > work.txt; git add work.txt; git commit -qm 'Do the work'; echo the-e
     mesh.replace("runner")
     assert mesh.ready("plain")["status"]["observed"]["pid"] == pod["status"]["observed"]["pid"]
     mesh.delete("plain")
-    until(lambda: not leftovers(mesh, uid), what="every trace is gone")
+    is_clear(mesh, uid)
 
 
 def test_a_data_directory_of_somebody_else_is_refused_in_one_sentence(mesh: Mesh):

@@ -23,7 +23,7 @@ from tests.e2e.harness import PROGRAM, Mesh, agent_pod, until
 from tests.process.once.checker import ENDS, Pod, faults, lines
 from tests.process.once.storm import Storm
 
-KILLS: Final = int(os.environ.get("ONCE_KILLS", "100"))
+KILLS: Final = int(os.environ.get("ONCE_KILLS", "50"))
 _A_ROUND: Final = 50
 _FIRST: Final = ("quick", "stands", "flagged", "typed")
 _KINDS: Final = (*_FIRST, "typed", "fails", "typed-fails", "stopped")
