@@ -6,6 +6,7 @@ ended as a whole. Nothing of the user's or the system's git configuration is rea
 
 import asyncio
 import os
+import resource
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +18,9 @@ _KEPT_ERROR_BYTES: Final = 16 * 1024
 _OUTPUT_BYTES: Final = 64 * 1024 * 1024
 _POLITE_SECONDS: Final = 2.0
 """Between SIGTERM, on which git removes its lock files, and SIGKILL."""
+
+_NICENESS: Final = 5
+"""Of what gives way: a third of the weight of others, so that it still comes to its end."""
 
 _INHERITED: Final = (
     "PATH", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY",
@@ -98,6 +102,9 @@ class Limits:
     seconds: float = 600.0
     idle_seconds: float | None = None
     """Longest time without a word from git; it must be told to show its progress."""
+    cpu_seconds: int | None = None
+    """Longest time on a processor, for what may be made to keep git busy. It then gives way to
+    others, too. Unlike the time by the clock, this one is the same on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +184,8 @@ class Git:
             pass_fds=call.pass_fds,
             start_new_session=True,
         )
+        if call.limits.cpu_seconds is not None:
+            _give_way(process.pid, call.limits.cpu_seconds)
         talk = _Conversation(process, call)
         try:
             return await talk.finish()
@@ -206,6 +215,8 @@ class _Conversation:
                 code = await self._process.wait()
         except TimeoutError as exc:
             raise GitRunError(verb, None, self._said()) from exc
+        if code == -signal.SIGXCPU:
+            raise GitRunError(verb, None, self._said())
         if code != 0 or len(self._out) > _OUTPUT_BYTES:
             raise GitRunError(verb, code, self._said())
         return bytes(self._out)
@@ -235,6 +246,20 @@ class _Conversation:
 
     def _said(self) -> str:
         return bytes(self._err[-_KEPT_ERROR_BYTES:]).decode("utf-8", errors="replace")
+
+
+def _give_way(group: int, cpu_seconds: int) -> None:
+    """Have a process group give way to others, and each process of it end after so much work.
+
+    A session may be a scheduling group of its own, which has its own niceness.
+    Source: sched(7), "The autogroup feature".
+    """
+    with suppress(OSError):
+        resource.prlimit(group, resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PGRP, group, _NICENESS)
+    with suppress(OSError):
+        Path(f"/proc/{group}/autogroup").write_text(str(_NICENESS), encoding="ascii")
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -124,8 +124,13 @@ _KNOWN: Final[tuple[tuple[str, Failure], ...]] = (
 )
 
 
+_WITH_A_SERVER: Final = frozenset({"fetch", "ls-remote", "lfs"})
+
+
 def explain(error: GitRunError, credentials: Credentials | None = None) -> Failure:
     """Return why git failed, in words that say what to do; without secrets."""
+    if error.code is None and error.verb not in _WITH_A_SERVER:
+        return Failure(f"git {error.verb} took too long on the runner")
     if error.code is None:
         return Failure("the server does not answer", unreachable=True, reason="RemoteSlow")
     for pattern, failure in _KNOWN:
