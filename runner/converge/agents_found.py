@@ -110,7 +110,8 @@ class AgentsFound:
         self._said = {key: self._said[key] for key in wanted if key in self._said}
         self._unanswered = {key: n for key, n in self._unanswered.items() if key in self._said}
         self._tell(programs, places)  # whether it is there need not wait for its version
-        for key in wanted:
+        # those that did not answer come last: each may keep the others waiting for its whole time
+        for key in sorted(wanted, key=lambda key: self._unanswered.get(key, 0)):
             if self._wake.is_set():
                 return  # another catalogue came
             if not self._said.get(key) and self._unanswered.get(key, 0) < _ATTEMPTS:

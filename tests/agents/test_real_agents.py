@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from tests.agents.classes import AGENTS, INSTALLED, KEY, PROVIDERS, WITH_MCP
 from tests.agents.fakemodel import FakeModel, Turn
 from tests.e2e.harness import PROGRAM, Mesh, agent_pod, pod_dir, processes_of, run, until
 
-pytestmark = [pytest.mark.agents, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.agents, pytest.mark.timeout(3000)]
+
+PATIENCE = 600
+"""Seconds for what an agent does: some take fifteen of a processor's, and it may have others."""
 
 COMMIT = "printf made > made.txt && git add made.txt && git commit -qm Made"
 
@@ -46,6 +50,17 @@ def git(tree: Path, *args: str) -> str:
     return subprocess.run(argv, cwd=tree, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.fixture(autouse=True)
+def _shown(mesh: Mesh) -> Iterator[None]:
+    """Print, for a report of failure, what the agents' screens and conditions say at the end."""
+    yield
+    for pod in mesh.kubectl("get", "agentpods", "-n", "default", "-o", "name").split():
+        name = pod.rpartition("/")[2]
+        print(name, json.dumps(mesh.get(name)["status"], indent=1))  # noqa: T201 - for the report
+        print(*(row for row in drawn(mesh.logs(name, "--raw")) if row.strip()), sep="\n")  # noqa: T201
+        mesh.delete(name)
+
+
 @pytest.mark.parametrize("agent", AGENTS)
 def test_an_agent_does_its_work_and_goes_on_with_it(
     mesh: Mesh, model: FakeModel, agent: str
@@ -59,10 +74,10 @@ def test_an_agent_does_its_work_and_goes_on_with_it(
             **provider.pod(model.url),
         )
     )
-    uid = mesh.ready(pod, seconds=60)["metadata"]["uid"]
+    uid = mesh.ready(pod, seconds=PATIENCE)["metadata"]["uid"]
     tree = _worktree(pod_dir(mesh, uid))
     commits = ("rev-list", "--count", "HEAD")
-    until(lambda: git(tree, *commits).strip() == "2", seconds=240, what=f"{agent} committed")
+    until(lambda: git(tree, *commits).strip() == "2", seconds=PATIENCE, what=f"{agent} committed")
     _is_as_it_should_be(mesh, pod, uid, tree)
     whole = prompted(model, agent, first_prompt(agent))
     seen = [turn.text[-300:] for turn in model.turns if "Mark" in turn.text]
@@ -74,15 +89,21 @@ def test_an_agent_does_its_work_and_goes_on_with_it(
     _prompt(mesh, pod, f"Second {agent}: {asks}")
     if agent in WITH_MCP:
         _until_answered(model, pod, f"{agent} called a tool after its runner was killed")
-    until(lambda: prompted(model, agent, f"Second {agent}"), seconds=90, what="the second prompt")
+    until(
+        lambda: prompted(model, agent, f"Second {agent}"),
+        seconds=PATIENCE,
+        what="the second prompt",
+    )
     assert mesh.get(pod)["status"]["observed"]["pid"] == before, "it is the same process"
 
     _desired(mesh, pod, "Stopped")
-    until(lambda: not processes_of(uid), seconds=60, what="nothing of it is left")
+    until(lambda: not processes_of(uid), seconds=PATIENCE, what="nothing of it is left")
     _desired(mesh, pod, "Running")
-    mesh.ready(pod, seconds=60)
+    mesh.ready(pod, seconds=PATIENCE)
     _prompt(mesh, pod, f"Third {agent}: go on")
-    found = until(lambda: prompted(model, agent, f"Third {agent}"), seconds=120, what="the third")
+    found = until(
+        lambda: prompted(model, agent, f"Third {agent}"), seconds=PATIENCE, what="the third"
+    )
     assert f"Second {agent}" in found[-1].history, "it is the session that it had"
     for mark in ("Mark", "Second", "Third"):
         assert len(prompted(model, agent, f"{mark} {agent}:")) == 1, f"{mark} was given once"
@@ -95,7 +116,7 @@ def _is_as_it_should_be(mesh: Mesh, pod: str, uid: str, tree: Path) -> None:
     assert git(tree, "status", "--porcelain", "--ignored") == "", "nothing else is in the worktree"
     until(
         lambda: mesh.condition(pod, "AgentFound").get("status") == "True",
-        seconds=150,
+        seconds=PATIENCE,
         what="AgentFound",
     )
     assert ", version " in mesh.condition(pod, "AgentFound")["message"]
@@ -120,7 +141,7 @@ def _desired(mesh: Mesh, pod: str, state: str) -> None:
 
 
 def _until_answered(model: FakeModel, text: str, what: str) -> None:
-    until(lambda: any(text in answer for answer in model.answers()), seconds=90, what=what)
+    until(lambda: any(text in answer for answer in model.answers()), seconds=PATIENCE, what=what)
 
 
 @pytest.mark.parametrize(
@@ -144,8 +165,8 @@ def test_mcp_list_shows_the_server_as_connected(mesh: Mesh, agent: str, says: st
         },
         agent_pod(name, name),
     )
-    mesh.ready(name, seconds=60)
-    until(lambda: "END" in mesh.logs(name), seconds=60, what="mcp list ended")
+    mesh.ready(name, seconds=PATIENCE)
+    until(lambda: "END" in mesh.logs(name), seconds=PATIENCE, what="mcp list ended")
     text = drawn(mesh.logs(name, "--raw"))
     mine = "ntsmesh"  # what a terminal has not drawn it leaves out: Claude skips an "e"
     assert any(mine in each and says in each for each in text), text

@@ -25,7 +25,8 @@ logger = logging.getLogger(__name__)
 
 LONGEST: Final = 128
 """Characters of a version."""
-_SECONDS: Final = 10.0
+_SECONDS: Final = 60.0
+"""Some agents take two seconds of a processor for this, and that much of a busy machine is long."""
 _OUTPUT_BYTES: Final = 16 * 1024
 _FIRST_FREE_FD: Final = 100
 """Above all numbers that a sandbox expects contents at."""
