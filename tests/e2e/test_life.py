@@ -165,6 +165,7 @@ def test_who_looks_at_a_suspended_pod_is_told_so(mesh: Mesh) -> None:
     pod.is_gone()
 
 
+@pytest.mark.faults  # long: ten seconds are the least that can be asked for
 def test_a_pod_that_is_idle_for_too_long_is_stopped_and_can_go_on(mesh: Mesh) -> None:
     agent = agent_class("sits", "printf 'ready> '; read line; exec sleep 100000")
     agent["spec"]["activity"] = {"idle": ["^ready>"]}
