@@ -1,6 +1,7 @@
 """The git clone that a user is in: what it has, and new refs in it. None is overwritten."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,8 @@ from cli.errors import CommandError, Usage
 _GIT_SECONDS: Final = 600.0
 _MOST_HAVE: Final = 1000
 _NONE: Final = "0" * 40
+_OBJECT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+"""Names of objects, as a runner must give them: what else it says could be an option of git."""
 _COMMIT: Final = "%(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)"
 
 
@@ -60,9 +63,20 @@ class Clone:
 
     def create(self, ref: str, commit: str) -> None:
         """Make a ref that is not there, or leads there already. Raises CommandError."""
+        if _OBJECT.fullmatch(commit) is None or not self._is_ref(ref):
+            raise CommandError(
+                f"the runner names {printable(repr(ref))[:200]}, {printable(repr(commit))[:80]}: "
+                "no ref and commit; nothing more was made of its answer"
+            )
         if self.commit_of(ref) == commit:
             return
-        self._do(f"make {printable(ref)}", "update-ref", "--create-reflog", ref, commit, _NONE)
+        options = ("update-ref", "--create-reflog", "--no-deref", "--")
+        self._do(f"make {printable(ref)}", *options, ref, commit, _NONE)
+
+    def _is_ref(self, name: str) -> bool:
+        if not name.startswith("refs/"):
+            return False
+        return self._ask("check-ref-format", name) is not None
 
     def _ask(self, *args: str) -> str | None:
         done = self._run(args)

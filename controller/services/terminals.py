@@ -35,6 +35,9 @@ _MAX_MESSAGES: Final = 4096
 _LEAST_COST: Final = 256
 """Of a piece of a recording: so a window of them is no more messages than may wait in a view."""
 
+_MAX_TOLD_BYTES: Final = 4 * 1024 * 1024
+"""Of one view, all that no credit is needed for: a screen, a list of kept refs. Each comes once."""
+
 MAX_VIEWS_PER_POD: Final = 32
 MAX_VIEWS_PER_RUNNER: Final = 1024
 
@@ -71,6 +74,9 @@ class View:
         self._granted = 0
         self._received = 0
         self._passed = 0
+        # what needs no credit
+        self._told: set[str] = set()
+        self._told_bytes = 0
         # towards the runner
         self._control: deque[link_pb2.TerminalDown] = deque()
         self._credit = 0
@@ -93,27 +99,42 @@ class View:
             if self._received > self._granted:
                 self._broke("more output than there was credit for")
                 return
-        else:
-            match up.WhichOneof("msg"):
-                case "ended":
-                    self.end(up.ended)
-                    return
-                case "input_ack":
-                    self._acked(up.input_ack.seq)
-                case "recorded":
-                    self._received += _cost(up.recorded)
-                    if self._received > self._granted:
-                        self._broke("more of a recording than there was credit for")
-                        return
-                case "opened" | "gap" | "end" | "work":
-                    pass
-                case _:
-                    return
+        elif not self._is_kept(up):
+            return
         if len(self._up) >= _MAX_MESSAGES:
             self._broke("too many messages")
             return
         self._up.append(up)
         self._arrived.set()
+
+    def _is_kept(self, up: link_pb2.TerminalUp) -> bool:
+        """Take a message that is no output; say whether the viewer shall have it."""
+        match up.WhichOneof("msg"):
+            case "ended":
+                self.end(up.ended)
+                return False
+            case "input_ack":
+                self._acked(up.input_ack.seq)
+                return True
+            case "recorded":
+                self._received += _cost(up.recorded)
+                if self._received > self._granted:
+                    self._broke("more of a recording than there was credit for")
+            case "opened" | "gap" | "end" | "work" as kind:
+                if self._is_too_much(kind, up.ByteSize()):
+                    self._broke(f"{kind} too often, or too much of it")
+            case _:
+                return False
+        return self._ended is None
+
+    def _is_too_much(self, kind: str, size_bytes: int) -> bool:
+        """Count a message that needs no credit; say whether it is more than a view can need."""
+        if kind == "gap":
+            return size_bytes > _LEAST_COST  # many may come, each of a few bytes
+        self._told_bytes += size_bytes
+        again = kind in self._told
+        self._told.add(kind)
+        return again or self._told_bytes > _MAX_TOLD_BYTES
 
     def end(self, ended: link_pb2.ViewEnded) -> None:
         """End the view after what has already come; the first reason counts."""

@@ -84,6 +84,27 @@ def test_to_restore_again_changes_nothing(commit: str, clone: Path, tmp_path: Pa
     assert git("-C", clone, "rev-parse", "saved/ada") == commit
 
 
+def left_files(tmp_path: Path, uid: str, pod: str) -> Path:
+    folder = tmp_path / f"data/kept/{pod}-{uid[:8]}"
+    folder.mkdir(parents=True)
+    note = {"pod": pod, "namespace": "acme", "saved_ms": 5, "files": str(folder)}
+    (tmp_path / "data/saved").mkdir(exist_ok=True)
+    (tmp_path / f"data/saved/{uid}.json").write_text(json.dumps(note))
+    return folder
+
+
+@pytest.mark.usefixtures("commit", "clone")
+def test_files_that_no_commit_could_hold_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    both = left_files(tmp_path, UID, "ada")
+    restore(arguments(tmp_path, "ada"))
+    assert str(both) in capsys.readouterr().out
+    alone = left_files(tmp_path, "1" * 8 + UID[8:], "eve")
+    with pytest.raises(NotFound, match=str(alone)):
+        restore(arguments(tmp_path, "eve"))
+
+
 @pytest.mark.usefixtures("commit", "clone")
 def test_who_left_nothing_is_not_found(tmp_path: Path):
     with pytest.raises(NotFound, match="bob"):
@@ -109,3 +130,20 @@ def test_a_shallow_clone_says_that_it_has_nothing_whole(clone: Path, tmp_path: P
     shallow = tmp_path / "shallow"
     git("clone", "-q", "--depth=1", f"file://{clone}", shallow)
     assert Clone(shallow).have() == []
+
+
+@pytest.mark.parametrize(
+    ("ref", "answer"),
+    [
+        pytest.param("-d", "1" * 40, id="a ref that is an option"),
+        pytest.param("refs/heads/a..b", "1" * 40, id="a ref that git does not take"),
+        pytest.param("refs/agentsmesh/saved/x", "-mx", id="a commit that is an option"),
+        pytest.param("refs/agentsmesh/saved/x", "main", id="a commit that is a name"),
+    ],
+)
+def test_what_a_runner_names_is_never_an_option_of_git(clone: Path, ref: str, answer: str):
+    git("-C", clone, "update-ref", "refs/agentsmesh/saved/x", "main")
+    before = git("-C", clone, "for-each-ref")
+    with pytest.raises(CommandError, match="no ref and commit"):
+        Clone(clone).create(ref, answer)
+    assert git("-C", clone, "for-each-ref") == before
