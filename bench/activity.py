@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 import time
+from math import isfinite
 from pathlib import Path
 from subprocess import Popen
 
@@ -53,12 +54,13 @@ def _accuracy(chosen: str) -> list[Row]:
 
 
 def _delays(chosen: str, agent: str, score: Score) -> list[Row]:
-    if not score.delays:
+    found = [delay for delay in score.delays if isfinite(delay)]
+    if not found:
         return []
     name = f"{chosen}, {agent}: until waiting is told"
-    note = f"median of {len(score.delays)} on the runner, longest {max(score.delays):.1f} s"
-    goal = "" if agent in {"all", "stub"} else "≤ 2 s"  # without a class 1.5 s go by first
-    return [Row(name, "s", median(score.delays), "goal", 2.0, goal, note)]
+    note = f"{len(found)} of {len(score.delays)} were found, the last after {max(found):.1f} s"
+    goal = "" if agent in {"all", "stub", "aider"} else "≤ 2 s"  # at the cursor 1.5 s go by
+    return [Row(name, "s", median(found), "goal", 2.0, goal, note)]
 
 
 def _cost() -> list[Row]:
