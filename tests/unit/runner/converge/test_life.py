@@ -308,8 +308,9 @@ async def test_one_that_waits_for_its_restart_says_when_it_comes(tmp_path: Path)
         await want(machine, RUN, restart=True)
         await machine.journal.put(dataclasses.replace(row(machine), failures=9))
         await exits(world, 3)
-        await until(lambda: row(machine).state is State.FAILED)
+        await until(lambda: bool(report(machine).conditions))
         [condition] = report(machine).conditions
+        assert row(machine).state is State.FAILED
         assert (condition.type, condition.reason) == ("Restarting", "BackOff")
         assert "exit code 3: started again at 2" in condition.message
         assert condition.message.endswith("(restart 1)")
