@@ -7,6 +7,8 @@ Below the runner's data directory::
     pods/<uid>/repo.git                  the pod's own refs, config and new objects
     pods/<uid>/worktree                  its files
     pods/<uid>/inspect.git               the runner's own view of the two above
+    pods/<uid>/inspect-modules/          the same for each submodule
+    caches/<hash of the url>/lfs         objects of Git LFS; lent to nobody, copied
     saved/<uid>.json                     whose work is kept, in which cache, under which refs
     warm/<cache>/                        worktrees that are ready before anyone asks
     kept/                                what could neither be saved nor may be deleted
@@ -27,10 +29,12 @@ from typing import Final
 
 from runner.clock import wall_ms
 from runner.drivers.trash import Trash
-from runner.drivers.worktree_branches import findings_of, refuse_branch_in_use
+from runner.drivers.worktree_branches import refuse_branch_in_use
+from runner.drivers.worktree_extras import Extras
 from runner.drivers.worktree_eyes import Eyes
 from runner.drivers.worktree_files import PodFiles, Record, finish, read_record, write_through
 from runner.drivers.worktree_kept import Kept, KeptWork, own_refs
+from runner.drivers.worktree_look import Looker
 from runner.drivers.worktree_make import Maker, check
 from runner.drivers.worktree_save import Keeper
 from runner.drivers.worktree_values import (
@@ -50,9 +54,8 @@ from runner.git.errors import (
     WorktreeLostError,
 )
 from runner.git.explain import DISK_FULL, explain
-from runner.git.layout import WORKTREE_DIR, copy_shallow, object_folders
-from runner.git.refs import UnreadableError, read_head, read_ref, read_refs
-from runner.git.view import View
+from runner.git.layout import object_folders
+from runner.git.refs import UnreadableError
 
 logger = logging.getLogger(__name__)
 
@@ -98,11 +101,17 @@ class GitWorktrees:
         limits = Limits(self._settings.local_seconds)
         self.warm = WarmTrees(self._data_dir / "warm", self._git, trash, limits)
         """Worktrees that are ready; ``tend`` keeps them so."""
-        self._findings: dict[str, tuple[Finding, ...]] = {}
-        self._bases: dict[str, tuple[str, bool]] = {}
-        """Of each pod: upstream's branch as last compared, and whether it holds the beginning."""
         self.eyes = Eyes()
         """Notices changes in the worktrees that were inspected, until told to forget them."""
+        self._looker = Looker(self._data_dir / "caches", self._git, limits, self.eyes)
+        self._extras = Extras(
+            self._git,
+            Limits(self._settings.fetch_seconds, self._settings.idle_seconds),
+            limits,
+            self._cache_of,
+            self._settings.allow_local,
+            self._settings.include_dir,
+        )
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def ensure(self, request: WorktreeRequest) -> Worktree:
@@ -118,18 +127,10 @@ class GitWorktrees:
             try:
                 record = _record(files)
                 if record is None:
-                    name = cache_name(location, request.credentials, request.depth)
-                    cache = self._cache(name, location, request.depth)
+                    cache = self._cache_of(location, request)
                     await refuse_branch_in_use(self._data_dir / "pods", request, location.url)
                     limits = Limits(self._settings.local_seconds)
-                    maker = Maker(
-                        cache,
-                        self._git,
-                        self._trash,
-                        limits,
-                        self.warm,
-                        self._settings.include_dir,
-                    )
+                    maker = Maker(cache, self._git, self._trash, limits, self.warm, self._extras)
                     record = await maker.make(files, location, request)
                     self.warm.want(record.cache, request.warm, request.default_branch)
                 elif files.building.exists():
@@ -155,7 +156,7 @@ class GitWorktrees:
                 return None
             self._made(files, record)
             try:
-                return await self._looked_at(uid, files, record)
+                return await self._looker.look(uid, files, record)
             except (UnreadableError, OSError) as exc:
                 raise WorktreeLostError(
                     f"The pod's repository cannot be read as the agent left it: {exc}."
@@ -192,9 +193,7 @@ class GitWorktrees:
                     await self._save(uid)
                 except (SaveFailedError, WorktreeLostError) as exc:
                     files.unsaved.write_text(exc.message, encoding="utf-8")
-            self.eyes.forget(uid)
-            self._bases.pop(uid, None)
-            self._findings.pop(uid, None)
+            self._looker.forget(uid)
             kept = self._keep(files, uid) if files.unsaved.exists() else None
             if kept is not None:
                 self.kept.note_files(uid, kept)
@@ -203,6 +202,7 @@ class GitWorktrees:
                 files.repository,
                 files.building,
                 files.view,
+                files.inner_views,
                 files.unsaved,
                 files.record,
                 files.saved,  # last: until then ``save`` can tell again what was kept
@@ -227,7 +227,7 @@ class GitWorktrees:
 
     def findings(self, uid: str) -> tuple[Finding, ...]:
         """Return what is to be said of the pod's worktree, as of its last inspection."""
-        return self._findings.get(uid, ())
+        return self._looker.findings(uid)
 
     def _only(self, uid: str) -> asyncio.Lock:
         """Return the lock of one pod: its worktree is made, looked at or removed, one at a time."""
@@ -236,6 +236,10 @@ class GitWorktrees:
     def _files(self, uid: str) -> PodFiles:
         names.check_pod(uid, "pod")
         return PodFiles(self._data_dir / "pods" / uid)
+
+    def _cache_of(self, location: names.Location, request: WorktreeRequest) -> Cache:
+        name = cache_name(location, request.credentials, request.depth)
+        return self._cache(name, location, request.depth)
 
     def _cache(self, name: str, location: names.Location, depth: int) -> Cache:
         if name not in self._caches:
@@ -255,56 +259,16 @@ class GitWorktrees:
                     f"The pod's {path.name} was removed or replaced by its agent: delete the pod "
                     "and create it again."
                 )
-        cache = self._data_dir / "caches" / record.cache / "repo.git"
+        caches = self._data_dir / "caches"
+        lent = (object_folders(caches / name / "repo.git") for name in record.caches)
         return Worktree(
             files.worktree,
             files.repository,
             record.branch,
             record.commit,
-            object_folders(cache),
+            tuple(itertools.chain.from_iterable(lent)),
             record.note,
         )
-
-    async def _view(self, files: PodFiles, record: Record) -> View:
-        view = View(files.view, self._git, Limits(self._settings.local_seconds))
-        lender = self._data_dir / "caches" / record.cache / "repo.git"
-        await asyncio.to_thread(view.open, files.repository, object_folders(lender))
-        await asyncio.to_thread(copy_shallow, lender, files.view)
-        return view
-
-    async def _looked_at(self, uid: str, files: PodFiles, record: Record) -> WorktreeState:
-        view = await self._view(files, record)
-        head = read_head(files.repository, WORKTREE_DIR, read_refs(files.repository))
-        view.point(head.commit)
-        if await view.load(files.worktree, head.commit) or not self.eyes.is_known(uid):
-            folders = await view.folders()  # watched before they are looked at
-            self.eyes.watch(uid, files.repository, files.worktree, folders)
-        dirty = await view.dirty(files.worktree)
-        ahead = 0
-        if head.commit and head.commit != record.commit:
-            ahead = await view.count(record.commit, head.commit)
-        rewritten = await self._rewritten(uid, record, view)
-        self._findings[uid] = findings_of(record, rewritten)
-        return WorktreeState(head.branch, head.commit, dirty, ahead, rewritten)
-
-    async def _rewritten(self, uid: str, record: Record, view: View) -> str:
-        """Return upstream's branch where it was rewritten below the worktree, else nothing.
-
-        As of the last fetch, which the start of any pod on the repository makes.
-        """
-        cache = self._data_dir / "caches" / record.cache / "repo.git"
-        tip = (
-            await asyncio.to_thread(read_ref, cache, record.base)
-            if record.base and not record.depth
-            else ""
-        )
-        if tip in {"", record.commit}:
-            return ""
-        known, holds = self._bases.get(uid, ("", True))
-        if known != tip:
-            holds = await view.is_within(record.commit, [tip])
-            self._bases[uid] = (tip, holds)
-        return "" if holds else tip
 
     async def _save(self, uid: str) -> SavedRef | None:
         files = self._files(uid)
@@ -315,10 +279,11 @@ class GitWorktrees:
             return None
         try:
             self._made(files, record)
-            view = await self._view(files, record)
+            view = await self._looker.view(files, record)
             location = names.Location(record.url, local=record.local)
             cache = self._cache(record.cache, location, record.depth)
-            saved = await Keeper(view, cache, uid, record.pod).keep(files)
+            inner = self._looker.inner(files, record)
+            saved = await Keeper(view, cache, uid, record.pod, inner).keep(files)
             if saved is not None:
                 self._note(uid, record, saved, own_refs(uid, sorted(cache.refs().items())))
         except (UnreadableError, OSError, WorktreeLostError) as exc:

@@ -52,22 +52,12 @@ def findings_of(record: Record, rewritten: str) -> tuple[Finding, ...]:
     return (*record.findings, Finding("BaseCurrent", "BaseRewritten", text))
 
 
-def not_as_asked(request: WorktreeRequest, tree: Path) -> tuple[Finding, ...]:
-    """Return what was asked for and is not given: an agent must not find out by itself."""
-    said = []
-    if request.filter:
-        text = (
-            "All contents were fetched, not as worktree.filter of the class says: the agent's git "
-            "could not read what is left out. worktree.depth shortens the history."
-        )
-        said.append(Finding("WorktreeAsAsked", "FilterNotUsed", text))
-    if request.submodules and (tree / ".gitmodules").is_file():
-        text = "This release does not check out submodules: have the setup script do it."
-        said.append(Finding("WorktreeAsAsked", "SubmodulesNotCheckedOut", text))
-    if request.lfs:
-        text = (
-            "This release does not fetch files that are kept with Git LFS: their pointers are "
-            "checked out; have the setup script fetch them."
-        )
-        said.append(Finding("WorktreeAsAsked", "LfsNotFetched", text))
-    return tuple(said[:1])
+def not_as_asked(request: WorktreeRequest) -> tuple[Finding, ...]:
+    """Return what was asked for and is never given: an agent must not find out by itself."""
+    if not request.filter:
+        return ()
+    text = (
+        "All contents were fetched, not as worktree.filter of the class says: the agent's git "
+        "could not read what is left out. worktree.depth shortens the history."
+    )
+    return (Finding("WorktreeAsAsked", "FilterNotUsed", text),)

@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 import struct
+import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,14 +53,14 @@ class Eyes:
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._descriptor = self._open()
+        self._closing = weakref.finalize(self, _close, self._descriptor)
         self._room = _room()
         self._pods: dict[str, _Pod] = {}
         self._owners: dict[int, str] = {}
 
     def close(self) -> None:
         """Watch nothing any more."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
+        self._closing()
         self._descriptor = -1
         self._pods.clear()
         self._owners.clear()
@@ -73,15 +74,26 @@ class Eyes:
         pod = self._pods.get(uid)
         return pod is not None and pod.is_whole
 
-    def watch(self, uid: str, repository: Path, worktree: Path, folders: Iterable[str]) -> None:
-        """Watch these folders of the worktree, and the repository, instead of what was before."""
+    def watch(
+        self,
+        uid: str,
+        repository: Path,
+        worktree: Path,
+        folders: Iterable[str],
+        inner: Iterable[Path] = (),
+    ) -> None:
+        """Watch these folders of the worktree, and the repository, instead of what was before.
+
+        *inner* are the repositories of submodules.
+        """
         self.forget(uid)
         if self._descriptor < 0:
             return
         pod = self._pods[uid] = _Pod()
         wanted = [worktree, *(worktree / name for name in folders if name)]
         pod.is_whole = len(wanted) <= _MOST_FOLDERS
-        for path in (*_git_folders(repository), *wanted[:_MOST_FOLDERS]):
+        submodules = (path for each in inner for path in _git_folders(each))
+        for path in (*_git_folders(repository), *submodules, *wanted[:_MOST_FOLDERS]):
             if not self._add(uid, pod, path):
                 pod.is_whole = False
                 break
@@ -171,6 +183,11 @@ class Eyes:
         except AttributeError:
             return -1  # not Linux
         return max(number, -1)
+
+
+def _close(descriptor: int) -> None:
+    if descriptor >= 0:
+        os.close(descriptor)
 
 
 def _room() -> int:

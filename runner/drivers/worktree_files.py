@@ -35,6 +35,11 @@ class PodFiles:
         return self.root / "inspect.git"
 
     @property
+    def inner_views(self) -> Path:
+        """The same for each submodule, by its number."""
+        return self.root / "inspect-modules"
+
+    @property
     def record(self) -> Path:
         """What was made."""
         return self.root / "worktree.json"
@@ -48,6 +53,19 @@ class PodFiles:
     def unsaved(self) -> Path:
         """Exists where ``save`` could not keep all: the files must not be deleted."""
         return self.root / "unsaved"
+
+
+@dataclass(frozen=True, slots=True)
+class Submodule:
+    """A submodule that the runner has checked out in a pod's worktree."""
+
+    path: str
+    """Of its files, below the worktree."""
+    git_dir: str
+    """Of its repository, below the pod's."""
+    cache: str
+    """Name of the folder of its cache."""
+    commit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +91,15 @@ class Record:
     """So many commits of the history were fetched; 0: all."""
     findings: tuple[Finding, ...] = ()
     """What it was made without, and why."""
+    submodules: tuple[Submodule, ...] = ()
+    """Outer before inner."""
+    lfs: bool = False
+    """Files that are kept with Git LFS were put in place of their pointers."""
+
+    @property
+    def caches(self) -> tuple[str, ...]:
+        """Every cache that is borrowed from, each once."""
+        return tuple(dict.fromkeys((self.cache, *(each.cache for each in self.submodules))))
 
 
 def read_record(path: Path) -> Record | None:
@@ -80,7 +107,8 @@ def read_record(path: Path) -> Record | None:
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         findings = tuple(Finding(**each) for each in fields.pop("findings", ()))
-        return Record(**fields, findings=findings)
+        inner = tuple(Submodule(**each) for each in fields.pop("submodules", ()))
+        return Record(**fields, findings=findings, submodules=inner)
     except FileNotFoundError:
         return None
 

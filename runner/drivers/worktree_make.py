@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from runner.drivers.trash import Trash
-from runner.drivers.worktree_branches import not_as_asked
+from runner.drivers.worktree_extras import Extras
 from runner.drivers.worktree_files import PodFiles, Record, finish, write_through
-from runner.drivers.worktree_include import Included, Includer
-from runner.drivers.worktree_values import Finding, WorktreeRequest
+from runner.drivers.worktree_values import WorktreeRequest
 from runner.drivers.worktree_warm import Taken, WarmTrees, check_out
 from runner.git import names
 from runner.git.cache import Cache, CacheError
@@ -42,14 +41,14 @@ class Maker:
         trash: Trash,
         limits: Limits,
         warm: WarmTrees,
-        include_dir: Path | None = None,
+        extras: Extras,
     ) -> None:
         self._cache = cache
         self._git = git
         self._trash = trash
         self._limits = limits
         self._warm = warm
-        self._include_dir = include_dir
+        self._extras = extras
 
     async def make(
         self, files: PodFiles, location: names.Location, request: WorktreeRequest
@@ -96,31 +95,9 @@ class Maker:
                 build = await self._build(files, location, request, start)
             else:
                 build = await self._amend(files, guessed, start)
-        record = await self._completed(files, request, build.record)
+        record = await self._extras.complete(files, location, request, build.record)
         finish(files)
         return record
-
-    async def _completed(self, files: PodFiles, request: WorktreeRequest, record: Record) -> Record:
-        """Put in what does not come from upstream; note what is to be said of it."""
-        findings = await asyncio.to_thread(not_as_asked, request, files.building / "worktree")
-        findings += await self._included(files, request)
-        if not findings:
-            return record
-        record = replace(record, findings=findings)
-        await asyncio.to_thread(write_through, files.building / "worktree.json", record)
-        return record
-
-    async def _included(self, files: PodFiles, request: WorktreeRequest) -> tuple[Finding, ...]:
-        if not request.include:
-            return ()
-        if self._include_dir is None:
-            text = "The runner has no folder of files to put in: start it with --include-dir."
-            return (Finding("WorktreeAsAsked", "IncludeSkipped", text),)
-        source = self._include_dir / request.namespace / request.repository
-        git_dir = files.building / "repo.git" / WORKTREE_DIR
-        return await Includer(self._git, self._limits).include(
-            Included(source, request.include), git_dir, files.building / "worktree"
-        )
 
     @property
     def _name(self) -> str:

@@ -7,9 +7,12 @@ stash that upstream does not have. What no commit can hold is named in the note.
 from typing import Final
 
 from runner.drivers.worktree_files import PodFiles
+from runner.drivers.worktree_inner import Inner
 from runner.drivers.worktree_values import SavedRef
 from runner.git.cache import OTHERS, SAVED, TAGS, UPSTREAM, Cache
+from runner.git.command import GitRunError
 from runner.git.errors import InvalidBranchError
+from runner.git.explain import explain
 from runner.git.layout import WORKTREE_DIR
 from runner.git.names import check_branch
 from runner.git.refs import UnreadableError, read_head, read_refs, read_stashes
@@ -26,11 +29,12 @@ Kept by AgentsMesh when the pod {uid} was removed.
 class Keeper:
     """Moves the work of one pod into the cache."""
 
-    def __init__(self, view: View, cache: Cache, uid: str, pod: str) -> None:
+    def __init__(self, view: View, cache: Cache, uid: str, pod: str, inner: Inner) -> None:
         self._view = view
         self._cache = cache
         self._uid = uid
         self._pod = pod
+        self._inner = inner
 
     async def keep(self, files: PodFiles) -> SavedRef | None:
         """Return where the work is kept; None when upstream has all of it.
@@ -49,19 +53,37 @@ class Keeper:
         twin = have.get(SAVED + self._uid, "")
         if twin and not await self._follows(twin, head.commit):
             twin = ""
-        commit = await self._view.commit_files(files.worktree, head.commit, message, twin)
-        nested = await self._view.nested(files.worktree)
-        wanted = {}
-        if commit and not await self._published(commit, upstream):
-            wanted[SAVED + self._uid] = commit
-        others, unnamed = await self._others(files, refs, commit, upstream)
-        wanted |= others
-        await self._send(head.commit, wanted, have)
-        note = _note(nested, unnamed)
+        wanted, unnamed = await self._others(files, refs, head.commit, upstream)
+        others = tuple(sorted(wanted))
+        main, commit = SAVED + self._uid, twin or head.commit
+        if head.commit and not await self._published(head.commit, upstream):
+            wanted[main] = commit
+        await self._send(head.commit, wanted, have)  # what is committed needs no look at files
+        left = []
+        try:
+            commit = await self._view.commit_files(files.worktree, head.commit, message, twin)
+            left += await self._not_in_a_commit(files)
+        except GitRunError as exc:
+            left.append(f"the files could not be put into a commit ({explain(exc).sentence})")
+        if commit and (main in wanted or commit != head.commit):
+            wanted[main] = commit
+        await self._send(head.commit, wanted, self._cache.refs())
+        note = _note(left, unnamed)
         if not wanted and not note:
             return None
-        ref = SAVED + self._uid if SAVED + self._uid in wanted else ""
-        return SavedRef(ref, commit, tuple(sorted(others)), note)
+        ref = main if main in wanted else ""
+        return SavedRef(ref, commit, others, note)
+
+    async def _not_in_a_commit(self, files: PodFiles) -> list[str]:
+        untouched = await self._inner.untouched()
+        nested = tuple(n for n in await self._view.nested(files.worktree) if n not in untouched)
+        found = []
+        if nested:
+            shown = ", ".join(nested[:5]) + (", …" if len(nested) > 5 else "")
+            found.append(f"the worktree holds repositories of their own ({shown})")
+        if self._inner.has_new_objects():
+            found.append("there are files of Git LFS that upstream may not have")
+        return found
 
     async def _send(self, head: str, wanted: dict[str, str], have: dict[str, str]) -> None:
         missing = {ref: commit for ref, commit in wanted.items() if have.get(ref) != commit}
@@ -101,13 +123,9 @@ class Keeper:
         return await self._view.parent(twin) == head
 
 
-def _note(nested: tuple[str, ...], unnamed: int) -> str:
-    parts = []
-    if nested:
-        shown = ", ".join(nested[:5]) + (", …" if len(nested) > 5 else "")
-        parts.append(f"the worktree holds repositories of their own ({shown})")
+def _note(left: list[str], unnamed: int) -> str:
     if unnamed:
-        parts.append(f"{unnamed} branches have names that cannot be kept")
-    if not parts:
+        left = [*left, f"{unnamed} branches have names that cannot be kept"]
+    if not left:
         return ""
-    return f"Not all fits into a commit: {' and '.join(parts)}; the files are kept as they are."
+    return f"Not all fits into a commit: {' and '.join(left)}; the files are kept as they are."

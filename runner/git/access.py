@@ -31,8 +31,12 @@ class Way:
 
 
 @contextmanager
-def access(location: Location, credentials: Credentials | None, directory: Path) -> Iterator[Way]:
+def access(
+    location: Location, credentials: Credentials | None, directory: Path, also: str = ""
+) -> Iterator[Way]:
     """Yield what git needs to open *location*, and remove it afterwards.
+
+    *also* is a further https address on the same host that the password may open.
 
     An ssh key, known hosts and certificates are files in *directory* (mode 0600) meanwhile: ssh
     and the TLS library take them in no other way.
@@ -55,7 +59,8 @@ def access(location: Location, credentials: Credentials | None, directory: Path)
             certificates = once(given.ca_certificates) if given.ca_certificates else None
             if given.password:
                 descriptors = (files.enter_context(_memory(given.answer(), directory)),)
-            environment |= _https(location.url, descriptors, certificates)
+            urls = (location.url, also) if also else (location.url,)
+            environment |= _https(urls, descriptors, certificates)
         yield Way(environment, descriptors)
 
 
@@ -80,11 +85,13 @@ def _ssh(key: Path | None, known_hosts: Path | None) -> str:
     return shlex.join(words)
 
 
-def _https(url: str, descriptors: tuple[int, ...], certificates: Path | None) -> dict[str, str]:
+def _https(
+    urls: tuple[str, ...], descriptors: tuple[int, ...], certificates: Path | None
+) -> dict[str, str]:
     settings = {}
     for number in descriptors:
         settings["credential.useHttpPath"] = "true"
-        settings[f"credential.{url}.helper"] = _HELPER % number
+        settings |= {f"credential.{url}.helper": _HELPER % number for url in urls}
     if certificates is not None:
         settings["http.sslCAInfo"] = str(certificates)
     environment = {"GIT_CONFIG_COUNT": str(len(settings))} if settings else {}

@@ -28,6 +28,9 @@ class Blueprint:
     tracking: tuple[str, str] | None = None
     """Local branch and the upstream branch that it follows."""
 
+    work_tree: Path | None = None
+    """Where the files of a submodule's repository are; None: it is bare."""
+
 
 def lay_out(path: Path, blueprint: Blueprint) -> None:
     """Write a bare repository at *path*, which does not exist yet."""
@@ -96,16 +99,35 @@ def add_worktree(built: Path, final: Path, branch: str, commit: str) -> None:
     (built / "worktree/.git").write_text(f"gitdir: {inner}\n", encoding="utf-8")
 
 
+def add_settings(repository: Path, settings: Mapping[str, Mapping[str, str]]) -> None:
+    """Add sections with their values to the configuration of a repository no agent has seen.
+
+    A section is ``lfs``, or ``submodule "name"`` as ``subsection`` writes it.
+    """
+    lines = []
+    for section, values in settings.items():
+        lines.append(f"[{section}]")
+        lines += [f"\t{key} = {_quoted(value)}" for key, value in values.items()]
+    with (repository / "config").open("a", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+def subsection(section: str, name: str) -> str:
+    """Return the head of a section with a name."""
+    return f"{section} {_quoted(name)}"
+
+
 def _config(blueprint: Blueprint) -> str:
     lines = [
         "[core]",
         "\trepositoryformatversion = 0",
         "\tfilemode = true",
-        "\tbare = true",
+        "\tbare = true" if blueprint.work_tree is None else "\tbare = false",
         "\tlogallrefupdates = true",
-        "[gc]",
-        "\tauto = 0",
     ]
+    if blueprint.work_tree is not None:
+        lines.append(f"\tworktree = {_quoted(str(blueprint.work_tree))}")
+    lines += ["[gc]", "\tauto = 0"]
     if blueprint.origin:
         lines += [
             '[remote "origin"]',

@@ -9,12 +9,17 @@ import re
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from runner.git.command import Call, Git, Limits
 from runner.git.layout import Blueprint, lay_out, set_alternates
 from runner.git.refs import UnreadableError
+from runner.git.view_lfs import LfsMarks
+
+CPU_SECONDS: Final = 120
+"""So long one git may work on the files or the history of a pod."""
 
 _OBJECT_FOLDER: Final = re.compile(r"[0-9a-f]{2}|pack")
 _MOST_OBJECTS: Final = 5_000_000
@@ -35,10 +40,13 @@ _AUTHOR: Final = {
 class View:
     """The runner's own view of one pod's repository."""
 
-    def __init__(self, path: Path, git: Git, limits: Limits) -> None:
+    def __init__(self, path: Path, git: Git, limits: Limits, *, lfs: bool = False) -> None:
         self._path = path
         self._git = git
         self._limits = limits
+        self.cpu_seconds = CPU_SECONDS
+        """So long one git may work: patterns and histories of a pod can keep it busy for ever."""
+        self._lfs = LfsMarks(path, self._run) if lfs else None
 
     @property
     def path(self) -> Path:
@@ -92,7 +100,11 @@ class View:
     async def dirty(self, work_tree: Path) -> bool:
         """Tell whether the files differ from HEAD, or new ones are not ignored."""
         locks = {"GIT_OPTIONAL_LOCKS": "1"}  # so that the next look finds a fresh index
-        return bool(await self._run(_STATUS, work_tree, environment=locks))
+        if self._lfs is None:
+            return bool(await self._run(_STATUS, work_tree, environment=locks))
+        await self._lfs.unmark(work_tree)
+        said = await self._run(_STATUS, work_tree, environment=locks)
+        return await self._lfs.mark(work_tree, said)
 
     async def count(self, base: str, head: str) -> int:
         """Return the number of commits from *base* to *head*."""
@@ -121,6 +133,9 @@ class View:
         (self._path / "index").unlink(missing_ok=True)
         if head:
             await self._run(("read-tree", head))
+        if self._lfs is not None:  # so that contents do not take the place of pointers
+            self._lfs.clear()
+            await self.dirty(work_tree)
         await self._run(_ADD, work_tree, stdin=await self._all_but_nested(work_tree))
         tree = (await self._run(("write-tree",))).decode().strip()
         if head and tree == await self._tree(head):
@@ -132,6 +147,16 @@ class View:
         parents = ("-p", head) if head else ()
         args = ("commit-tree", tree, *parents, "-m", message)
         return (await self._run(args, environment=_AUTHOR)).decode().strip()
+
+    async def links(self) -> dict[str, str]:
+        """Return the commit of each submodule of the index."""
+        listed = await self._run(("ls-files", "--stage", "-z"))
+        entries = (entry.partition(b"\t") for entry in listed.split(b"\0"))
+        return {
+            os.fsdecode(name): about.split(b" ")[1].decode()
+            for about, _, name in entries
+            if about.startswith(b"160000 ")
+        }
 
     async def folders(self) -> tuple[str, ...]:
         """Return every folder that holds a file of the index, and those around it."""
@@ -177,7 +202,8 @@ class View:
         environment: Mapping[str, str] | None = None,
         stdin: bytes = b"",
     ) -> bytes:
-        call = Call(args, self._path, work_tree, environment or {}, stdin, self._limits)
+        limits = replace(self._limits, cpu_seconds=self.cpu_seconds)
+        call = Call(args, self._path, work_tree, environment or {}, stdin, limits)
         return await self._git.run(call)
 
 

@@ -59,16 +59,3 @@ async def test_a_filter_is_not_used_and_that_is_said(
     (finding,) = worktrees.findings(uid())
     assert (finding.kind, finding.reason) == ("WorktreeAsAsked", "FilterNotUsed")
     assert git(made.path, "fsck") == ""
-
-
-async def test_submodules_that_are_not_there_are_said_only_where_there_are_some(
-    worktrees: GitWorktrees, request_for: Requests, upstream: Upstream
-) -> None:
-    await worktrees.ensure(request_for(1, submodules=True))
-    await worktrees.inspect(uid(1))
-    assert worktrees.findings(uid(1)) == ()
-    upstream.commit(".gitmodules", '[submodule "x"]\n\tpath = x\n\turl = ../x\n')
-    await worktrees.ensure(request_for(2, submodules=True))
-    await worktrees.inspect(uid(2))
-    (finding,) = worktrees.findings(uid(2))
-    assert finding.reason == "SubmodulesNotCheckedOut"
