@@ -34,6 +34,40 @@ class Entry:
     saved_ms: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A folder with files of a pod that no commit could hold."""
+
+    folder: Path
+    uid: str = ""
+    """Empty, as what follows, where nobody noted whose they are."""
+    pod: str = ""
+    namespace: str = ""
+    saved_ms: int = 0
+
+    def is_of(self, pod: str) -> bool:
+        """Tell whether they are of the pod with this name or uid."""
+        if self.uid:
+            return pod in {self.uid, self.pod}
+        return self.folder.name == pod or self.folder.name.startswith(f"{pod}-")
+
+
+def kept_files(directory: Path) -> list[Files]:
+    """Return every folder of files that a runner keeps, by their names."""
+    owners = {
+        str(note.get("files", "")): Files(
+            Path(str(note.get("files", ""))),
+            uid,
+            str(note.get("pod", "")),
+            str(note.get("namespace", "")),
+            int(note.get("saved_ms", 0)),
+        )
+        for uid, note in _notes(directory / "saved").items()
+    }
+    folders = sorted(each for each in directory.glob("kept/*") if each.is_dir())
+    return [owners.get(str(folder.resolve()), Files(folder)) for folder in folders]
+
+
 def runner_directory(data_dir: DataDir) -> Path:
     """Return where caches are: of the runner of a mesh, or of a runner that stands by itself."""
     alone = data_dir.root

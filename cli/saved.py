@@ -5,7 +5,7 @@ from argparse import Namespace
 
 from cli.channel_text import printable
 from cli.datadir import locate
-from cli.kept import entries, runner_directory
+from cli.kept import entries, kept_files, runner_directory
 
 
 def saved(arguments: Namespace) -> int:
@@ -20,6 +20,10 @@ def saved(arguments: Namespace) -> int:
         what = f"{entry.ref}:refs/heads/{branch}"
         command = ("git", "fetch", str(entry.repository), what)
         print(f"  {printable(shlex.join(command))}")
+    for files in kept_files(directory):
+        found += 1
+        whose = f"  {files.namespace}/{files.pod}" if files.pod else ""
+        print(printable(f"{files.folder}  files that no commit could hold{whose}"))
     if not found:
         print(f"nothing is saved below {directory / 'caches'}")
     return 0

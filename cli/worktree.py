@@ -17,7 +17,7 @@ from cli.clone import Clone
 from cli.datadir import locate
 from cli.door import door, metadata, refused
 from cli.errors import CommandError, NotFound, Unreachable
-from cli.kept import SAVED, of_pod, runner_directory
+from cli.kept import SAVED, kept_files, of_pod, runner_directory
 from cli.terminal.address import Desk
 
 _KEPT: Final = "refs/agentsmesh/"
@@ -34,6 +34,8 @@ class Found:
     refs: Mapping[str, str]
     where: str
     """For people: on which runner, and since when."""
+    files: str = ""
+    """Folder on the runner's machine with files that no commit could hold."""
 
 
 def restore(arguments: Namespace) -> int:
@@ -81,6 +83,10 @@ def _tell(branch: str, found: Found) -> None:
         print(printable(f"  git log -p {branch}"))
     else:
         print(printable(f"pod {found.pod} left work on other branches only ({found.where})"))
+    if found.files:
+        print(
+            printable(f"files that no commit could hold are on the runner's machine: {found.files}")
+        )
     for name in others:
         stash = "/stash/" in name
         print(printable(f"  git {'stash apply' if stash else 'log -p'} {name}"))
@@ -95,6 +101,12 @@ def _from_disk(arguments: Namespace, clone: Clone) -> Found:
     directory = _directory(arguments)
     mine = of_pod(directory, arguments.pod)
     if not mine:
+        folders = [each for each in kept_files(directory) if each.is_of(arguments.pod)]
+        if folders:
+            latest = max(folders, key=lambda each: each.saved_ms)
+            raise NotFound(
+                f"no ref keeps work of pod {arguments.pod}: its files are in {latest.folder}"
+            )
         raise NotFound(f"nothing is kept of a pod {arguments.pod} below {directory}")
     for repository in {entry.repository for entry in mine}:
         clone.fetch(repository, [entry.ref for entry in mine if entry.repository == repository])
@@ -105,6 +117,9 @@ def _from_disk(arguments: Namespace, clone: Clone) -> Found:
         commit=main[0].commit if main else "",
         refs={entry.ref: entry.commit for entry in mine},
         where=f"uid {mine[0].owner}, from {directory}",
+        files=next(
+            (str(each.folder) for each in kept_files(directory) if each.uid == mine[0].owner), ""
+        ),
     )
 
 
@@ -144,4 +159,5 @@ def _found(first: link_pb2.RestoreChunk) -> Found:
         commit=work.commit if work.saved_ref else "",
         refs={each.name: each.commit for each in work.refs},
         where=f"uid {work.pod_uid}, kept on runner {first.runner} since {kept_at}",
+        files=work.files,
     )

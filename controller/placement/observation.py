@@ -82,6 +82,8 @@ class Observation:
     commit: str = ""
     dirty: bool = False
     saved_ref: str = ""
+    kept_files: str = ""
+    """Folder of the runner with files that no commit could hold."""
     note: str = ""
     isolation: str = ""
     network: str = ""
@@ -138,6 +140,7 @@ def observation(runner_uid: str, report: link_pb2.PodObserved, since: float) -> 
         commit=redact(tree.commit, 64),
         dirty=tree.dirty,
         saved_ref=redact(tree.saved_ref, 250),
+        kept_files=redact(tree.kept_files, 500),
         note=redact(tree.note),
         isolation=redact(report.isolation, 32),
         network=redact(report.network, 32),

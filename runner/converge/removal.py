@@ -81,7 +81,12 @@ class Removal:
             )
             raise LaterError(exc.message) from exc
         saved, note = cleared.saved_ref or row.saved_ref, cleared.note or row.note
-        return dataclasses.replace(row, saved_ref=saved, note=note, message="", proven_dead=True)
+        kept = cleared.kept_files or row.kept_files
+        if kept:
+            about = {"pod": row.uid, "reason": note}
+            logger.warning("files of a pod were kept in %s", kept, extra=about)
+        left = dataclasses.replace(row, saved_ref=saved, note=note, kept_files=kept)
+        return dataclasses.replace(left, message="", proven_dead=True)
 
     def _stray(self, uid: str, pod: link_pb2.PodDesired | None) -> Row:
         if pod is not None:

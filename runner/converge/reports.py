@@ -47,6 +47,7 @@ def observed(
             dirty=row.dirty,
             saved_ref=row.saved_ref,
             note=sentence(row.note),
+            kept_files=row.kept_files,
         ),
         isolation=row.isolation,
         network=row.network,

@@ -97,6 +97,8 @@ class Row:
     commit: str = ""
     dirty: bool = False
     saved_ref: str = ""
+    kept_files: str = ""
+    """Where files were kept that no commit could hold."""
     note: str = ""
     """One sentence about worktree or sandbox."""
     isolation: str = ""

@@ -100,6 +100,8 @@ class Cleared:
 
     saved_ref: str = ""
     note: str = ""
+    kept_files: str = ""
+    """Where files were kept that no commit could hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,8 @@ class Workshop:
             kept = await self._worktrees.remove(uid)
             await in_thread(functools.partial(self._trash.discard, self._places.pod(uid)))
         notes = [saved.note if saved else "", note, f"Files were kept in {kept}." if kept else ""]
-        return Cleared(saved.ref if saved else "", " ".join(each for each in notes if each))
+        text = " ".join(each for each in notes if each)
+        return Cleared(saved.ref if saved else "", text, str(kept or ""))
 
     def _make_directories(self, pod: link_pb2.PodDesired) -> None:
         uid = pod.ref.pod_uid

@@ -85,6 +85,7 @@ class RestoreView:
             saved_unix_ms=kept.saved_ms,
             refs=[link_pb2.KeptRef(name=name, commit=commit) for name, commit in kept.refs],
             bundled=bundled,
+            files=kept.files,
         )
         await self._send(link_pb2.TerminalUp(view=self._number, work=work))
 

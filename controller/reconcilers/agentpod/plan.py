@@ -53,6 +53,8 @@ def _teardown(snapshot: PodSnapshot, now: float) -> Plan:
     changes: list[Action] = []
     if note := _saved_work(snapshot, now):
         changes.append(note)
+    if note := _kept_files(snapshot, now):
+        changes.append(note)
     if forced(pod) and not snapshot.runner_gone:
         changes.append(_forced_note(pod))
     rest = [name for name in pod.metadata.finalizers if name != FINALIZER_TEARDOWN]
@@ -130,6 +132,18 @@ def _saved_work(snapshot: PodSnapshot, now: float) -> Create | None:
     # optional: a namespace that is being deleted takes no Events
     event = _event(pod, "WorkSaved", message, now)
     return Create(EVENT, pod.metadata.namespace, event, saved, optional=True)
+
+
+def _kept_files(snapshot: PodSnapshot, now: float) -> Create | None:
+    """Return the Event that says where files are that no commit could hold."""
+    pod, seen = snapshot.subject, snapshot.observation
+    if seen is None or not seen.kept_files:
+        return None
+    placement = pod.status.placement
+    runner = placement.runner_name if placement else "its runner"
+    message = f"files were kept in {seen.kept_files} on runner {runner}: {seen.note}"
+    event = _event(pod, "FilesKept", message[:1000], now)
+    return Create(EVENT, pod.metadata.namespace, event, seen.kept_files, optional=True)
 
 
 def _event(pod: AgentPod, reason: str, message: str, now: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-# Generated from meshwire/v1/link.proto (sha256 d58c1b963a68) by proto/generate.py. Do not edit.
+# Generated from meshwire/v1/link.proto (sha256 5d2164031aa9) by proto/generate.py. Do not edit.
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -349,18 +349,20 @@ class PodCondition(_message.Message):
     def __init__(self, type: _Optional[str] = ..., status: _Optional[bool] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Worktree(_message.Message):
-    __slots__ = ("branch", "commit", "dirty", "saved_ref", "note")
+    __slots__ = ("branch", "commit", "dirty", "saved_ref", "note", "kept_files")
     BRANCH_FIELD_NUMBER: _ClassVar[int]
     COMMIT_FIELD_NUMBER: _ClassVar[int]
     DIRTY_FIELD_NUMBER: _ClassVar[int]
     SAVED_REF_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FILES_FIELD_NUMBER: _ClassVar[int]
     branch: str
     commit: str
     dirty: bool
     saved_ref: str
     note: str
-    def __init__(self, branch: _Optional[str] = ..., commit: _Optional[str] = ..., dirty: _Optional[bool] = ..., saved_ref: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
+    kept_files: str
+    def __init__(self, branch: _Optional[str] = ..., commit: _Optional[str] = ..., dirty: _Optional[bool] = ..., saved_ref: _Optional[str] = ..., note: _Optional[str] = ..., kept_files: _Optional[str] = ...) -> None: ...
 
 class ControllerMessage(_message.Message):
     __slots__ = ("seq", "controller_epoch", "welcome", "snapshot", "delta", "heartbeat_ack", "bundle", "agents", "close")
@@ -757,7 +759,7 @@ class RestoreWork(_message.Message):
     def __init__(self, pod_uid: _Optional[str] = ..., namespace: _Optional[str] = ..., pod: _Optional[str] = ..., have: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WorkFound(_message.Message):
-    __slots__ = ("pod_uid", "pod", "saved_ref", "commit", "branch", "saved_unix_ms", "refs", "bundled")
+    __slots__ = ("pod_uid", "pod", "saved_ref", "commit", "branch", "saved_unix_ms", "refs", "bundled", "files")
     POD_UID_FIELD_NUMBER: _ClassVar[int]
     POD_FIELD_NUMBER: _ClassVar[int]
     SAVED_REF_FIELD_NUMBER: _ClassVar[int]
@@ -766,6 +768,7 @@ class WorkFound(_message.Message):
     SAVED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     REFS_FIELD_NUMBER: _ClassVar[int]
     BUNDLED_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
     pod_uid: str
     pod: str
     saved_ref: str
@@ -774,7 +777,8 @@ class WorkFound(_message.Message):
     saved_unix_ms: int
     refs: _containers.RepeatedCompositeFieldContainer[KeptRef]
     bundled: bool
-    def __init__(self, pod_uid: _Optional[str] = ..., pod: _Optional[str] = ..., saved_ref: _Optional[str] = ..., commit: _Optional[str] = ..., branch: _Optional[str] = ..., saved_unix_ms: _Optional[int] = ..., refs: _Optional[_Iterable[_Union[KeptRef, _Mapping]]] = ..., bundled: _Optional[bool] = ...) -> None: ...
+    files: str
+    def __init__(self, pod_uid: _Optional[str] = ..., pod: _Optional[str] = ..., saved_ref: _Optional[str] = ..., commit: _Optional[str] = ..., branch: _Optional[str] = ..., saved_unix_ms: _Optional[int] = ..., refs: _Optional[_Iterable[_Union[KeptRef, _Mapping]]] = ..., bundled: _Optional[bool] = ..., files: _Optional[str] = ...) -> None: ...
 
 class KeptRef(_message.Message):
     __slots__ = ("name", "commit")

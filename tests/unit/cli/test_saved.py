@@ -52,6 +52,12 @@ def test_nothing_is_said_to_be_nothing(tmp_path: Path, capsys: pytest.CaptureFix
     assert "nothing is saved" in capsys.readouterr().out
 
 
+def test_folders_of_files_are_listed_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "runner/kept/fix-12345678").mkdir(parents=True)
+    assert saved(Namespace(data_dir=str(tmp_path))) == 0
+    assert str(tmp_path / "runner/kept/fix-12345678") in capsys.readouterr().out
+
+
 def test_a_damaged_cache_is_named(repository: Path, tmp_path: Path):
     (repository / "HEAD").unlink()
     with pytest.raises(CommandError, match=r"repo\.git"):

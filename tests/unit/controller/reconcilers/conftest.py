@@ -35,6 +35,7 @@ class ObedientRunner:
         self.has: dict[str, tuple[int, int]] = {}
         self.starts: Counter[tuple[str, int]] = Counter()
         self.saved_ref = ""
+        self.kept_files = ""
         self.tools_listed_ms = 0
         self.trouble = ("", "")
         """Reason and message of what it says of running pods."""
@@ -91,6 +92,7 @@ class ObedientRunner:
             said.reason, said.message = self.trouble
         if state == link_pb2.REMOVED:
             said.worktree.saved_ref = self.saved_ref
+            said.worktree.kept_files = self.kept_files
         return said
 
 

@@ -159,6 +159,17 @@ async def test_saved_work_is_told_before_the_pod_goes(ready: Any) -> None:
     assert "refs/agentsmesh/saved/fix" in event["message"]
 
 
+async def test_files_that_no_commit_could_hold_are_told_before_the_pod_goes(ready: Any) -> None:
+    await ready.pod()
+    await ready.settle()
+    ready.runners["r1"].kept_files = "/data/kept/fix-1"
+    await ready.kube.delete(AGENT_POD, "acme", "fix")
+    await ready.settle()
+    [event] = [obj for (kind, *_), obj in ready.kube.objects.items() if kind == "Event"]
+    assert event["reason"] == "FilesKept"
+    assert "/data/kept/fix-1 on runner r1" in event["message"]
+
+
 async def test_a_runner_that_is_away_shortly_is_not_worth_a_write(ready: Any) -> None:
     await ready.pod()
     await ready.settle()
