@@ -190,6 +190,36 @@ async def test_what_cannot_be_saved_is_moved_and_never_deleted(
     assert (kept / "repo.git/config").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        pytest.param("git~1", "mine", id="a name that git takes in no commit"),
+        pytest.param(
+            ".gitattributes", "* working-tree-encoding=UTF-16\n", id="an encoding that is not there"
+        ),
+    ],
+)
+async def test_commits_are_kept_when_files_cannot_be_put_into_one(
+    worktrees: GitWorktrees, request_for: Requests, data_dir: Path, name: str, text: str
+) -> None:
+    made = await worktrees.ensure(request_for())
+    git(made.path, "commit", "-q", "--allow-empty", "-m", "mine")
+    head = git(made.path, "rev-parse", "HEAD")
+    (made.path / "work.txt").write_text("odd")
+    (made.path / name).write_text(text)
+    saved = await worktrees.save(uid())
+    assert saved is not None
+    assert (saved.ref, saved.commit) == (REF, head)
+    assert "could not be put into a commit" in saved.note
+    assert git(cache(data_dir), "rev-parse", REF) == head
+    kept = await worktrees.remove(uid())
+    assert kept is not None
+    assert (kept / "worktree/work.txt").read_text() == "odd"
+    found = worktrees.kept.find("", uid(), "fix-login")
+    assert found is not None
+    assert (found.files, found.ref) == (str(kept), REF)
+
+
 async def test_an_incomplete_history_is_kept_whole(
     worktrees: GitWorktrees, request_for: Requests, data_dir: Path
 ) -> None:
