@@ -125,13 +125,22 @@ def condition(used: Used) -> link_pb2.PodCondition:
         return _condition(f"{what}; its class has no command for its version", found=True)
     asked = " ".join((used.path, *used.version_args))
     if not used.version:
-        text = f"{what}; its version is not known: {asked} has not told it to this runner"
+        text = (
+            f"{what}; its version is not known: {asked} has not told it to this runner (yet). Run "
+            "that there to see why; without bubblewrap no program is asked."
+        )
         return _condition(text, reason="VersionUnknown")
     if used.minimum_version and is_older(used.version, used.minimum_version) is None:
-        text = f"{what}; no version is in what {asked} says: {used.version}"
+        text = (
+            f"{what}; no version is in what {asked} says: {used.version!r}. Correct versionCommand "
+            "of the AgentClass."
+        )
         return _condition(text, reason="VersionUnknown")
     if used.minimum_version and is_older(used.version, used.minimum_version):
-        text = f"{what}, version {used.version}, which is older than {used.minimum_version}"
+        text = (
+            f"{what}, version {used.version}, which is older than {used.minimum_version}: update "
+            "it there, then restart the pod."
+        )
         return _condition(text, reason="VersionTooOld")
     return _condition(f"{what}, version {used.version}", found=True)
 

@@ -1,6 +1,7 @@
 """Claude Code, Codex, Gemini CLI, OpenCode and Aider as published, with the built-in classes."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ pytestmark = [pytest.mark.agents, pytest.mark.timeout(3000)]
 PATIENCE = 600
 """Seconds for what an agent does: some take fifteen of a processor's, and it may have others."""
 
+_PRIVATE_STYLES = re.compile(r"\x1b\[[<=>?][\d;:]*m")
+"""Asks a terminal how it reports keys, say; pyte takes them for colours, and fails."""
+
 COMMIT = "printf made > made.txt && git add made.txt && git commit -qm Made"
 
 
@@ -30,7 +34,7 @@ def first_prompt(agent: str) -> str:
 def drawn(output: str) -> list[str]:
     """Return the rows that the output leaves on a terminal."""
     screen = pyte.Screen(120, 40)
-    pyte.Stream(screen).feed(output)
+    pyte.Stream(screen).feed(_PRIVATE_STYLES.sub("", output))
     return list(screen.display)
 
 
