@@ -157,7 +157,7 @@ class Stock:
     def __init__(self, mesh: Mesh) -> None:
         runner = psutil.Process(mesh.pid("runner"))
         data = mesh.data / "runner"
-        zygotes = [each for each in runner.children() if each.name() == "mesh-zygote"]
+        zygotes = [each for each in runner.children() if _is_zygote(each)]
         roots = json.loads((data / "cgroups.json").read_text(encoding="utf-8"))
         groups = [path for root in roots for path in Path(root).iterdir() if path.is_dir()]
         mounts = Path(f"/proc/{runner.pid}/mountinfo").read_text(encoding="utf-8")
@@ -191,6 +191,13 @@ class Stock:
 
 def _processes() -> list[Path]:
     return [path for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _is_zygote(process: psutil.Process) -> bool:
+    try:
+        return process.name() == "mesh-zygote"
+    except psutil.NoSuchProcess:
+        return False  # one that git was, or the like
 
 
 def _is_below(process: Path, data: Path) -> bool:
