@@ -3,7 +3,7 @@
 import asyncio
 import types
 from collections.abc import AsyncIterator
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import grpc
 from meshwire.v1 import link_pb2, link_pb2_grpc
@@ -30,7 +30,8 @@ class Stream:
     def __init__(self, address: Address, opening: link_pb2.AttachOpen) -> None:
         self._address = address
         self._opening = opening
-        self._outgoing: asyncio.Queue[link_pb2.AttachIn] = asyncio.Queue()
+        self._outgoing: asyncio.Queue[link_pb2.AttachIn | None] = asyncio.Queue()
+        """None: nothing more."""
         self._owed = 0
 
     async def __aenter__(self) -> Self:
@@ -42,7 +43,7 @@ class Stream:
         self.send(link_pb2.AttachIn(credit=link_pb2.Credit(bytes=WINDOW_BYTES)))
         stub = link_pb2_grpc.AttachStub(self._channel)  # type: ignore[no-untyped-call] # generated
         self._call = stub.Attach(
-            self._requests(), metadata=(("authorization", self._address.token),)
+            _Requests(self._outgoing), metadata=(("authorization", self._address.token),)
         )
         return self
 
@@ -52,6 +53,7 @@ class Stream:
         value: BaseException | None,
         trace: types.TracebackType | None,
     ) -> None:
+        self._outgoing.put_nowait(None)
         self._call.cancel()
         await self._channel.close()
 
@@ -81,9 +83,25 @@ class Stream:
             raise refusal(exc.code(), exc.details() or "") from exc
         raise Unreachable("the controller closed the connection")
 
-    async def _requests(self) -> AsyncIterator[Any]:
-        while True:
-            yield await self._outgoing.get()
+
+class _Requests:
+    """What is sent, as gRPC reads it.
+
+    No generator: gRPC lets go of it while it waits, and Python would complain on the user's screen
+    that it cannot close one then.
+    """
+
+    def __init__(self, outgoing: asyncio.Queue[link_pb2.AttachIn | None]) -> None:
+        self._outgoing = outgoing
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> link_pb2.AttachIn:
+        message = await self._outgoing.get()
+        if message is None:
+            raise StopAsyncIteration
+        return message
 
 
 def refusal(code: grpc.StatusCode, details: str) -> CommandError:
