@@ -109,9 +109,11 @@ async def test_a_wish_that_changes_while_it_is_being_stopped_is_carried_out_afte
     world = World()
     async with Machine(tmp_path, world) as machine:
         await want(machine, RUN)
+        world.may_end.clear()
         machine.converger.want(wanted([pod(UID, STOP)]))
         await until(lambda: row(machine).state is State.STOPPING)
         machine.converger.want(wanted([pod(UID, RUN)]))
+        world.may_end.set()
         await until(lambda: row(machine).state is State.RUNNING and row(machine).restart == 1)
         await machine.settle()
         assert [run.restart for run in world.alive(UID)] == [1]

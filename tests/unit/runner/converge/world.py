@@ -39,6 +39,9 @@ class World:
         self.starts: Counter[tuple[str, int, int]] = Counter()
         self.cleared: Counter[str] = Counter()
         self.ended = asyncio.Condition()
+        self.may_end = asyncio.Event()
+        """Cleared: what is asked to end takes its time."""
+        self.may_end.set()
         self.wrong: list[str] = []
         """What must never happen, and did; asserting there would only count as a failed attempt."""
         self.broken: dict[str, NotPreparedError] = {}
@@ -92,6 +95,7 @@ class FakeTerminals:
         await asyncio.sleep(0)
         if run_dir in self.world.frozen:
             self.world.wrong.append(f"what is frozen was asked to end: {run_dir}")
+        await self.world.may_end.wait()
         await self.world.end(run_dir, None, 15)
 
     async def freeze(self, run_dir: Path) -> None:
