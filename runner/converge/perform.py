@@ -136,8 +136,8 @@ class Performer:
                 desired=pod.SerializeToString(),
                 generation=pod.generation,
                 digest=pod.spec_digest,
-                branch=tree.branch if tree else "",
-                commit=tree.commit if tree else "",
+                branch=(row.branch or tree.branch) if tree else "",
+                commit=(row.commit or tree.commit) if tree else "",  # as an earlier run left it
                 isolation=str(plan.isolation),
                 network=str(plan.network),
                 note=plan.note,

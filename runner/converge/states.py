@@ -152,6 +152,7 @@ def begun(
     """Return the first row of a pod's epoch; *before*: the last one of an earlier epoch."""
     if before is not None and before.state is not State.REMOVED:
         fields |= {"ran": before.ran, "prompt_given": before.prompt_given}
+        fields |= {"branch": before.branch, "commit": before.commit, "dirty": before.dirty}
     return Row(
         uid=pod.ref.pod_uid,
         epoch=pod.ref.epoch,

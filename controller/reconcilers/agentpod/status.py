@@ -31,6 +31,8 @@ _PROGRESS_SECONDS: Final = 2.0
 """Starting and Stopping are told when they last longer than this."""
 _COARSE_SECONDS: Final = 30.0
 """Figures and activity alone are worth a write this often at the most."""
+_WORK_SECONDS: Final = 4.0
+"""Commits and changed files alone: soon, but without end not as often as raises the alarm."""
 
 _PASSING: Final = frozenset({PodPhase.STARTING, PodPhase.STOPPING})
 
@@ -198,6 +200,8 @@ def _hold(old: AgentPodStatus, new: AgentPodStatus, snapshot: PodSnapshot) -> fl
         return 0.0  # its runner is told only then
     if new.phase in _PASSING and old.phase is not PodPhase.LOST:
         return max(0.0, _PROGRESS_SECONDS - timing.state_seconds)
+    if _coarse(old) == _coarse(new) and _work(old) != _work(new):
+        return max(0.0, _WORK_SECONDS - timing.since_write_seconds)
     if _coarse(old) == _coarse(new):
         return max(0.0, _COARSE_SECONDS - timing.since_write_seconds)
     return 0.0
@@ -218,6 +222,11 @@ def _coarse(status: AgentPodStatus) -> tuple[object, ...]:
         status.terminal.attachable if status.terminal else None,
         _type_statuses(status),
     )
+
+
+def _work(status: AgentPodStatus) -> tuple[object, ...]:
+    tree = status.worktree
+    return (tree.commit, tree.dirty) if tree else ()
 
 
 def _type_statuses(status: AgentPodStatus) -> dict[str, tuple[str, str]]:

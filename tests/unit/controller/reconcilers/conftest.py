@@ -36,6 +36,7 @@ class ObedientRunner:
         self.starts: Counter[tuple[str, int]] = Counter()
         self.saved_ref = ""
         self.kept_files = ""
+        self.commit = ""
         self.tools_listed_ms = 0
         self.trouble = ("", "")
         """Reason and message of what it says of running pods."""
@@ -90,6 +91,9 @@ class ObedientRunner:
             said.exit_code = 0 if state == link_pb2.SUCCEEDED else 3
         if state == link_pb2.RUNNING:
             said.reason, said.message = self.trouble
+            said.worktree.branch, said.worktree.commit = (
+                ("fix", self.commit) if self.commit else ("", "")
+            )
         if state == link_pb2.REMOVED:
             said.worktree.saved_ref = self.saved_ref
             said.worktree.kept_files = self.kept_files

@@ -170,6 +170,16 @@ async def test_files_that_no_commit_could_hold_are_told_before_the_pod_goes(read
     assert "/data/kept/fix-1 on runner r1" in event["message"]
 
 
+async def test_each_commit_is_told_within_seconds(ready: Any) -> None:
+    await ready.pod()
+    await ready.settle()
+    for commit in ("a1", "b2", "c3"):
+        ready.runners["r1"].commit = commit
+        ready.runners["r1"].report()
+        await ready.settle(seconds=5)
+        assert ready.status()["worktree"]["commit"] == commit
+
+
 async def test_a_runner_that_is_away_shortly_is_not_worth_a_write(ready: Any) -> None:
     await ready.pod()
     await ready.settle()
@@ -341,7 +351,7 @@ async def test_a_runner_that_lost_its_data_does_not_start_a_pod_again(ready: Any
     assert ready.status()["observed"]["reason"] == "RunnerRestarted"
 
 
-async def test_an_agents_progress_is_written_seldom_and_its_last_state_in_the_end(
+async def test_commits_without_end_are_written_now_and_then_and_its_last_state_in_the_end(
     ready: Any,
 ) -> None:
     uid = await ready.pod()
@@ -364,7 +374,7 @@ async def test_an_agents_progress_is_written_seldom_and_its_last_state_in_the_en
     for number in range(60):
         runner.fleet.observe(runner.key, [at_work(number)], complete=False)
         await ready.settle(seconds=2)
-    assert len(pod_writes(ready)) - writes <= 5  # in two minutes
+    assert len(pod_writes(ready)) - writes <= 32  # in two minutes: soon told, no alarm
     await ready.settle(seconds=60)
     assert ready.status()["worktree"] == {"branch": "fix", "commit": f"{59:040x}", "dirty": True}
     assert ready.status()["terminal"]["bytes"] == 59

@@ -13,6 +13,7 @@ from runner.clock import wall_ms
 from runner.converge.states import Row, State
 from runner.converge.unprepared import NotPreparedError
 from runner.drivers.terminal_values import Alive, LaunchError, TerminalError
+from runner.drivers.worktree_values import Worktree, WorktreeState
 from tests.unit.runner.converge.world import Machine, World, pod, wanted
 
 pytestmark = pytest.mark.anyio
@@ -60,6 +61,21 @@ async def test_a_stopped_pod_starts_again_as_the_next_run_and_without_its_prompt
         assert [run.restart for run in world.alive(UID)] == [1]
         assert not report(machine).stopped
     assert world.plans == [(0, False, True), (1, True, False)]
+
+
+async def test_what_it_committed_is_told_on_when_it_starts_again(tmp_path: Path) -> None:
+    world = World()
+    world.made[UID] = Worktree(tmp_path, tmp_path, "fix", "ba5e", (), "")
+    async with Machine(tmp_path, world) as machine:
+        await want(machine, RUN)
+        assert report(machine).worktree.commit == "ba5e"
+        world.trees[UID] = WorktreeState("fix", "c0ffee", dirty=True, ahead=1)
+        await want(machine, STOP)
+        del world.trees[UID]
+        for restart in (False, True):
+            await want(machine, RUN, epoch=2 if restart else 1)
+            tree = report(machine).worktree
+            assert (tree.commit, tree.dirty) == ("c0ffee", True)
 
 
 @pytest.mark.parametrize("boot_id", ["boot-1", "boot-2"])

@@ -27,7 +27,7 @@ from runner.drivers.terminal_values import (
     Observed,
 )
 from runner.drivers.terminal_values import State as ShimState
-from runner.drivers.worktree_values import WorktreeState
+from runner.drivers.worktree_values import Worktree, WorktreeState
 from runner.link.inbox import Wanted
 
 
@@ -46,6 +46,7 @@ class World:
         """What must never happen, and did; asserting there would only count as a failed attempt."""
         self.broken: dict[str, NotPreparedError] = {}
         self.trees: dict[str, WorktreeState] = {}
+        self.made: dict[str, Worktree] = {}
         self.plans: list[tuple[int, bool, bool]] = []
         """Restart, resumed, prompted of each start that was planned."""
         self.frozen: set[Path] = set()
@@ -134,7 +135,7 @@ class FakeWorkshop:
             raise self.world.broken[pod.ref.pod_uid]
         home = self.places.home(pod.ref.pod_uid)
         home.mkdir(parents=True, exist_ok=True)
-        return Ready(None, home)
+        return Ready(self.world.made.get(pod.ref.pod_uid), home)
 
     async def plan(
         self,
