@@ -195,7 +195,7 @@ def _processes() -> list[Path]:
 
 def _is_zygote(process: psutil.Process) -> bool:
     try:
-        return process.name() == "mesh-zygote"
+        return str(process.name()) == "mesh-zygote"
     except psutil.NoSuchProcess:
         return False  # one that git was, or the like
 
