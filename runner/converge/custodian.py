@@ -35,8 +35,8 @@ _PART: Final = 20
 _LONGEST_SECONDS: Final = 60.0
 """Still, nothing goes unseen for longer, but for what looking itself takes."""
 
-_AT_ONCE: Final = frozenset({"OutOfMemory", "TooManyProcesses"})
-"""Causes that leave no time to be asked: each moment may hurt the neighbours."""
+_UNASKED_SECONDS: Final = 0.0
+"""Who is over a limit is killed and not asked: it could go on with that for all of its grace."""
 
 
 class Terminals(Protocol):
@@ -117,7 +117,7 @@ class Custodian:
             pause = max(_LOOK_SECONDS, min(_PART * (time.monotonic() - began), _LONGEST_SECONDS))
 
     async def _look(self, row: Row, find: _Find) -> None:
-        if row.state is State.RUNNING:
+        if row.state in {State.RUNNING, State.STOPPING}:  # also in the grace of who is ended
             run_dir, shim = self._places.run(row.uid, row.epoch, row.restart), row.pid
         elif row.state is State.PREPARING:
             run_dir, shim = await asyncio.to_thread(self._script, row.uid)
@@ -128,6 +128,8 @@ class Custodian:
         watched = self._of(row, run_dir)
         if watched.is_over or not watched.is_watched:
             return
+        if row.state is State.STOPPING and not isinstance(observe(run_dir), Alive):
+            return  # it has ended, and is being cleared away
         cause = await asyncio.to_thread(find, row.uid, shim, watched)
         if cause is not None and not watched.is_over:
             await self._end(row, watched, cause)
@@ -136,9 +138,8 @@ class Custodian:
         watched.is_over = True
         note = {"pod": row.uid, "reason": cause.reason}
         logger.warning("a pod is over its limits and is ended: %s", cause.detail, extra=note)
-        grace = 0.0 if cause.reason in _AT_ONCE else float(row.pod().grace_seconds)
         try:
-            await self._terminals.stop(watched.run_dir, grace, cause)
+            await self._terminals.stop(watched.run_dir, _UNASKED_SECONDS, cause)
         except (TerminalError, TimeoutError):
             watched.is_over = False  # it is looked at again
             logger.warning("it could not be ended", extra=note)

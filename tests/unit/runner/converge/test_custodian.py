@@ -61,6 +61,12 @@ class Ward:
         self.rows[UID] = row
         return run_dir
 
+    def graceful(self, seconds: int) -> Row:
+        """Return the row of the pod with so long a grace."""
+        pod = self.rows[UID].pod()
+        pod.grace_seconds = seconds
+        return dataclasses.replace(self.rows[UID], desired=pod.SerializeToString())
+
     async def end(self, run_dir: Path) -> Exited:
         """Return how the run ended, watched until then."""
         async with asyncio.timeout(40), asyncio.TaskGroup() as tasks:
@@ -96,6 +102,23 @@ async def test_who_is_over_a_limit_is_ended_with_a_reason(
     ended = await ward.end(await ward.start(script, limits))
     assert ended.cause == reason
     assert said in ended.detail
+
+
+async def test_who_is_over_its_disk_gets_no_time_to_go_on(ward: Ward) -> None:
+    deaf = "trap '' TERM INT HUP; " + BIG
+    run_dir = await ward.start(deaf, link_pb2.Limits(disk_bytes=4 * MIB))
+    ward.rows[UID] = ward.graceful(3000)
+    assert (await ward.end(run_dir)).cause == "OutOfDisk"
+
+
+async def test_who_is_being_ended_is_still_watched(ward: Ward) -> None:
+    deaf = "trap '' TERM INT HUP; " + BIG
+    run_dir = await ward.start(deaf, link_pb2.Limits(disk_bytes=4 * MIB))
+    ward.rows[UID] = dataclasses.replace(ward.graceful(3000), state=State.STOPPING)
+    while not (ward.places.tmp(UID) / "big").exists():
+        await asyncio.sleep(0.01)
+    await ward.terminals.stop(run_dir, 3000)
+    assert (await ward.end(run_dir)).cause == "OutOfDisk"
 
 
 async def test_a_setup_script_is_watched_like_the_agent(ward: Ward) -> None:
