@@ -38,6 +38,13 @@ _LONGEST_SECONDS: Final = 60.0
 _UNASKED_SECONDS: Final = 0.0
 """Who is over a limit is killed and not asked: it could go on with that for all of its grace."""
 
+_HIDDEN: Final = (
+    "What the pod keeps on the disk cannot be counted: its folders are nested too deeply, or are "
+    "closed again and again."
+)
+_MOST_HIDDEN: Final = 3
+"""Looks of a run that could not count everything; a folder may be closed just then by chance."""
+
 
 class Terminals(Protocol):
     """What is needed of ``runner.drivers.terminal.Terminals``."""
@@ -56,6 +63,8 @@ class _Watched:
     asked: Asked
     kept: Mapping[str, str]
     is_over: bool = False
+    hidden: int = 0
+    """How many looks at its disk could not count everything."""
 
     @property
     def is_watched(self) -> bool:
@@ -169,6 +178,9 @@ class Custodian:
             "temporary files": [self._places.tmp(uid)],
         }
         measured = disk.measure(places, crowd(shim).pids)
+        watched.hidden += measured.hidden
+        if watched.hidden >= _MOST_HIDDEN:
+            return Cause("OutOfDisk", _HIDDEN)
         if measured.total <= limit:
             return None
         where = ", ".join(f"{name} {size(amount)}" for name, amount in measured.by_place.items())

@@ -1,17 +1,19 @@
-"""How much disk a pod uses: its directories added up, and files that it holds open but deleted.
+"""How much disk a pod uses: its directories added up, and files that it holds though deleted.
 
-Adding up costs a look at every file and none into them. Not counted: what lies deeper than the
-longest path that the system takes.
+Adding up costs a look at every file and none into them.
 """
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-_BLOCK: Final = 512
+from runner.drivers.limits.mapped import BLOCK, mapped
+from runner.drivers.limits.walk import Walk
+
+DELETED: Final = "deleted files that are open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,8 @@ class Measured:
     """What was used, and where."""
 
     by_place: Mapping[str, int]
+    hidden: bool = False
+    """Whether something is so that it could not be counted; again and again is no accident."""
 
     @property
     def total(self) -> int:
@@ -26,58 +30,35 @@ class Measured:
         return sum(self.by_place.values())
 
 
-def measure(places: Mapping[str, Sequence[Path]], pids: Iterable[int] = ()) -> Measured:
-    """Add up the places of a pod; a file with several names counts once. Follows no link."""
+def measure(places: Mapping[str, Sequence[Path]], pids: Collection[int] = ()) -> Measured:
+    """Add up the places of a pod; a file with several names counts once. Follows no link.
+
+    Where the runner is an ordinary user, folders of its own account that it cannot list are
+    opened for it again.
+    """
     seen: set[tuple[int, int]] = set()
     used: dict[str, int] = {}
     devices: set[int] = set()
+    hidden = False
     for name, paths in places.items():
         used[name] = 0
         for path in paths:
             device = _device(path)
             if device is not None:
                 devices.add(device)
-                used[name] += _below(path, device, seen)
-    deleted = sum(_deleted(pid, devices, seen) for pid in pids)
+                walk = Walk(path, device)
+                used[name] += sum(_size(entry, device, seen) for entry in walk.entries())
+                hidden = hidden or walk.hidden
+    deleted = sum(_opened(pid, devices, seen) for pid in pids)
+    deleted += mapped(pids, devices, seen)
     if deleted:
-        used["deleted files that are open"] = deleted
-    return Measured(used)
+        used[DELETED] = deleted
+    return Measured(used, hidden)
 
 
 def _device(path: Path) -> int | None:
     try:
         return path.lstat().st_dev
-    except OSError:
-        return None
-
-
-def _below(path: Path, device: int, seen: set[tuple[int, int]]) -> int:
-    return sum(_size(entry, device, seen) for entry in _entries(path, device))
-
-
-def _entries(path: Path, device: int) -> Iterator[os.stat_result]:
-    """Give everything below *path* on its own disk, and *path*; what vanishes is left out."""
-    todo = [os.fspath(path)]
-    while todo:
-        folder = todo.pop()
-        try:
-            about = os.lstat(folder)  # noqa: PTH116  strings: there may be a million
-            if about.st_dev != device:
-                continue
-            yield about
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        todo.append(entry.path)
-                    elif (file := _looked_at(entry)) is not None:
-                        yield file
-        except OSError:
-            continue
-
-
-def _looked_at(entry: os.DirEntry[str]) -> os.stat_result | None:
-    try:
-        return entry.stat(follow_symlinks=False)
     except OSError:
         return None
 
@@ -89,11 +70,11 @@ def _size(about: os.stat_result, device: int, seen: set[tuple[int, int]]) -> int
         if (about.st_dev, about.st_ino) in seen:
             return 0
         seen.add((about.st_dev, about.st_ino))
-    return about.st_blocks * _BLOCK
+    return about.st_blocks * BLOCK
 
 
-def _deleted(pid: int, devices: set[int], seen: set[tuple[int, int]]) -> int:
-    """Return what files take that no directory names any more, but the process holds."""
+def _opened(pid: int, devices: set[int], seen: set[tuple[int, int]]) -> int:
+    """Return what files take that no directory names any more, but the process holds open."""
     total = 0
     try:
         numbers = os.listdir(f"/proc/{pid}/fd")  # noqa: PTH208  only their names are wanted
@@ -108,5 +89,5 @@ def _deleted(pid: int, devices: set[int], seen: set[tuple[int, int]]) -> int:
         is_file = stat.S_ISREG(about.st_mode) and about.st_nlink == 0 and about.st_dev in devices
         if is_file and key not in seen:
             seen.add(key)
-            total += about.st_blocks * _BLOCK
+            total += about.st_blocks * BLOCK
     return total
