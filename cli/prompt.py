@@ -124,7 +124,8 @@ class _Submission:
             asyncio.get_running_loop().call_later(_QUIET_SECONDS, self._tell_of_wait)
             return
         said = f"[agentsmesh] prompt {self._last.prompt_id} is taken and waits for the agent"
-        print(said, file=sys.stderr, flush=True)
+        why = f"; {printable(self._last.message)}" if self._last.message else ""
+        print(f"{said}{why}", file=sys.stderr, flush=True)
 
     def _give_up(self, exc: Unreachable) -> None:
         """Raise what keeps us from the controller, when it does for too long."""

@@ -1,7 +1,7 @@
 """AgentPod: one agent at work, with its worktree, sandbox and terminal."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
@@ -138,27 +138,26 @@ class Sandbox(Model):
     """Further paths that the agent may write, if the runner's operator allowed them."""
 
 
+_BYTES: Final = r"^([0-9]*[1-9][0-9]*(\.[0-9]+)?|0+\.[0-9]*[1-9][0-9]*)(Ki|Mi|Gi|Ti|k|M|G|T)?$"
+_PROCESSORS: Final = (
+    r"^([0-9]*[1-9][0-9]*(\.[0-9]{1,3})?|0+\.(0{0,2}[1-9]|[0-9]?[1-9][0-9]|[1-9][0-9]{0,2}))$"
+    r"|^[0-9]*[1-9][0-9]*m$"
+)
+
+
 class ResourceLimits(Model):
     """Limits of the pod."""
 
-    cpu: (
-        Annotated[str, Field(max_length=32, pattern=r"^[0-9]+(\.[0-9]{1,3})?$|^[0-9]+m$")] | None
-    ) = None
-    """Processors, as a Kubernetes quantity such as 2 or 500m."""
-    memory: (
-        Annotated[str, Field(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$")]
-        | None
-    ) = None
-    """Bytes, as a Kubernetes quantity such as 4Gi."""
+    cpu: Annotated[str, Field(max_length=32, pattern=_PROCESSORS)] | None = None
+    """Processors, more than none: 2, 0.5 or 500m."""
+    memory: Annotated[str, Field(max_length=32, pattern=_BYTES)] | None = None
+    """Bytes, more than none: a number with Ki, Mi, Gi, Ti, k, M, G, T or nothing, such as 4Gi."""
     pids: Annotated[int, Field(ge=1, le=4194304)] | None = None
     """Processes and threads."""
     open_files: Annotated[int, Field(ge=16, le=1048576)] | None = None
     """Open files of each process."""
-    disk: (
-        Annotated[str, Field(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$")]
-        | None
-    ) = None
-    """Bytes of worktree, home and temporary files together, as a Kubernetes quantity."""
+    disk: Annotated[str, Field(max_length=32, pattern=_BYTES)] | None = None
+    """Bytes of worktree, home and temporary files together; as memory."""
 
 
 class Resources(Model):

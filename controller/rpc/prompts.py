@@ -67,7 +67,10 @@ class PromptsDoor:
         with _refusing():
             first = await self._prompting.submit(wish)
             async for delivery in self._prompting.follow(first):
-                await context.write(_wire(delivery))
+                progress = _wire(delivery)
+                if not delivery.settled:
+                    progress.message = self._prompting.not_yet(wish)
+                await context.write(progress)
 
     async def _same_right(self, caller: Caller, request: link_pb2.PromptSubmit) -> None:
         """Ask anew whether the caller may know of it. Raises Refusal, KubeError."""

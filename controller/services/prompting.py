@@ -95,6 +95,14 @@ class Prompting:
                     raise ToolError("NotFound", f"prompt {delivery.delivery_id} is not known")
                 delivery = found
 
+    def not_yet(self, wish: Wish) -> str:
+        """Return why the pod's agent cannot take a prompt now; empty when it runs."""
+        pod = self._pods.get(wish.namespace, wish.pod)
+        ready = next((c for c in pod.status.conditions if c.type == "Ready"), None) if pod else None
+        if ready is None or ready.status == "True":
+            return ""
+        return f"{wish.pod} is not running ({ready.reason}): {ready.message}"
+
     async def _pod(self, wish: Wish) -> AgentPod:
         pod = self._pods.get(wish.namespace, wish.pod)
         if pod is not None:
