@@ -5,6 +5,7 @@ ended as a whole. Nothing of the user's or the system's git configuration is rea
 """
 
 import asyncio
+import logging
 import os
 import resource
 import signal
@@ -13,6 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from runner.git.leavings import end_orphans
+
+logger = logging.getLogger(__name__)
 
 _KEPT_ERROR_BYTES: Final = 16 * 1024
 _OUTPUT_BYTES: Final = 64 * 1024 * 1024
@@ -154,8 +159,10 @@ class Git:
         return self._home
 
     def prepare(self) -> None:
-        """Make the directory and the configuration, and remove what a dead runner left."""
+        """Make the directory and the configuration, and end and remove what a dead runner left."""
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if ended := end_orphans(f"GIT_CONFIG_GLOBAL={self._config}"):
+            logger.info("ended git of an earlier runner", extra={"processes": ended})
         for left in self._home.glob("once-*"):
             left.unlink(missing_ok=True)
         new = self._home / "gitconfig.new"
