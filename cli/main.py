@@ -142,9 +142,7 @@ def _pod_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     _cluster(logs)
     logs.set_defaults(run=_logs)
 
-    record = commands.add_parser(
-        "record", help="write what a pod's terminal showed as asciicast"
-    )
+    record = commands.add_parser("record", help="write what a pod's terminal showed as asciicast")
     record.add_argument("pod", metavar="POD")
     record.add_argument(
         "-o", "--output", metavar="FILE", help="POD.cast without it; - is the standard output"

@@ -33,8 +33,12 @@ def start() -> Iterator[Start]:
     def run(group: Group, *argv: str) -> subprocess.Popen[bytes]:
         pipe = subprocess.PIPE
         started.append(
-            subprocess.Popen(  # noqa: PLW1509  there are no threads here
-                argv, preexec_fn=group.enter, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
+            subprocess.Popen(
+                argv,
+                preexec_fn=group.enter,  # noqa: PLW1509  there are no threads here
+                stdin=pipe,
+                stdout=pipe,
+                stderr=subprocess.DEVNULL,
             )
         )
         return started[-1]
