@@ -19,6 +19,7 @@ from runner.converge.activity import (
     fused,
 )
 from runner.converge.activity_hooks import sign
+from runner.converge.activity_pace import Pace
 from runner.converge.activity_screen import Rules, Screen, Seen, seen
 from runner.converge.activity_stream import Notices
 
@@ -71,6 +72,7 @@ class PodActivity:
         self.told = Sign(UNKNOWN, "", now)
         """What is said of it now, and since when."""
         self.stuck = ""
+        self._pace = Pace(now)
 
     # --- what comes in ---------------------------------------------------------------------------
 
@@ -165,8 +167,20 @@ class PodActivity:
         held = now - self._candidate_since >= _HOLD_SECONDS[self._candidate.word]
         if self._candidate.word == self.told.word or not held:
             return changed
-        since = max(self.told.since, min(self._candidate.since, self._candidate_since))
-        self.told = replace(self._candidate, since=since)
+        return self._tell(now) or changed
+
+    def _tell(self, now: float) -> bool:
+        """Tell the candidate, or no word while it has waited for a person too often for that."""
+        word = self._candidate
+        if word.word == WAITING:
+            if self._pace.allows(now):
+                self._pace.take(now)
+            elif self.told.word == UNKNOWN:
+                return False
+            else:
+                word = Sign(UNKNOWN, "", word.since)
+        since = max(self.told.since, min(word.since, self._candidate_since))
+        self.told = replace(word, since=since)
         return True
 
     def close(self) -> None:

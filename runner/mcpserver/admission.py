@@ -30,6 +30,11 @@ class Keeper(Protocol):
         """Whether the token still opens anything."""
         ...
 
+    @property
+    def hears(self) -> bool:
+        """Whether hooks of the agent are wanted."""
+        ...
+
     def knows(self, token: str) -> bool:
         """Whether it is this run's."""
         ...
@@ -53,7 +58,7 @@ MALFORMED: Final = Refusal(400, "This is no HTTP request.")
 
 def refused(head: Head, keeper: Keeper) -> Refusal | None:
     """Return why the request is not let in; None: it is."""
-    if head["path"] not in (PATH, HOOKS):
+    if head["path"] != PATH and not (head["path"] == HOOKS and keeper.hears):
         return Refusal(404, f"There is nothing here: the MCP server is at {PATH}.")
     if _LOOPBACK.fullmatch(one(head, b"host") or "") is None:
         return Refusal(421, "Host must be the loopback address that this server is reached at.")

@@ -59,10 +59,12 @@ class Door:
         limits: Limits,
         share: Callable[[], int],
         hooked: Callable[[Mapping[str, Any]], None] = lambda _: None,
+        hears: Callable[[], bool] = lambda: True,
     ) -> None:
-        """*hooked* takes what is kept of each hook of the agent."""
+        """*hooked* takes what is kept of each hook of the agent, if *hears*."""
         self.run = run
         self.hooked = hooked
+        self._hears = hears
         self.limits = limits
         self.turns = asyncio.Semaphore(limits.calls)
         self._socket: socket.socket = held.socket
@@ -88,6 +90,11 @@ class Door:
     def alive(self) -> bool:
         """Whether the run is on: its token opens nothing when it has ended."""
         return self._alive()
+
+    @property
+    def hears(self) -> bool:
+        """Whether the agent's class has it report by hooks."""
+        return self._hears()
 
     def knows(self, token: str) -> bool:
         """Whether *token* is this run's."""

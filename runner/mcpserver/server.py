@@ -150,6 +150,7 @@ class McpServer:
             self._limits,
             self._share,
             lambda body: self._heard.hook(run.uid, body),
+            lambda: self._hears(run),
         )
         self._doors.add(door)
         logger.info("MCP server open", extra={"pod": run.uid, "port": held.port})
@@ -157,6 +158,10 @@ class McpServer:
             await door.serve(application.config)
         finally:
             self._doors.discard(door)
+
+    def _hears(self, run: Run) -> bool:
+        row = self._rows().get(run.uid)
+        return row is not None and bool(row.pod().spec.activity.hooks)
 
     async def _fetched(self, run: Run) -> McpSocket | None:
         """Return the run's socket; None: it has none. Asks as long as the run is on."""

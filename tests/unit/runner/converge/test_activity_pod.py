@@ -55,6 +55,18 @@ def play() -> Iterator[Played]:
     played.activity.close()
 
 
+def test_who_asks_again_and_again_is_told_three_times_then_once_a_minute(play: Played) -> None:
+    for _ in range(300):
+        play.hook("PermissionRequest")
+        play.run(3)
+        play.hook("UserPromptSubmit")
+        play.run(3)
+    told = play.words.count("waiting")
+    assert 3 < told <= 3 + 300 * 6 / 60
+    play.hook("PermissionRequest")
+    assert play.run(70) == "waiting"  # who still waits is told
+
+
 def test_a_turn_with_a_dialog_is_told_word_for_word(play: Played) -> None:
     play.draw(b"ready> ")
     play.run(5)

@@ -155,14 +155,19 @@ class Rig:
             self.limits,
         )
 
-    def pod(self, uid: str, state: State = State.RUNNING, restart: int = 0) -> Pod:
+    def pod(
+        self, uid: str, state: State = State.RUNNING, restart: int = 0, hooks: str = "claude"
+    ) -> Pod:
         """Begin a run; its socket listens from now on."""
         listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
         listener.setblocking(False)
         token = f"token-of-{uid}-{restart}"
         digest = hashlib.sha256(token.encode()).hexdigest()
         self.shims.held[self.places.run(uid, 7, restart)] = (listener, digest)
-        self.put(Row(uid, 7, "team", uid, state, restart=restart))
+        desired = link_pb2.PodDesired()
+        desired.spec.activity.hooks = hooks
+        said = desired.SerializeToString()
+        self.put(Row(uid, 7, "team", uid, state, restart=restart, desired=said))
         return Pod(uid, listener.getsockname()[1], token)
 
     def put(self, row: Row) -> None:

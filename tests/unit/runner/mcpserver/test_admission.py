@@ -13,6 +13,7 @@ class Keeper:
     """Knows one token."""
 
     alive = True
+    hears = True
 
     def knows(self, token: str) -> bool:
         return token == "secret"

@@ -28,6 +28,12 @@ async def test_nobody_else_is_heard(mesh: Rig) -> None:
     assert not mesh.readiness.hooks
 
 
+async def test_nothing_is_heard_where_the_class_has_no_hooks(mesh: Rig) -> None:
+    pod = mesh.pod("a-pod", hooks="")
+    assert (await ask(pod, json.dumps(STOP).encode(), path="/hooks")).status == 404
+    assert not mesh.readiness.hooks
+
+
 async def test_what_is_no_hook_is_taken_and_says_nothing(mesh: Rig) -> None:
     pod = mesh.pod("a-pod")
     for body in (b"", b"{", b"[1]", b"[" * 100_000, b'{"hook_event_name": 5}'):
