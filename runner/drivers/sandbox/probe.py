@@ -3,12 +3,13 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,8 @@ from runner.drivers.sandbox.bubblewrap import ENV, SIGNALS
 from runner.drivers.sandbox.values import OUTSIDE, Capabilities
 from runner.shim import scope
 
-_SECONDS: Final = 10.0
+_SECONDS: Final = 60.0
+"""A busy machine must not pass for one that cannot isolate."""
 _SOME: Final = 64
 """Processes: more than a probe has, less than a user has who works here."""
 
@@ -106,16 +108,27 @@ def _held(contents: Mapping[int, bytes]) -> Iterator[dict[int, int]]:
 
 def _works(*argv: str, fds: Iterable[int]) -> bool:
     try:
-        done = subprocess.run(
+        with subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=dict(OUTSIDE),
             pass_fds=tuple(fds),
-            timeout=_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+            start_new_session=True,
+        ) as process:
+            try:
+                return process.wait(_SECONDS) == 0
+            except subprocess.TimeoutExpired:
+                return False
+            finally:
+                _end_all(process)
+    except OSError:
         return False
-    return done.returncode == 0
+
+
+def _end_all(process: "subprocess.Popen[bytes]") -> None:
+    """End what is left of it: of two processes of bubblewrap one may wait for the other forever."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
