@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import shlex
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from cli import processes
 from cli.errors import CommandError
 
 _PRIVATE: Final = 0o700
+_PRIVATE_FILE: Final = 0o600
 _MAX_PID_BYTES: Final = 32
 
 
@@ -77,7 +79,7 @@ class DataDir:
         try:
             self.root.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
             self._refuse_foreign()
-            self.root.chmod(_PRIVATE)
+            self._make_private()
             os.close(os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self.logs.mkdir(mode=_PRIVATE, exist_ok=True)
             probe = self.root / f".probe-{os.getpid()}"
@@ -89,6 +91,24 @@ class DataDir:
                 f"the data directory {self.root} cannot be used ({reason}): "
                 "make it writable, or name another with --data-dir"
             ) from exc
+
+    def _make_private(self) -> None:
+        """Give files their modes back: a pod of this account may have changed them.
+
+        The runner sees to its own.
+        """
+        self.root.chmod(_PRIVATE)
+        ours = (self.logs, self.of("apiserver"), self.of("controller"))
+        todo = [path for path in self.root.iterdir() if path in ours or not path.is_dir()]
+        while todo:
+            path = todo.pop()
+            with contextlib.suppress(FileNotFoundError):  # another `up` may be at work
+                about = path.lstat()
+                if about.st_uid == os.geteuid() and stat.S_ISDIR(about.st_mode):
+                    path.chmod(_PRIVATE)
+                    todo.extend(path.iterdir())
+                elif about.st_uid == os.geteuid() and stat.S_ISREG(about.st_mode):
+                    path.chmod(_PRIVATE_FILE)
 
     def _refuse_foreign(self) -> None:
         """Refuse a directory that is somebody's for something else: its mode will be changed."""

@@ -21,7 +21,7 @@ from typing import Final
 
 from meshwire.v1 import link_pb2
 
-from runner import logs
+from runner import logs, own_modes
 from runner.clock import wall_ms
 from runner.converge.agents_found import AgentsFound
 from runner.converge.agents_used import AgentsUsed
@@ -358,6 +358,7 @@ def _claim(data_dir: Path) -> int:
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         data_dir.chmod(0o700)
+        own_modes.repair(Places(data_dir))
         lock = os.open(data_dir / "runner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
         raise StartError(

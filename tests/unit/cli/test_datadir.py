@@ -31,6 +31,24 @@ def test_it_is_made_for_its_owner_alone(tmp_path: Path):
         assert path.stat().st_mode & 0o777 == 0o700
 
 
+def test_what_a_pod_made_of_the_modes_is_private_again(tmp_path: Path):
+    directory = DataDir(tmp_path / "data")
+    directory.prepare()
+    key = directory.of("apiserver") / "tls" / "ca.key"
+    key.parent.mkdir(parents=True)
+    write_private(key, b"key")
+    write_private(directory.kubeconfig, b"token")
+    for path in (directory.root, directory.of("apiserver"), key.parent):
+        path.chmod(0o755)
+    directory.kubeconfig.chmod(0o644)
+    key.chmod(0)
+    directory.prepare()
+    for path in (directory.root, directory.of("apiserver"), key.parent):
+        assert path.stat().st_mode & 0o777 == 0o700
+    for path in (directory.kubeconfig, key):
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_directory_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path):
     tmp_path.chmod(0o755)
     (tmp_path / "letters").mkdir()
