@@ -1,10 +1,13 @@
 """Kills parts of a mesh at random: runner, controller, API server, and connections to shims.
 
-What is hit, and after which pause, comes from one seed. When that happens is the machine's.
+What is hit, and after which pause, comes from one seed. When that happens is the machine's: what
+is to be hit is waited for. To hit something else instead would kill runners only, before any of
+them has started anything.
 """
 
 import contextlib
 import ctypes
+import glob
 import os
 import random
 import signal
@@ -20,10 +23,13 @@ from cli.datadir import DataDir
 from cli.up.state import read
 
 _PIDFD_GETFD: Final = 438  # Source: pidfd_getfd(2); the same number on every architecture
-_WEIGHTS: Final = {"socket": 54, "runner": 36, "controller": 6, "apiserver": 4}
+DECK: Final = {"connections": 14, "doors": 13, "runner": 18, "controller": 3, "apiserver": 2}
+"""How often each kind of victim is hit in a storm of so many kills, and again in the next."""
 _LONGEST_PAUSE: Final = 0.7
 _AWAITED: Final = 0.6
 _BACK_SECONDS: Final = 20.0
+_THERE_SECONDS: Final = 120.0
+_LOOK_SECONDS: Final = 0.1
 _SHUT_SECONDS: Final = 0.2
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -35,24 +41,43 @@ class Storm:
     def __init__(self, data: Path, seed: int) -> None:
         self._data = data
         self._chance = random.Random(seed)  # noqa: S311 - it chooses, it hides nothing
+        self._deck: list[str] = []
+        self._killed: dict[str, int] = {}
         self.hits: Counter[str] = Counter()
 
     def blow(self, kills: int) -> None:
         """Kill so many times."""
-        enough = sum(self.hits.values()) + kills
-        while sum(self.hits.values()) < enough:
+        for _ in range(kills):
             time.sleep(self._chance.uniform(0, _LONGEST_PAUSE))
-            (what,) = self._chance.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
-            hit = self._cut() if what == "socket" else self._kill(what)
-            self.hits[what] += hit
-            if hit and what != "socket" and self._chance.random() < _AWAITED:
-                self._await(what)
+            what = self._drawn()
+            # how many there are to choose from changes no later choice
+            chance = random.Random(self._chance.random())  # noqa: S311 - as above
+            self._hit(what, chance)
+            self.hits[what] += 1
 
-    def _await(self, name: str) -> None:
-        """Wait until the part is back: else nothing would start between the kills."""
-        deadline = time.monotonic() + _BACK_SECONDS
-        while not self._pid(name) and time.monotonic() < deadline:
-            time.sleep(0.05)
+    def _drawn(self) -> str:
+        if not self._deck:
+            self._deck = [what for what, times in DECK.items() for _ in range(times)]
+            self._chance.shuffle(self._deck)
+        return self._deck.pop()
+
+    def _hit(self, what: str, chance: random.Random) -> None:
+        """Hit it, as soon as it is there.
+
+        Raises:
+            AssertionError: It is not there for long, though nothing else was killed meanwhile.
+        """
+        deadline = time.monotonic() + _THERE_SECONDS
+        while not self._is_hit(what, chance):
+            assert time.monotonic() < deadline, f"no {what} to hit, after {dict(self.hits)}"
+            time.sleep(_LOOK_SECONDS)
+
+    def _is_hit(self, what: str, chance: random.Random) -> bool:
+        if what == "connections":
+            return _cut_connections(self._pid("runner"), chance)
+        if what == "doors":
+            return self._shut_doors(chance)
+        return self._kill(what, chance)
 
     def _pid(self, name: str) -> int:
         """Return the part's process; 0 while it is not ready.
@@ -61,36 +86,37 @@ class Storm:
         """
         state = read(DataDir(self._data))
         parts = state.parts if state is not None else []
-        return next(
-            (p.process.pid for p in parts if p.name == name and p.process and p.state == "ready"), 0
-        )
+        found = (p.process for p in parts if p.name == name and p.state == "ready")
+        # what was killed just now is still written down as ready
+        return next((process.pid for process in found if process and process.alive()), 0)
 
-    def _kill(self, name: str) -> bool:
+    def _kill(self, name: str, chance: random.Random) -> bool:
+        """Kill the part, and mostly wait until another is there: else nothing would start."""
         pid = self._pid(name)
-        if not pid or not _is_alive(pid):
+        if pid in {0, self._killed.get(name)}:  # that one is about to die
             return False
-        with contextlib.suppress(ProcessLookupError):
+        self._killed[name] = pid
+        try:
             os.kill(pid, signal.SIGKILL)
-            return True
-        return False
-
-    def _cut(self) -> bool:
-        """Cut the runner's connections to shims, or shut the doors of some for a moment."""
-        # how many there are to choose from changes no later choice
-        chance = random.Random(self._chance.random())  # noqa: S311 - as above
-        if chance.random() < 0.5:
-            return _cut_connections(self._pid("runner"), chance)
-        return self._shut_doors(chance)
+        except ProcessLookupError:
+            return False
+        deadline = time.monotonic() + (_BACK_SECONDS if chance.random() < _AWAITED else 0)
+        while self._pid(name) in {0, pid} and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+        return True
 
     def _shut_doors(self, chance: random.Random) -> bool:
         """Take the sockets of some runs away, and put them back."""
-        doors = list(self._data.glob("**/pods/*/runs/*/shim.sock"))
-        shut = [door for door in doors if chance.random() < 0.5]
+        # unlike that of Path, this glob goes on when a directory vanishes meanwhile
+        found = glob.glob("runner/pods/*/runs/*/shim.sock", root_dir=self._data)  # noqa: PTH207
+        shut = [self._data / door for door in sorted(found) if chance.random() < 0.5]
         moved = [door for door in shut if _moved(door, door.with_suffix(".away"))]
+        if not moved:
+            return False
         time.sleep(_SHUT_SECONDS)
         for door in moved:
             _moved(door.with_suffix(".away"), door)
-        return bool(moved)
+        return True
 
 
 def _cut_connections(pid: int, chance: random.Random) -> bool:
@@ -135,11 +161,3 @@ def _is_cut(number: int, owner: int) -> bool:
             return True
     except OSError:
         return False
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return False
-    return state not in {"Z", "X"}

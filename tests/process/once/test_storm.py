@@ -21,7 +21,7 @@ import pytest
 
 from tests.e2e.harness import PROGRAM, Mesh, agent_pod, until
 from tests.process.once.checker import ENDS, Pod, faults, lines
-from tests.process.once.storm import Storm
+from tests.process.once.storm import DECK, Storm
 
 KILLS: Final = int(os.environ.get("ONCE_KILLS", "50"))
 _A_ROUND: Final = 50
@@ -103,8 +103,8 @@ class Round:
     def __init__(self, mesh: Mesh, number: int, chance: random.Random) -> None:
         self._mesh = mesh
         self._chance = chance
-        self.applied = threading.Event()
-        """Set once the first pods are asked for."""
+        self.applied = (threading.Event(), threading.Event())
+        """Set once the first, and the other, pods are asked for."""
         self.pods = [
             Pod(f"r{number}-{place}-{kind}", f"do {number}/{place}")
             for place, kind in enumerate(_KINDS * 2)
@@ -113,9 +113,10 @@ class Round:
     def ask(self) -> None:
         """Apply the pods, half of them later; give some further prompts, stop some for a while."""
         half = len(_KINDS)
-        for pods in (self.pods[:half], self.pods[half:]):
+        halves = (self.pods[:half], self.pods[half:])
+        for pods, applied in zip(halves, self.applied, strict=True):
             self._patient("apply", "-f", "-", stdin=json.dumps(self._manifests(pods)))
-            self.applied.set()
+            applied.set()
             self._prompt(pods[3], f"more for {pods[3].name}")
             self._stop_for_a_while(pods[-1])
 
@@ -204,6 +205,13 @@ class Round:
         return [item["metadata"]["uid"] for item in found["items"]]
 
 
+def is_asked(applied: threading.Event, asking: Future[None]) -> None:
+    """Wait until the pods are asked for; raise what asking for them failed of."""
+    until(lambda: applied.is_set() or asking.done(), seconds=400, what="the pods are asked for")
+    if asking.done():
+        asking.result()
+
+
 def left(mesh: Mesh, uids: list[str]) -> set[str]:
     """Return those of whom a process or a file is left."""
     found = set()
@@ -230,14 +238,18 @@ def test_a_storm_of_kills_starts_each_agent_once_and_gives_each_prompt_once(
         for number, to_come in enumerate(range(KILLS, 0, -_A_ROUND)):
             one = Round(mesh, number, chance)
             asking: Future[None] = pool.submit(one.ask)
-            assert one.applied.wait(120)
-            storm.blow(min(to_come, _A_ROUND))
+            kills = min(to_come, _A_ROUND)
+            for applied, some in zip(one.applied, (kills // 2, kills - kills // 2), strict=True):
+                is_asked(applied, asking)
+                storm.blow(some)  # around the starts of these pods
             asking.result(timeout=400)
             found = one.settle(log)
             assert not found, f"seed {seed}, {storm.hits}: {found}"
             uids += one.forget()
             print(f"round {number}: {dict(storm.hits)} {time.monotonic() - began:.0f} s")
     assert storm.hits.total() == KILLS
+    if sum(DECK.values()) <= KILLS:
+        assert all(storm.hits[what] for what in DECK), f"seed {seed}: {dict(storm.hits)}"
     until(lambda: not left(mesh, uids), seconds=120, what="nothing is left of any pod")
     starts = sum(line.what == "start" for line in lines(log.read_text()))
     print(f"{KILLS} kills {dict(storm.hits)}: {len(uids)} pods, {starts} starts")
