@@ -320,8 +320,8 @@ class SandboxStatus(Model):
     """bubblewrap, landlock or none."""
     network: Annotated[str, Field(max_length=32)] | None = None
     """host or none."""
-    limits: dict[Annotated[str, Field(max_length=32)], Annotated[str, Field(max_length=64)]] = (
-        Field(default_factory=dict, max_length=16)
+    limits: dict[str, Annotated[str, Field(max_length=64)]] = Field(
+        default_factory=dict, max_length=16
     )
     """What keeps each limit: cgroup2, cgroup1, rlimit, watched (looked at now and then, and ended
     when it is over), or none."""

@@ -100,8 +100,8 @@ class RunnerStatus(Status):
 
     landlock-partial is one that is not enough for a pod that requires a sandbox.
     """
-    limits: dict[Annotated[str, Field(max_length=32)], Annotated[str, Field(max_length=64)]] = (
-        Field(default_factory=dict, max_length=16)
+    limits: dict[str, Annotated[str, Field(max_length=64)]] = Field(
+        default_factory=dict, max_length=16
     )
     """How it keeps each of resources.limits: cgroup2, cgroup1, rlimit, watched or none."""
     max_pods: int | None = None
