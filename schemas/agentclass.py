@@ -104,12 +104,12 @@ class HomeFile(Model):
     """Path below the home; no `..`."""
     content: Annotated[str, Field(max_length=32768)]
     """Its text, taken literally but for $(NAME), as in args."""
-    format: TextFormat = TextFormat.TEXT
+    format: TextFormat | None = None
     """json, toml: what $(NAME) stands for is escaped as between double quotes, which the content
-    has around it; a value cannot end its text. text: as it is."""
-    keep: bool = False
-    """Written before the first start only: what the agent makes of it stays when it is started
-    again. Otherwise it is written before each start."""
+    has around it; a value cannot end its text. text, or nothing: as it is."""
+    keep: bool | None = None
+    """True: written before the first start only; what the agent makes of it stays when it is
+    started again. Otherwise it is written before each start."""
 
 
 class OptionType(StrEnum):
@@ -144,7 +144,7 @@ class Option(Model):
     args: Annotated[tuple[Argument, ...], Field(max_length=16)] = ()
     """Arguments, in place of `flag`: $(VALUE) is the value, and $(HOME), $(WORKTREE) as in `args`.
     For a boolean they are given when it is true."""
-    format: TextFormat = TextFormat.TEXT
+    format: TextFormat | None = None
     """Of `args`. json, toml: the value is escaped as between double quotes, which the arguments
     have around it, as in -c key="$(VALUE)". text: as it is."""
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from controller.placement.expansion import expand, literal
 from schemas.agentclass import AgentClassSpec, Option, OptionType
-from schemas.quoting import quoted
+from schemas.quoting import TextFormat, quoted
 
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
@@ -63,7 +63,7 @@ def arguments(agent: AgentClassSpec, config: Mapping[str, str]) -> Iterable[str]
         if text is None or (option.type is OptionType.BOOLEAN and not _WORDS.get(text)):
             continue
         if option.args:
-            value = {"VALUE": literal(quoted(text, option.format))}
+            value = {"VALUE": literal(quoted(text, option.format or TextFormat.TEXT))}
             yield from (expand(arg, value) for arg in option.args)
         elif option.flag is not None:
             yield literal(option.flag)

@@ -126,12 +126,13 @@ def _life(
 
 
 def _home_file(file: HomeFile, names: Mapping[str, str]) -> link_pb2.HomeFile:
-    escaped = {name: quoted(value, file.format) for name, value in names.items()}
+    form = file.format or TextFormat.TEXT
+    escaped = {name: quoted(value, form) for name, value in names.items()}
     return link_pb2.HomeFile(
         path=file.path,
         content=expand(file.content, escaped),
-        format="" if file.format is TextFormat.TEXT else file.format,
-        keep=file.keep,
+        format=file.format or "",
+        keep=bool(file.keep),
     )
 
 
