@@ -98,6 +98,14 @@ class Ending:
         left = max(0.0, (self._kill_at or now) - now)
         self._hang_up_at = now + min(left / 2, _LONGEST_HANG_UP_SECONDS)
 
+    def _hang_up_when_due(self, now: float) -> None:
+        if self._hang_up_at is None or now < self._hang_up_at:
+            return
+        self._hang_up_at = None
+        self.step = HUNG_UP
+        for process in self._program():
+            tree.send(process, signal.SIGHUP, signal.SIGCONT)
+
     def program_ended(self) -> None:
         """Ask what the program left behind to end as well."""
         self._over = True
@@ -109,13 +117,9 @@ class Ending:
     def tick(self) -> None:
         """Do what is due: hang up; then kill what is left, again and again, ever slower."""
         now = time.monotonic()
-        self._terminate_when_due(now)
-        if self._hang_up_at is not None and now >= self._hang_up_at:
-            self._hang_up_at = None
-            self.step = HUNG_UP
-            for process in self._program():
-                tree.send(process, signal.SIGHUP, signal.SIGCONT)
         if self._kill_at is None or now < self._kill_at:
+            self._terminate_when_due(now)
+            self._hang_up_when_due(now)
             return
         self._terminate_at = self._hang_up_at = None
         if not self._over:
