@@ -193,7 +193,9 @@ class Demo:
         worktree = next((self.data / "runner").rglob(f"pods/{uid}/worktree"), None)
         if worktree is None:
             raise DemoError(f"the worktree of {pod} is not below {self.data / 'runner'}")
-        return run("git", "-C", worktree, "log", "--oneline", "-3", what=f"the log of {pod}")
+        trusted = f"safe.directory={worktree}"  # as root the pod's files are another account's
+        log = ("-C", worktree, "log", "--oneline", "-3")
+        return run("git", "-c", trusted, *log, what=f"the log of {pod}")
 
     def _kubectl(self, *arguments: str) -> str:
         return run(KUBECTL, "--kubeconfig", self.kubeconfig, *arguments, what="kubectl")
