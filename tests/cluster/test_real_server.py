@@ -82,8 +82,8 @@ def test_a_pod_runs_is_seen_typed_into_and_leaves_nothing(mesh: Mesh):
         until(lambda: "got yes" in mesh.logs("fix"), what="what was typed has arrived")
         viewer.kill()
     header, row = mesh.kubectl("get", "agentpods", "fix", "-n", "default").splitlines()
-    assert header.split() == ["NAME", "CLASS", "PHASE", "RUNNER", "READY", "AGE"]
-    assert row.split()[:5] == ["fix", "asks", "Running", "local", "True"]
+    assert header.split() == ["NAME", "CLASS", "PHASE", "RUNNER", "ACTIVITY", "READY", "AGE"]
+    assert row.split()[:4] == ["fix", "asks", "Running", "local"]
     mesh.delete("fix")
     is_clear(mesh, uid)
 
