@@ -115,18 +115,18 @@ def test_a_failure_is_restarted_without_its_prompt(mesh: Mesh) -> None:
 
 
 def test_a_suspended_pod_does_nothing_until_it_goes_on(mesh: Mesh) -> None:
-    pod = Pod(mesh, "frozen")
-    mesh.ready("frozen")
+    pod = Pod(mesh, "suspended")
+    mesh.ready("suspended")
     pod.beats()
     pod.want(suspend=True)
     pod.says("Suspended", "True")
     pod.says("Ready", "False", "Suspended")
-    assert mesh.get("frozen")["status"]["phase"] == "Running"
+    assert mesh.get("suspended")["status"]["phase"] == "Running"
     still = pod.note("beats")
-    assert mesh.get("frozen")["status"]["observed"]["pid"] in processes_of(pod.uid)
+    assert mesh.get("suspended")["status"]["observed"]["pid"] in processes_of(pod.uid)
     assert pod.note("beats") == still
     pod.want(suspend=False)
-    mesh.ready("frozen")
+    mesh.ready("suspended")
     pod.beats()
     pod.starts("do it")
     pod.want(suspend=True)
