@@ -149,7 +149,7 @@ i=0; while :; do i=$((i+1)); echo "line $i"; echo $i > "$AGENTSMESH_HOME/count";
     until(lambda: _number(count) > at + 100, what="the agent goes on")
     run("prlimit", "--pid", str(shim), "--fsize=unlimited:")
     again = _number(count)
-    until(lambda: f"line {again + 50}\n" in mesh.logs("writes"), what="it is written again")
+    until(lambda: _last(mesh.logs("writes", "--tail", "3")) > again, what="it is written again")
     argv = [PROGRAM, "logs", "writes", "-n", "default", "--kubeconfig", str(mesh.kubeconfig)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     numbers = [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("line")]
@@ -157,6 +157,12 @@ i=0; while :; do i=$((i+1)); echo "line $i"; echo $i > "$AGENTSMESH_HOME/count";
     assert "bytes" in done.stderr, done.stderr
     assert mesh.get("writes")["status"]["observed"]["pid"] == pid
     mesh.delete("writes")
+
+
+def _last(output: str) -> int:
+    """Return the number of the last whole line."""
+    numbers = [line.split()[1] for line in output.splitlines()[:-1] if line.startswith("line ")]
+    return int(numbers[-1]) if numbers else 0
 
 
 def _number(file: Path) -> int:

