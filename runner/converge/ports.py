@@ -7,10 +7,10 @@ from typing import Protocol
 
 from meshwire.v1 import link_pb2
 
+from gitaccess.credentials import Credentials
 from runner.converge.workshop import Cleared, Plan, Ready
 from runner.drivers.terminal_values import Absent, Alive, Exited, Launch, Observed, State
 from runner.drivers.worktree_values import WorktreeState
-from runner.git.credentials import Credentials
 
 
 class Terminals(Protocol):

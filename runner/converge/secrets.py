@@ -4,8 +4,8 @@ from typing import Protocol
 
 from meshwire.v1 import link_pb2
 
+from gitaccess.credentials import Credentials
 from runner.converge.unprepared import NotPreparedError
-from runner.git.credentials import Credentials
 from runner.link.errors import LinkError
 
 

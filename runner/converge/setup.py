@@ -21,13 +21,13 @@ from typing import Final, Protocol
 
 from meshwire.v1 import link_pb2
 
+from gitaccess.credentials import redact
 from runner.clock import wall_ms
 from runner.converge.places import Places
 from runner.converge.ports import Terminals
 from runner.converge.unprepared import NotPreparedError
 from runner.converge.workshop import Ready
 from runner.drivers.terminal_values import Absent, Alive, Chunk, Exited, Launch, LaunchError
-from runner.git.credentials import redact
 
 logger = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from meshwire.v1 import link_pb2
 
+from gitaccess.credentials import Credentials
 from runner.drivers import agents
 from runner.drivers.worktree_values import WorktreeRequest
-from runner.git.credentials import Credentials
 
 
 def without_prompt(pod: link_pb2.PodDesired) -> link_pb2.PodDesired:

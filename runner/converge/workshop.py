@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from meshwire.v1 import link_pb2
 
+from gitaccess.credentials import Credentials
 from runner.converge.custodian import asked_of
 from runner.converge.places import Places
 from runner.converge.unprepared import NotPreparedError, in_thread, translated
@@ -35,7 +36,6 @@ from runner.drivers.terminal_marks import MARK
 from runner.drivers.terminal_observe import mcp_port_of
 from runner.drivers.terminal_values import Launch
 from runner.drivers.worktree_values import SavedRef, Worktree, WorktreeRequest, WorktreeState
-from runner.git.credentials import Credentials
 from schemas.quoting import TextFormat
 
 _POSITIONS: Final = {

@@ -2,7 +2,7 @@
 
 * DriverError                  reason, one sentence, whether trying again can help
   + GitError                   (runner.git.errors)
-    - CloneFailedError         CloneFailed, or what ``runner.git.explain`` knows better:
+    - CloneFailedError         CloneFailed, or what ``gitaccess.explain`` knows better:
                                AuthenticationFailed, RemoteUnreachable, DiskFull, ...
     - RefNotFoundError         RefNotFound
     - BranchConflictError      BranchConflict, BranchInUse

@@ -27,6 +27,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gitaccess.command import Git, GitRunError, Limits
+from gitaccess.explain import DISK_FULL, explain
+from gitaccess.places import Location
 from runner.clock import wall_ms
 from runner.drivers.trash import Trash
 from runner.drivers.worktree_branches import refuse_branch_in_use
@@ -47,13 +50,11 @@ from runner.drivers.worktree_values import (
 from runner.drivers.worktree_warm import WarmTrees
 from runner.git import names
 from runner.git.cache import Cache, CacheError, CacheLimits, cache_name
-from runner.git.command import Git, GitRunError, Limits
 from runner.git.errors import (
     CheckoutFailedError,
     SaveFailedError,
     WorktreeLostError,
 )
-from runner.git.explain import DISK_FULL, explain
 from runner.git.layout import object_folders
 from runner.git.refs import UnreadableError
 
@@ -237,11 +238,11 @@ class GitWorktrees:
         names.check_pod(uid, "pod")
         return PodFiles(self._data_dir / "pods" / uid)
 
-    def _cache_of(self, location: names.Location, request: WorktreeRequest) -> Cache:
+    def _cache_of(self, location: Location, request: WorktreeRequest) -> Cache:
         name = cache_name(location, request.credentials, request.depth)
         return self._cache(name, location, request.depth)
 
-    def _cache(self, name: str, location: names.Location, depth: int) -> Cache:
+    def _cache(self, name: str, location: Location, depth: int) -> Cache:
         if name not in self._caches:
             settings = self._settings
             limits = CacheLimits(
@@ -280,7 +281,7 @@ class GitWorktrees:
         try:
             self._made(files, record)
             view = await self._looker.view(files, record)
-            location = names.Location(record.url, local=record.local)
+            location = Location(record.url, local=record.local)
             cache = self._cache(record.cache, location, record.depth)
             inner = self._looker.inner(files, record)
             saved = await Keeper(view, cache, uid, record.pod, inner).keep(files)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from gitaccess.command import Git, Limits
+from gitaccess.places import Location
 from runner.drivers.worktree_branches import not_as_asked
 from runner.drivers.worktree_files import PodFiles, Record, write_through
 from runner.drivers.worktree_include import Included, Includer
@@ -13,9 +15,7 @@ from runner.drivers.worktree_lfs import Lfs, LfsPlace, lfs_findings
 from runner.drivers.worktree_submodules import Outcome, Submodules
 from runner.drivers.worktree_values import Finding, WorktreeRequest
 from runner.git.cache import Cache
-from runner.git.command import Git, Limits
 from runner.git.layout import WORKTREE_DIR
-from runner.git.names import Location
 
 CacheOf = Callable[[Location, WorktreeRequest], Cache]
 """Gives the cache of a repository, for the credentials and depth of the request."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gitaccess.command import Call, Git, GitRunError, Limits
 from runner.drivers.worktree_values import Finding
-from runner.git.command import Call, Git, GitRunError, Limits
 
 _MOST_FILES: Final = 2000
 _MOST_BYTES: Final = 256 * 1024 * 1024

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gitaccess.command import Git, Limits
 from runner.drivers.worktree_files import PodFiles, Record, Submodule
 from runner.git.cache import TAGS, UPSTREAM
-from runner.git.command import Git, Limits
 from runner.git.layout import copy_shallow, object_folders
 from runner.git.lfs import Storage
 from runner.git.refs import Head, UnreadableError, read_head, read_refs

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from gitaccess.command import Call, Git, Limits
+from gitaccess.places import is_commit
 from runner.drivers.worktree_files import write_through
 from runner.git.cache import OTHERS, SAVED
-from runner.git.command import Call, Git, Limits
-from runner.git.names import is_commit
 from runner.git.refs import UnreadableError, read_refs
 
 _UID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{3,63}")

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gitaccess.command import Call, Git, GitRunError, Limits
+from gitaccess.credentials import Credentials
+from gitaccess.explain import DISK_FULL
+from gitaccess.places import Location
 from runner.drivers.worktree_values import Finding
 from runner.git.cache import Cache
-from runner.git.command import Call, Git, GitRunError, Limits
-from runner.git.credentials import Credentials
 from runner.git.errors import CloneFailedError
-from runner.git.explain import DISK_FULL
 from runner.git.layout import add_settings, object_folders
 from runner.git.lfs import (
     POINTER_BYTES,
@@ -32,7 +33,6 @@ from runner.git.lfs import (
     pointer,
     take_local,
 )
-from runner.git.names import Location
 
 _FILTER: Final = {
     "clean": "git-lfs clean -- %f",

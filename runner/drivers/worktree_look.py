@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gitaccess.command import Git, GitRunError, Limits
 from runner.drivers.worktree_branches import findings_of
 from runner.drivers.worktree_eyes import Eyes
 from runner.drivers.worktree_files import PodFiles, Record
 from runner.drivers.worktree_inner import Inner, InnerState
 from runner.drivers.worktree_values import Finding, WorktreeState
-from runner.git.command import Git, GitRunError, Limits
 from runner.git.layout import WORKTREE_DIR, copy_shallow, object_folders
 from runner.git.refs import Head, read_head, read_ref, read_refs
 from runner.git.view import View

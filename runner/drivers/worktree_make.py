@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from gitaccess.command import Git, GitRunError, Limits
+from gitaccess.explain import DISK_FULL, explain
+from gitaccess.places import Location, is_commit
 from runner.drivers.trash import Trash
 from runner.drivers.worktree_extras import Extras
 from runner.drivers.worktree_files import PodFiles, Record, finish, write_through
@@ -13,9 +16,7 @@ from runner.drivers.worktree_values import WorktreeRequest
 from runner.drivers.worktree_warm import Taken, WarmTrees, check_out
 from runner.git import names
 from runner.git.cache import Cache, CacheError
-from runner.git.command import Git, GitRunError, Limits
 from runner.git.errors import CheckoutFailedError, CloneFailedError, GitError
-from runner.git.explain import DISK_FULL, explain
 from runner.git.layout import (
     WORKTREE_DIR,
     Blueprint,
@@ -50,9 +51,7 @@ class Maker:
         self._warm = warm
         self._extras = extras
 
-    async def make(
-        self, files: PodFiles, location: names.Location, request: WorktreeRequest
-    ) -> Record:
+    async def make(self, files: PodFiles, location: Location, request: WorktreeRequest) -> Record:
         """Make the worktree and return its record, building a damaged cache anew where needed.
 
         Raises:
@@ -81,9 +80,7 @@ class Maker:
                 raise _clone_failed(location.url, sentence, exc) from exc
         raise AssertionError  # the second round returns or raises
 
-    async def _made(
-        self, files: PodFiles, location: names.Location, request: WorktreeRequest
-    ) -> Record:
+    async def _made(self, files: PodFiles, location: Location, request: WorktreeRequest) -> Record:
         """Ask upstream and check out at the same time, from where it will probably begin."""
         guess = self._guess(request)
         if guess is None:
@@ -105,7 +102,7 @@ class Maker:
 
     def _guess(self, request: WorktreeRequest) -> Start | None:
         """Return where it begins unless upstream has moved on; None where nothing is known."""
-        if names.is_commit(request.ref) or not self._cache.is_open_to(request.credentials):
+        if is_commit(request.ref) or not self._cache.is_open_to(request.credentials):
             return None
         try:
             refs = self._cache.refs()
@@ -117,7 +114,7 @@ class Maker:
     async def _ask_and_build(
         self,
         files: PodFiles,
-        location: names.Location,
+        location: Location,
         request: WorktreeRequest,
         guess: Start,
     ) -> tuple[Start, "_Build | None"]:
@@ -135,7 +132,7 @@ class Maker:
     async def _try(
         self,
         files: PodFiles,
-        location: names.Location,
+        location: Location,
         request: WorktreeRequest,
         guess: Start,
     ) -> "_Build | None":
@@ -147,7 +144,7 @@ class Maker:
     async def _start(self, request: WorktreeRequest) -> Start:
         """Return where the worktree begins, asking upstream unless the commit is here already."""
         cache, wish = self._cache, _wish(request)
-        commit = wish.ref if names.is_commit(wish.ref) else ""
+        commit = wish.ref if is_commit(wish.ref) else ""
         here = commit and not wish.named and cache.is_open_to(request.credentials)
         if here and await cache.has_commit(commit):
             return Start(commit, wish.branch, follows=False)
@@ -165,7 +162,7 @@ class Maker:
     async def _build(
         self,
         files: PodFiles,
-        location: names.Location,
+        location: Location,
         request: WorktreeRequest,
         start: Start,
     ) -> "_Build":

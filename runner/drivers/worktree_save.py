@@ -6,13 +6,13 @@ stash that upstream does not have. What no commit can hold is named in the note.
 
 from typing import Final
 
+from gitaccess.command import GitRunError
+from gitaccess.explain import explain
 from runner.drivers.worktree_files import PodFiles
 from runner.drivers.worktree_inner import Inner
 from runner.drivers.worktree_values import SavedRef
 from runner.git.cache import OTHERS, SAVED, TAGS, UPSTREAM, Cache
-from runner.git.command import GitRunError
 from runner.git.errors import InvalidBranchError
-from runner.git.explain import explain
 from runner.git.layout import WORKTREE_DIR
 from runner.git.names import check_branch
 from runner.git.refs import UnreadableError, read_head, read_refs, read_stashes

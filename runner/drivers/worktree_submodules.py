@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from gitaccess.command import Call, Git, GitRunError, Limits
+from gitaccess.credentials import Credentials
+from gitaccess.explain import DISK_FULL, explain
+from gitaccess.places import Location
 from runner.drivers.worktree_files import PodFiles, Submodule
 from runner.drivers.worktree_values import Finding, WorktreeRequest
 from runner.git.cache import Cache, CacheError
-from runner.git.command import Call, Git, GitRunError, Limits
-from runner.git.credentials import Credentials
 from runner.git.errors import CheckoutFailedError, CloneFailedError, NotAllowedError
-from runner.git.explain import DISK_FULL, explain
 from runner.git.layout import (
     WORKTREE_DIR,
     Blueprint,
@@ -30,7 +31,6 @@ from runner.git.layout import (
     subsection,
 )
 from runner.git.modules import Module, read_modules, refusal, resolve
-from runner.git.names import Location
 
 OpenCache = Callable[[Location], Cache]
 """Gives the cache of a repository that is opened with the pod's credentials and depth."""

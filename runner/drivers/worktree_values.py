@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.git.credentials import Credentials
+from gitaccess.credentials import Credentials
 
 
 @dataclass(frozen=True, slots=True)

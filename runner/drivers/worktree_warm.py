@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gitaccess.command import Call, Git, GitRunError, Limits
 from runner.clock import wall_ms
 from runner.drivers.trash import Trash
 from runner.drivers.worktree_files import write_through
 from runner.git.cache import Cache, CacheError
-from runner.git.command import Call, Git, GitRunError, Limits
 from runner.git.errors import GitError
 from runner.git.layout import WORKTREE_DIR, Blueprint, add_worktree, lay_out, object_folders
 from runner.git.start import Wish, choose

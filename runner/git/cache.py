@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from runner.git.access import access
-from runner.git.command import Call, Git, GitRunError, Limits
-from runner.git.credentials import Credentials
-from runner.git.explain import Failure, explain
+from gitaccess.access import access
+from gitaccess.command import Call, Git, GitRunError, Limits
+from gitaccess.credentials import Credentials
+from gitaccess.explain import Failure, explain
+from gitaccess.leavings import is_taken, packs, sweep
+from gitaccess.places import Location
 from runner.git.layout import object_folders, set_alternates
-from runner.git.leavings import is_taken, packs, sweep
-from runner.git.names import Location
 from runner.git.refs import UnreadableError, read_refs
 from runner.git.upstream import offered
 

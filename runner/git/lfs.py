@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from runner.git.access import access
-from runner.git.command import Call, Git, GitRunError, Limits
-from runner.git.credentials import Credentials, redact
-from runner.git.explain import DISK_FULL, Failure, explain
+from gitaccess.access import access
+from gitaccess.command import Call, Git, GitRunError, Limits
+from gitaccess.credentials import Credentials, redact
+from gitaccess.explain import DISK_FULL, Failure, explain
+from gitaccess.places import Location
 from runner.git.layout import Blueprint, lay_out
 from runner.git.modules import is_same_host
-from runner.git.names import Location
 
 POINTER_BYTES: Final = 1024
 _POINTER: Final = re.compile(
@@ -38,7 +38,7 @@ _SAID: Final[tuple[tuple[str, Failure], ...]] = (
     ),
     (
         r"no space left on device|disk quota exceeded",
-        Failure("the runner's disk is full", reason=DISK_FULL),
+        Failure("the disk is full", reason=DISK_FULL),
     ),
     (
         r"dial tcp|no such host|connection re(fused|set)|i/o timeout|HTTP 5\d\d|EOF",

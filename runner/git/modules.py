@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from gitaccess.places import Location
 from runner.git.errors import NotAllowedError
-from runner.git.names import Location, locate
+from runner.git.names import locate
 
 _PART: Final = re.compile(r"[A-Za-z0-9_+@~. -]+")
 _LONGEST: Final = 200

@@ -2,40 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
+from gitaccess import places
+from gitaccess.places import Location, PlaceError, branch_flaw, shown
 from runner.git.errors import InvalidBranchError, NotAllowedError, RefNotFoundError
 
-_HTTPS: Final = re.compile(r"https://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/[A-Za-z0-9._~/+@%-]+")
-_SSH: Final = re.compile(
-    r"ssh://([A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?"
-    r"/[A-Za-z0-9._~/+@%-]+"
-)
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
-_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
 _UID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{3,63}")
 _POD: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-_LONGEST_BRANCH: Final = 200
-"""Bytes. Each part becomes a file name with ``.lock`` behind it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """Where a repository is."""
-
-    url: str
-    """What git is given: a URL, or the real path of a folder."""
-
-    local: bool
-    """It is a folder of this machine."""
-
-    @property
-    def protocol(self) -> str:
-        """What git may speak to get there, and nothing else."""
-        return "file" if self.local else self.url.partition("://")[0]
 
 
 def locate(url: str, allow_local: Sequence[Path]) -> Location:
@@ -44,36 +19,10 @@ def locate(url: str, allow_local: Sequence[Path]) -> Location:
     Raises:
         NotAllowedError: Another protocol, credentials in the URL, or a folder not allowed.
     """
-    if ".." not in url and (_HTTPS.fullmatch(url) or _SSH.fullmatch(url)):
-        return Location(url, local=False)
-    if url.startswith(("file:", "/", ".", "~")):
-        return Location(str(_local(url, allow_local)), local=True)
-    parts = url.partition("://")
-    if parts[0] in {"https", "http"} and "@" in parts[2].partition("/")[0]:
-        raise NotAllowedError(
-            "The repository's url contains a user name or password: put them into the Secret "
-            "that authSecretRef names."
-        )
-    raise NotAllowedError(
-        f"The repository's url {_shown(url)} is not one that runners open: write "
-        "https://host/path or ssh://git@host/path."
-    )
-
-
-def _local(url: str, allow_local: Sequence[Path]) -> Path:
-    text = url
-    if url.startswith("file:"):
-        parts = urlsplit(url)
-        text = unquote(parts.path) if parts.netloc in {"", "localhost"} else ""
-    if text.startswith("/") and not set(text) & {"\0", "\n", "\r"}:
-        real = Path(text).resolve()
-        for folder in allow_local:
-            if real.is_relative_to(folder.resolve()):
-                return real
-    raise NotAllowedError(
-        f"The repository's url {_shown(url)} is a local folder that this runner does not open: "
-        "start it with --allow-local-repositories for a folder above it, or use https or ssh."
-    )
+    try:
+        return places.locate(url, allow_local)
+    except PlaceError as exc:
+        raise NotAllowedError(str(exc)) from exc
 
 
 def check_branch(name: str, field: str = "repositoryRef.worktree.branch") -> str:
@@ -84,29 +33,9 @@ def check_branch(name: str, field: str = "repositoryRef.worktree.branch") -> str
     Raises:
         InvalidBranchError: It does not; the message says which rule.
     """
-    if why := _wrong(name):
-        raise InvalidBranchError(f"{field} {_shown(name)} is not a branch name: {why}.")
+    if why := branch_flaw(name):
+        raise InvalidBranchError(f"{field} {shown(name)} is not a branch name: {why}.")
     return name
-
-
-def _wrong(name: str) -> str:
-    if not name:
-        return "it is empty"
-    if name.startswith("-"):
-        return "it begins with a dash, like an option"
-    if name in {"@", "HEAD"}:
-        return "git uses that word itself"
-    if _FORBIDDEN.search(name):
-        return "it contains a space, a control character, or one of .. // @{ ~ ^ : ? * [ \\"
-    if any(part.startswith(".") or part.endswith(".lock") for part in name.split("/")):
-        return "a part of it begins with a dot or ends with .lock"
-    if name.startswith("/") or name.endswith(("/", ".")):
-        return "it begins or ends with a slash, or ends with a dot"
-    try:
-        long = len(name.encode())
-    except UnicodeEncodeError:
-        return "it is not Unicode text"
-    return f"it is longer than {_LONGEST_BRANCH} bytes" if long > _LONGEST_BRANCH else ""
 
 
 def check_ref(ref: str) -> str:
@@ -115,16 +44,11 @@ def check_ref(ref: str) -> str:
     Raises:
         RefNotFoundError: No repository can have it.
     """
-    if ref and (why := _wrong(ref)):
+    if ref and (why := branch_flaw(ref)):
         raise RefNotFoundError(
-            f"repositoryRef.ref {_shown(ref)} cannot be a branch, tag or commit: {why}."
+            f"repositoryRef.ref {shown(ref)} cannot be a branch, tag or commit: {why}."
         )
     return ref
-
-
-def is_commit(text: str) -> bool:
-    """Tell whether *text* is a full commit id."""
-    return _COMMIT.fullmatch(text) is not None
 
 
 def check_pod(uid: str, pod: str) -> None:
@@ -133,8 +57,8 @@ def check_pod(uid: str, pod: str) -> None:
     Raises:
         NotAllowedError: They cannot.
     """
-    if not _UID.fullmatch(uid) or not _POD.fullmatch(pod) or _wrong(pod):
-        raise NotAllowedError(f"The pod {_shown(pod)} has a name or uid that is none.")
+    if not _UID.fullmatch(uid) or not _POD.fullmatch(pod) or branch_flaw(pod):
+        raise NotAllowedError(f"The pod {shown(pod)} has a name or uid that is none.")
 
 
 def default_branch(uid: str, pod: str) -> str:
@@ -145,10 +69,3 @@ def default_branch(uid: str, pod: str) -> str:
 def own_name(uid: str, pod: str) -> str:
     """Return a name for things of the pod that no other pod has."""
     return f"{pod[:150].rstrip('.-')}-{uid.replace('-', '')[:8]}"
-
-
-def _shown(text: str) -> str:
-    """Return *text* fit for a message: short, one line, without user names."""
-    cut = text if len(text) <= 80 else text[:77] + "..."
-    hidden = re.sub(r"(?<=://)[^/\s@]+@", "[redacted]@", cut)
-    return repr(hidden)

@@ -4,9 +4,9 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from gitaccess.places import is_commit
 from runner.git.cache import REMOTE_HEAD, SINGLE, TAGS, UPSTREAM
 from runner.git.errors import BranchConflictError, RefNotFoundError
-from runner.git.names import is_commit
 
 
 @dataclass(frozen=True, slots=True)

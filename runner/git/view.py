@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from runner.git.command import Call, Git, Limits
+from gitaccess.command import Call, Git, Limits
 from runner.git.layout import Blueprint, lay_out, set_alternates
 from runner.git.refs import UnreadableError
 from runner.git.view_lfs import LfsMarks

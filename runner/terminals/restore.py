@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from meshwire.v1 import link_pb2
 
+from gitaccess.command import GitRunError
+from gitaccess.explain import explain
 from runner.drivers.worktree_kept import Kept, KeptWork, NothingMissingError
-from runner.git.command import GitRunError
-from runner.git.explain import explain
 from runner.terminals.wire import encoded
 
 _CHUNK_BYTES: Final = 256 * 1024

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("schemas", "controller", "runner", "apiserver", "cli")
+PACKAGES = ("schemas", "gitaccess", "controller", "runner", "apiserver", "cli")
 
 STARTS_PROGRAMS = {
-    "runner/git/command.py": "git, in its own process group",
+    "gitaccess/command.py": "git, in its own process group",
     "runner/drivers/trash.py": "a Python that deletes, at the lowest priority",
     "runner/drivers/terminal_zygote.py": "the zygote",
     "runner/drivers/sandbox/probe.py": "bubblewrap, to see whether it works",
@@ -50,7 +50,7 @@ PLANTED = {
     "runner/drivers/screen.py": ("import ptyprocess", "Only the shim knows pseudo-terminals"),
     "runner/drivers/worktree.py": (
         "import subprocess",
-        "Programs are started by runner.git, the zygote and the probe of the sandbox",
+        "Programs are started by gitaccess, the zygote and the probe of the sandbox",
     ),
 }
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from gitaccess.command import Call, Git, GitRunError, Limits
+from gitaccess.places import Location
 from runner.git import cache as cache_module
 from runner.git.cache import Cache, CacheError, CacheLimits
-from runner.git.command import Call, Git, GitRunError, Limits
-from runner.git.names import Location
 from tests.unit.runner.drivers.worktree.scene import Upstream, git
 
 pytestmark = pytest.mark.anyio

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from gitaccess.places import Location
 from runner.git.errors import NotAllowedError
 from runner.git.modules import Module, is_same_host, read_modules, refusal, resolve
-from runner.git.names import Location
 
 HTTPS = Location("https://forge.example/acme/app.git", local=False)
 SSH = Location("ssh://git@forge.example/acme/app", local=False)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from gitaccess.access import access
+from gitaccess.credentials import Credentials
+from gitaccess.places import Location
 from runner.drivers.worktree import GitWorktrees
-from runner.git.access import access
-from runner.git.credentials import Credentials
 from runner.git.errors import CloneFailedError
-from runner.git.names import Location
 from tests.unit.runner.drivers.worktree.git_server import GitServer, certificate
 from tests.unit.runner.drivers.worktree.scene import Requests, Upstream, cache, git
 

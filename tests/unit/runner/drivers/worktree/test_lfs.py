@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
+from gitaccess.credentials import Credentials
 from runner.drivers.worktree import GitWorktrees
-from runner.git.credentials import Credentials
 from runner.git.errors import CloneFailedError
 from tests.unit.runner.drivers.worktree.git_server import GitServer, Handler, certificate
 from tests.unit.runner.drivers.worktree.scene import PERSON, Requests, Upstream, git, uid

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from gitaccess.credentials import Credentials
 from runner.drivers.trash import Trash
 from runner.drivers.worktree import GitWorktrees, WorktreeSettings
-from runner.git.credentials import Credentials
 from runner.git.errors import BranchConflictError, CloneFailedError, GitError
 from tests.unit.runner.drivers.worktree.git_server import GitServer, certificate
 from tests.unit.runner.drivers.worktree.scene import Requests, Upstream, git, uid

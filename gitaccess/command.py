@@ -1,4 +1,4 @@
-"""Runs git: the only place of the runner that starts it.
+"""Runs git: the only place of runner and controller that starts it.
 
 Every call has a fixed environment and configuration, a time limit, and a process group that is
 ended as a whole. Nothing of the user's or the system's git configuration is read.
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from runner.git.leavings import end_orphans
+from gitaccess.leavings import end_orphans
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ Source: git-config(1), fsck.<msg-id>; git-fsck(1), msg-ids.
 _IGNORED: Final = "\n".join(f"\t{name} = ignore" for name in _TOLERATED)
 
 CONFIGURATION: Final = f"""\
-# Written by the AgentsMesh runner for its own git; do not edit.
+# Written by AgentsMesh for its own git; do not edit.
 [safe]
 \tdirectory = *
 [core]
@@ -119,7 +119,7 @@ class Call:
     args: tuple[str, ...]
     """The verb and what follows."""
     git_dir: Path | None = None
-    """A git directory of the runner's own: never one that a pod can write to."""
+    """A git directory of our own: never one that a pod can write to."""
     work_tree: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Laid over the fixed environment; secrets travel here and never in ``args``."""
@@ -159,10 +159,10 @@ class Git:
         return self._home
 
     def prepare(self) -> None:
-        """Make the directory and the configuration, and end and remove what a dead runner left."""
+        """Make directory and configuration; end and remove what a dead process of ours left."""
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
         if ended := end_orphans(f"GIT_CONFIG_GLOBAL={self._config}"):
-            logger.info("ended git of an earlier runner", extra={"processes": ended})
+            logger.info("ended git of an earlier process", extra={"processes": ended})
         for left in self._home.glob("once-*"):
             left.unlink(missing_ok=True)
         new = self._home / "gitconfig.new"

@@ -3,8 +3,8 @@
 import re
 from typing import Final, NamedTuple
 
-from runner.git.command import GitRunError
-from runner.git.credentials import Credentials, redact
+from gitaccess.command import GitRunError
+from gitaccess.credentials import Credentials, redact
 
 
 class Failure(NamedTuple):
@@ -69,11 +69,11 @@ _KNOWN: Final[tuple[tuple[str, Failure], ...]] = (
     ),
     (
         r"mismatched algorithms|unsupported object format|object-format",
-        Failure("it uses another object format than SHA-1, which runners do not read yet"),
+        Failure("it uses another object format than SHA-1, which is not read yet"),
     ),
     (
         r"No space left on device|Disk quota exceeded",
-        Failure("the runner's disk is full", reason=DISK_FULL),
+        Failure("the disk is full", reason=DISK_FULL),
     ),
     (
         (
@@ -119,7 +119,7 @@ _KNOWN: Final[tuple[tuple[str, Failure], ...]] = (
             r"could not parse|Could not read [0-9a-f]{40}|invalid object|unresolved deltas|"
             r"invalid sha1 pointer|bad tree|object directory|did not send all necessary"
         ),
-        Failure("the runner's own copy of it is damaged", damaged=True),
+        Failure("the copy of it here is damaged", damaged=True),
     ),
 )
 
@@ -130,7 +130,7 @@ _WITH_A_SERVER: Final = frozenset({"fetch", "ls-remote", "lfs"})
 def explain(error: GitRunError, credentials: Credentials | None = None) -> Failure:
     """Return why git failed, in words that say what to do; without secrets."""
     if error.code is None and error.verb not in _WITH_A_SERVER:
-        return Failure(f"git {error.verb} took too long on the runner")
+        return Failure(f"git {error.verb} took too long")
     if error.code is None:
         return Failure("the server does not answer", unreachable=True, reason="RemoteSlow")
     for pattern, failure in _KNOWN:

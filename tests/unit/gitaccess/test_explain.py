@@ -2,9 +2,9 @@
 
 import pytest
 
-from runner.git.command import GitRunError
-from runner.git.credentials import Credentials, redact
-from runner.git.explain import explain
+from gitaccess.command import GitRunError
+from gitaccess.credentials import Credentials, redact
+from gitaccess.explain import explain
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from runner.git.explain import explain
         ("fatal: repository 'https://x/' not found", "no repository"),
         ("fatal: unable to access: The requested URL returned error: 301", "redirects"),
         ("fatal: write error: No space left on device", "disk is full"),
-        ("error: inflate: data stream error", "own copy of it is damaged"),
+        ("error: inflate: data stream error", "copy of it here is damaged"),
     ],
 )
 def test_known_failures_say_what_to_do(stderr: str, expected: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.git.command import Git
+from gitaccess.command import Git
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from runner.git.credentials import Credentials
-from runner.git.names import Location
+from gitaccess.credentials import Credentials
+from gitaccess.places import Location
 
 _HELPER: Final = '!f() { test "$1" = get && cat /dev/fd/%d; }; f'
 """What git runs when the server asks who we are. Source: gitcredentials(7), custom helpers."""
