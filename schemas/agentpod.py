@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Final
 from pydantic import Field
 
 from schemas.agentclass import EnvironmentVariable
+from schemas.agentpod_status import AgentPodStatus
 from schemas.base import (
     READY_COLUMNS,
     Column,
@@ -15,8 +16,6 @@ from schemas.base import (
     Name,
     Object,
     Rule,
-    Status,
-    Timestamp,
     worded,
 )
 from schemas.names import AGENT_POD
@@ -42,19 +41,6 @@ GitRef = Annotated[
 LabelValue = Annotated[
     str, Field(max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
 ]
-
-
-class PodPhase(StrEnum):
-    """A summary; the conditions say more."""
-
-    PENDING = "Pending"
-    SCHEDULED = "Scheduled"
-    STARTING = "Starting"
-    RUNNING = "Running"
-    STOPPING = "Stopping"
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-    LOST = "Lost"
 
 
 class DesiredState(StrEnum):
@@ -197,6 +183,24 @@ class KeyUse(Model):
     """Variable that holds it, if not the one of the ProviderKey."""
 
 
+class Claim(StrEnum):
+    """Whether a pod takes its ticket for its own."""
+
+    IF_FREE = "IfFree"
+    REQUIRED = "Required"
+    NEVER = "Never"
+
+
+class TicketUse(Model):
+    """The ticket that the pod works on."""
+
+    name: Name
+    """Name of the Ticket, in the same namespace."""
+    claim: Claim = Claim.IF_FREE
+    """IfFree: the ticket is the pod's unless another pod has it; the pod starts anyway. Required:
+    the pod is not placed before the ticket is its own. Never: it helps, and does not own it."""
+
+
 class AgentPodSpec(Model):
     """What shall run. After placement only desiredState, suspend, deadlines and channels change."""
 
@@ -206,8 +210,9 @@ class AgentPodSpec(Model):
     """The agent's first prompt, at most 32 KiB, byte for byte. No NUL."""
     repository_ref: RepositoryUse | None = None
     """The repository to work on; without one the agent starts in its private home."""
-    ticket_ref: LocalReference | None = None
-    """The Ticket to work on."""
+    ticket_ref: TicketUse | None = None
+    """The Ticket to work on: what it says is in the first prompt, and in the file that
+    AGENTSMESH_TICKET_FILE names."""
     channel_refs: Annotated[tuple[LocalReference, ...], Field(max_length=32)] = ()
     """Channels that the pod belongs to."""
     provider_key_refs: Annotated[tuple[KeyUse, ...], Field(max_length=16)] = ()
@@ -260,103 +265,6 @@ class AgentPodSpec(Model):
     suspend: bool = False
     """True: not placed while it is not yet placed; a running pod is frozen, with all its processes,
     until it is false again."""
-
-
-class Placement(Model):
-    """Where the pod is. Written with compare-and-swap before anything is started."""
-
-    runner_name: Annotated[str, Field(max_length=63)]
-    """The runner."""
-    runner_uid: Annotated[str, Field(max_length=64)] = Field(alias="runnerUID")
-    """Its uid."""
-    epoch: Annotated[int, Field(ge=1)]
-    """Grows with every placement: (uid, epoch) is started at most once."""
-    placed_at: Timestamp
-    """When."""
-
-
-class Observed(Model):
-    """What the runner last said of the pod."""
-
-    epoch: int = 0
-    """The placement that it spoke of."""
-    started_at: Timestamp | None = None
-    """When the agent's process started."""
-    finished_at: Timestamp | None = None
-    """When it ended."""
-    exit_code: int | None = None
-    """Its exit code."""
-    signal: int | None = None
-    """The signal that ended it."""
-    reason: Annotated[str, Field(max_length=128)] | None = None
-    """Why, as one word."""
-    message: Annotated[str, Field(max_length=1024)] | None = None
-    """Why, as a sentence."""
-    restarts: int = 0
-    """How often it was started again."""
-    pid: int | None = None
-    """Process id of the agent on the runner's machine."""
-
-
-class WorktreeStatus(Model):
-    """The pod's worktree."""
-
-    branch: Annotated[str, Field(max_length=250)] | None = None
-    """Its branch."""
-    commit: Annotated[str, Field(max_length=64)] | None = None
-    """Its latest commit, as of the last report."""
-    dirty: bool | None = None
-    """Whether there are changes that are not committed, as of the last report."""
-    saved_ref: Annotated[str, Field(max_length=250)] | None = None
-    """Where unpushed work was kept, in the runner's cache of the repository."""
-    note: Annotated[str, Field(max_length=1024)] | None = None
-    """Something to know, such as a fetch that failed."""
-
-
-class SandboxStatus(Model):
-    """The sandbox that the agent really has."""
-
-    isolation: Annotated[str, Field(max_length=32)] | None = None
-    """bubblewrap, landlock or none."""
-    network: Annotated[str, Field(max_length=32)] | None = None
-    """host or none."""
-    limits: dict[str, Annotated[str, Field(max_length=64)]] = Field(
-        default_factory=dict, max_length=16
-    )
-    """What keeps each limit: cgroup2, cgroup1, rlimit, watched (looked at now and then, and ended
-    when it is over), or none."""
-
-
-class TerminalStatus(Model):
-    """The pod's terminal."""
-
-    bytes: int = 0
-    """Length of its transcript, as of the last report."""
-    attachable: bool = False
-    """Whether it can be attached to."""
-
-
-class AgentPodStatus(Status):
-    """What is known of the pod."""
-
-    phase: PodPhase | None = None
-    """Pending, Scheduled, Starting, Running, Stopping, Succeeded, Failed or Lost."""
-    placement: Placement | None = None
-    """Where it is."""
-    observed: Observed | None = None
-    """What the runner last said of it."""
-    worktree: WorktreeStatus | None = None
-    """Its worktree."""
-    sandbox: SandboxStatus | None = None
-    """The sandbox that it really has."""
-    terminal: TerminalStatus | None = None
-    """Its terminal."""
-    activity: Annotated[str, Field(max_length=32)] | None = None
-    """executing, waiting or idle."""
-    activity_since: Timestamp | None = None
-    """Since when."""
-    activity_evidence: Annotated[str, Field(max_length=256)] | None = None
-    """What it was told by: a hook, a sign of the class, output, processes."""
 
 
 _AFTER_PLACEMENT = (

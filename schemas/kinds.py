@@ -6,6 +6,7 @@ from schemas.agentclass import AgentClass
 from schemas.agentpod import AgentPod
 from schemas.base import Object
 from schemas.channel import Channel
+from schemas.gitsource import GitSource
 from schemas.organization import Organization
 from schemas.podbinding import PodBinding
 from schemas.repository import Repository
@@ -24,6 +25,7 @@ KINDS: Final[dict[str, type[Object]]] = {
         PodBinding,
         Channel,
         Ticket,
+        GitSource,
     )
 }
 """Model by kind, in the order in which the CRDs are installed."""

@@ -26,16 +26,28 @@ FINALIZER_ORGANIZATION: Final = f"{GROUP}/organization"
 """On Organization: its pods are torn down before its namespace goes."""
 FINALIZER_MESSAGES: Final = f"{GROUP}/messages"
 """On Channel: its messages are deleted from the message store first."""
+FINALIZER_GIT_PRUNE: Final = f"{GROUP}/git-prune"
+"""On GitSource: what it made is released, or deleted, first."""
 
 LABEL_ORGANIZATION: Final = f"{GROUP}/organization"
 LABEL_RUNNER: Final = f"{GROUP}/runner"
 LABEL_AGENT_CLASS: Final = f"{GROUP}/agent-class"
 LABEL_MANAGED_BY: Final = f"{GROUP}/managed-by"
+LABEL_SOURCE: Final = f"{GROUP}/source"
+"""On what a GitSource made: its name."""
+LABEL_TICKET: Final = f"{GROUP}/ticket"
+"""On an AgentPod that was started for a ticket: the ticket's name."""
 
 ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/requested-at"
 """Any new value asks for a look now; mirrored to ``status.lastHandledRequestAt``."""
 ANNOTATION_RECONCILE: Final = f"{GROUP}/reconcile"
 """``disabled``: the controller leaves the object alone."""
+ANNOTATION_PRUNE: Final = f"{GROUP}/prune"
+"""``disabled``: a GitSource does not delete the resource when its file is gone."""
+ANNOTATION_ALLOW_PRUNE: Final = f"{GROUP}/allow-prune"
+"""On a GitSource: the commit for which everything that is gone may be deleted."""
+ANNOTATION_SOURCE_PATH: Final = f"{GROUP}/source-path"
+"""On what a GitSource made: its file, from the root of the repository."""
 ANNOTATION_BUILTIN: Final = f"{GROUP}/builtin"
 """On an AgentClass that came with the controller: digest of the spec that was applied."""
 ANNOTATION_FORCE_TEARDOWN: Final = f"{GROUP}/force-teardown"
@@ -106,6 +118,7 @@ AGENT_POD: Final = _ours("AgentPod", "agentpods", namespaced=True)
 POD_BINDING: Final = _ours("PodBinding", "podbindings", namespaced=True)
 CHANNEL: Final = _ours("Channel", "channels", namespaced=True)
 TICKET: Final = _ours("Ticket", "tickets", namespaced=True)
+GIT_SOURCE: Final = _ours("GitSource", "gitsources", namespaced=True)
 
 OURS: Final = (
     ORGANIZATION,
@@ -117,6 +130,7 @@ OURS: Final = (
     POD_BINDING,
     CHANNEL,
     TICKET,
+    GIT_SOURCE,
 )
 """The kinds of this release, in the order in which they are installed."""
 

@@ -120,6 +120,17 @@ class Notifications(Model):
     """Addresses."""
 
 
+class TicketSettings(Model):
+    """How tickets and pods go together."""
+
+    follow_pods: bool = True
+    """Whether a ticket's state follows the pod that claimed it: in_progress when it starts,
+    in_review when it ends with commits, todo again when it ends without. Never against what a
+    person wrote since."""
+    max_concurrent_runs: Annotated[int, Field(ge=0, le=1000)] = 5
+    """So many pods at once are started by tickets themselves (autoRun); 0: none."""
+
+
 class OrganizationSpec(Model):
     """What the organization is and may have."""
 
@@ -137,6 +148,8 @@ class OrganizationSpec(Model):
     their children may, too."""
     notifications: Notifications = Notifications()
     """Who is told when a pod waits for a person."""
+    tickets: TicketSettings = TicketSettings()
+    """How tickets and pods go together."""
     suspend: bool = False
     """Leave everything as it is: no pod is placed while true."""
 

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from schemas.agentpod import RepositoryUse
 from schemas.base import (
     READY_COLUMNS,
     Column,
@@ -15,6 +16,7 @@ from schemas.base import (
     Object,
     Rule,
     Status,
+    Timestamp,
 )
 from schemas.names import TICKET
 
@@ -63,6 +65,31 @@ class Acceptance(Model):
     """Whether it is."""
 
 
+class TicketRun(Model):
+    """The pod that a ticket starts by itself."""
+
+    agent_class_name: Name
+    """The AgentClass."""
+    repository_ref: RepositoryUse | None = None
+    """The repository to work on; the ticket's own, if not given."""
+    model: Annotated[str, Field(max_length=128, pattern=r"^[^\x00]*$")] | None = None
+    """The model, as the agent names it."""
+    permission_mode: (
+        Annotated[
+            str,
+            Field(
+                json_schema_extra={"enum": ["plan", "default", "acceptEdits", "bypassPermissions"]}
+            ),
+        ]
+        | None
+    ) = None
+    """How freely the agent acts: plan, default, acceptEdits or bypassPermissions."""
+    prompt: Annotated[str, Field(max_length=32768, pattern=r"^[^\x00]*$")] | None = None
+    """What follows the ticket in the first prompt."""
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 1
+    """So often a pod is started for a ticket; anew once a person changes the ticket's state."""
+
+
 _TAG = Annotated[str, Field(min_length=1, max_length=63)]
 
 
@@ -109,6 +136,12 @@ class TicketSpec(Model):
         ),
     ] = ()
     """What must be true when it is done."""
+    auto_run: TicketRun | None = None
+    """The pod that is started for it by itself, once it is todo and all that it depends on is
+    done."""
+    follow_pods: bool | None = None
+    """Whether its state follows the pod that claimed it: in_progress, then in_review or todo again.
+    As the organization says (spec.tickets.followPods), if not given."""
 
 
 class Progress(Model):
@@ -133,6 +166,56 @@ class TicketPod(Model):
     """The latest commit on it, as last seen."""
 
 
+class TicketClaim(Model):
+    """The pod whose work the ticket is: one at a time. Written with compare-and-swap."""
+
+    pod_name: Annotated[str, Field(max_length=63)]
+    """Name of the AgentPod."""
+    pod_uid: Annotated[str, Field(max_length=64)] = Field(alias="podUID")
+    """Its uid."""
+    claimed_at: Timestamp
+    """When."""
+    followed: TicketState | None = None
+    """The state that the ticket was given because of this pod; another one is a person's."""
+
+
+class TicketSource(Model):
+    """Where the ticket is kept in git."""
+
+    name: Annotated[str, Field(max_length=63)]
+    """Name of the GitSource."""
+    path: Annotated[str, Field(max_length=1024)]
+    """The file, from the root of the repository."""
+    blob: Annotated[str, Field(max_length=64)]
+    """Object id of its content."""
+    commit: Annotated[str, Field(max_length=64)]
+    """The commit that it was last applied from."""
+
+
+class TicketCommit(Model):
+    """A commit that names the ticket in a trailer ``Ticket:``."""
+
+    sha: Annotated[str, Field(max_length=64)]
+    """Its id."""
+    subject: Annotated[str, Field(max_length=256)] = ""
+    """The first line of its message."""
+    author: Annotated[str, Field(max_length=128)] = ""
+    """Name of its author."""
+
+
+class TicketRuns(Model):
+    """Pods that were started for the ticket by themselves."""
+
+    attempts: Annotated[int, Field(ge=0)] = 0
+    """How many, since a person last changed its state."""
+    total: Annotated[int, Field(ge=0)] = 0
+    """How many ever: numbers the pods."""
+    last_pod: Annotated[str, Field(max_length=63)] | None = None
+    """Name of the last one."""
+    rule: Annotated[str, Field(max_length=63)] | None = None
+    """The rule of the GitSource; absent: the ticket's own."""
+
+
 class TicketStatus(Status):
     """What is known of the ticket."""
 
@@ -142,6 +225,16 @@ class TicketStatus(Status):
     """Pods that work or worked on it, the newest first."""
     children: Annotated[tuple[Name, ...], Field(max_length=256)] = ()
     """Tickets that are a part of it."""
+    claim: TicketClaim | None = None
+    """The pod whose work it is."""
+    source: TicketSource | None = None
+    """Where it is kept in git; absent: it is kept here alone."""
+    observed_digest: Annotated[str, Field(max_length=80)] | None = None
+    """Digest of what the file said when it was last applied."""
+    commits: Annotated[tuple[TicketCommit, ...], Field(max_length=20)] = ()
+    """Commits that name it in a trailer `Ticket:`, the newest first."""
+    runs: TicketRuns | None = None
+    """Pods that were started for it by themselves."""
 
 
 class Ticket(Object):
@@ -155,6 +248,8 @@ class Ticket(Object):
             Column("State", ".spec.state"),
             Column("Type", ".spec.type"),
             Column("Priority", ".spec.priority"),
+            Column("Claimed by", ".status.claim.podName", wide=True),
+            Column("File", ".status.source.path", wide=True),
             Column("Done", ".status.progress.done", type="integer", wide=True),
             Column("Of", ".status.progress.total", type="integer", wide=True),
             *READY_COLUMNS,

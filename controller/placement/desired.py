@@ -9,7 +9,8 @@ from meshwire.v1 import link_pb2
 from controller.kernel.clock import seconds
 from controller.placement.resolve import Resolved, resolve
 from schemas.agentclass import AgentClass
-from schemas.agentpod import AgentPod, DesiredState, PodPhase, RestartPolicy
+from schemas.agentpod import AgentPod, DesiredState, RestartPolicy
+from schemas.agentpod_status import PodPhase
 from schemas.conditions import TRUE, find
 from schemas.repository import Repository
 

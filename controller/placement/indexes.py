@@ -8,7 +8,8 @@ from controller.placement.desired import ended, waits
 from schemas.agentclass import AgentClass
 from schemas.agentpod import AgentPod
 from schemas.channel import Channel
-from schemas.names import ANNOTATION_CREATED_BY_UID
+from schemas.gitsource import GitSource
+from schemas.names import ANNOTATION_CREATED_BY_UID, LABEL_SOURCE
 from schemas.organization import Organization
 from schemas.podbinding import PodBinding
 from schemas.repository import Repository
@@ -41,6 +42,11 @@ DEPENDS_ON: Final = "depends-on"
 """Tickets by each (namespace, ticket that must be done first)."""
 BY_TITLE: Final = "by-title"
 """Channels by (namespace, their name for people in folded case)."""
+
+OF_SOURCE: Final = "of-source"
+"""What a GitSource made, by (namespace, that source's name): every kind that it may make."""
+OF_REPOSITORY: Final = "of-repository"
+"""GitSources by (namespace, repository)."""
 
 _Indexer = Callable[[Any], Iterable[Hashable]]
 
@@ -113,6 +119,15 @@ def _title(channel: Channel) -> Iterable[tuple[str, str]]:
     yield channel.metadata.namespace, channel.title.casefold()
 
 
+def _source(item: Any) -> Iterable[tuple[str, str]]:
+    if source := item.metadata.labels.get(LABEL_SOURCE):
+        yield item.metadata.namespace, source
+
+
+def _repository(source: GitSource) -> Iterable[tuple[str, str]]:
+    yield source.metadata.namespace, source.spec.repository_ref.name
+
+
 def _home(organization: Organization) -> Iterable[str]:
     yield organization.namespace
 
@@ -127,6 +142,7 @@ _OF_PODS: Final[Mapping[str, _Indexer]] = {
     CREATED_BY: _created_by,
     OF_TICKET: _of_ticket,
     IN_CHANNEL: _in_channel,
+    OF_SOURCE: _source,
 }
 
 
@@ -136,14 +152,22 @@ def new_store() -> Store:
         (
             Collection(Organization, {BY_NAMESPACE: _home}),
             Collection(AgentClass),
-            Collection(Repository, {BY_NAMESPACE: _namespace}),
-            Collection(Runner, {BY_NAMESPACE: _namespace}),
+            Collection(Repository, {BY_NAMESPACE: _namespace, OF_SOURCE: _source}),
+            Collection(Runner, {BY_NAMESPACE: _namespace, OF_SOURCE: _source}),
             Collection(RunnerEnrollment),
             Collection(AgentPod, _OF_PODS),
-            Collection(PodBinding, {BY_NAMESPACE: _namespace, OF_PAIR: _pair, OF_POD: _ends}),
+            Collection(
+                PodBinding,
+                {BY_NAMESPACE: _namespace, OF_PAIR: _pair, OF_POD: _ends, OF_SOURCE: _source},
+            ),
             Collection(
                 Channel,
-                {BY_NAMESPACE: _namespace, BY_TITLE: _title, CREATED_BY: _created_by},
+                {
+                    BY_NAMESPACE: _namespace,
+                    BY_TITLE: _title,
+                    CREATED_BY: _created_by,
+                    OF_SOURCE: _source,
+                },
             ),
             Collection(
                 Ticket,
@@ -152,7 +176,9 @@ def new_store() -> Store:
                     OF_PARENT: _parent,
                     DEPENDS_ON: _depends_on,
                     CREATED_BY: _created_by,
+                    OF_SOURCE: _source,
                 },
             ),
+            Collection(GitSource, {BY_NAMESPACE: _namespace, OF_REPOSITORY: _repository}),
         )
     )

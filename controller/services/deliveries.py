@@ -42,7 +42,8 @@ from controller.store.records import (
     NewMessage,
 )
 from schemas.agentclass import AgentClass
-from schemas.agentpod import AgentPod, Placement
+from schemas.agentpod import AgentPod
+from schemas.agentpod_status import Placement
 from schemas.channel import Channel
 
 logger = logging.getLogger(__name__)

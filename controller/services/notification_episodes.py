@@ -13,7 +13,8 @@ from typing import Any, Final
 from controller.kernel.clock import seconds, stamp
 from controller.kernel.redact import redact
 from controller.store.notification_rows import Notification
-from schemas.agentpod import AgentPod, PodPhase
+from schemas.agentpod import AgentPod
+from schemas.agentpod_status import PodPhase
 from schemas.conditions import TRUE, find
 from schemas.organization import NotificationEvent, Organization, Webhook
 

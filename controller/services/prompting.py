@@ -20,7 +20,8 @@ from controller.services.prompts import MAX_PROMPT_BYTES, typeable
 from controller.store.messages import MessageStore
 from controller.store.records import Delivery, DeliveryKind
 from controller.tools.call import ToolError
-from schemas.agentpod import AgentPod, DesiredState, PodPhase
+from schemas.agentpod import AgentPod, DesiredState
+from schemas.agentpod_status import PodPhase
 from schemas.names import AGENT_POD
 
 MAX_KEY_CHARACTERS: Final = 128

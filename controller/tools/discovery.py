@@ -13,7 +13,8 @@ from controller.placement.programs import NOTHING, Programs, is_usable
 from controller.services.authoriser import Authoriser
 from controller.tools.call import Caller, Handler
 from schemas.agentclass import AgentClass
-from schemas.agentpod import AgentPod, PodPhase
+from schemas.agentpod import AgentPod
+from schemas.agentpod_status import PodPhase
 from schemas.names import ANNOTATION_CREATED_BY, GROUP, Scope
 from schemas.repository import Repository
 from schemas.runner import Runner, RunnerPhase

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from controller.reconcilers.agentpod.standing import STUCK
-from schemas.agentpod import AgentPodStatus
+from schemas.agentpod_status import AgentPodStatus
 from schemas.conditions import TRUE, find
 
 WAITING: Final = "waiting"

@@ -12,7 +12,7 @@ from controller.reconcilers.agentpod.phase import REACHABLE, RESTARTING
 from controller.reconcilers.agentpod.plan import COMPLETED
 from controller.reconcilers.agentpod.snapshot import PodSnapshot
 from controller.reconcilers.conditions import Conditions
-from schemas.agentpod import Observed, PodPhase
+from schemas.agentpod_status import Observed, PodPhase
 from schemas.base import Condition
 from schemas.conditions import READY, RECONCILING, STALLED, TRUE, find
 

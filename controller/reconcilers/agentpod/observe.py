@@ -22,7 +22,8 @@ from controller.reconcilers.agentpod.plan import plan
 from controller.reconcilers.agentpod.snapshot import Ingredients, PodSnapshot, Timing
 from controller.reconcilers.agentpod.status import report
 from schemas.agentclass import AgentClass, McpFormat
-from schemas.agentpod import AgentPod, Placement
+from schemas.agentpod import AgentPod
+from schemas.agentpod_status import Placement
 from schemas.names import AGENT_POD, RUNNER, Resource
 from schemas.organization import Organization
 from schemas.repository import Repository

@@ -5,7 +5,8 @@ from controller.placement.desired import ENDED
 from controller.placement.links import Reach
 from controller.placement.observation import Observation, PodState
 from controller.reconcilers.agentpod.snapshot import PodSnapshot
-from schemas.agentpod import AgentPod, DesiredState, PodPhase, RestartPolicy
+from schemas.agentpod import AgentPod, DesiredState, RestartPolicy
+from schemas.agentpod_status import PodPhase
 from schemas.base import ConditionStatus
 from schemas.conditions import find
 

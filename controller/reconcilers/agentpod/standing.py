@@ -9,7 +9,8 @@ from controller.placement.desired import STOPPED, started
 from controller.placement.observation import Observation
 from controller.reconcilers.agentpod.snapshot import PodSnapshot
 from controller.reconcilers.conditions import Conditions
-from schemas.agentpod import AgentPod, PodPhase
+from schemas.agentpod import AgentPod
+from schemas.agentpod_status import PodPhase
 from schemas.conditions import TRUE, find
 
 SUSPENDED: Final = "Suspended"

@@ -12,8 +12,8 @@ from controller.reconcilers.agentpod.conditions import conditions
 from controller.reconcilers.agentpod.phase import contradicts, phase, relevant, seconds_until_lost
 from controller.reconcilers.agentpod.snapshot import PodSnapshot
 from controller.reconcilers.agentpod.transitions import transitions
-from schemas.agentpod import (
-    AgentPod,
+from schemas.agentpod import AgentPod
+from schemas.agentpod_status import (
     AgentPodStatus,
     Observed,
     Placement,

@@ -19,7 +19,8 @@ from controller.reconcilers.agentpod.conditions import (
     ending,
 )
 from controller.reconcilers.agentpod.phase import RESTARTING
-from schemas.agentpod import AgentPod, AgentPodStatus, PodPhase
+from schemas.agentpod import AgentPod
+from schemas.agentpod_status import AgentPodStatus, PodPhase
 from schemas.base import Condition
 from schemas.conditions import FALSE, STALLED, TRUE, find
 from schemas.names import AGENT_POD

@@ -1,4 +1,4 @@
-# Generated from meshwire/v1/link.proto (sha256 5d2164031aa9) by proto/generate.py. Do not edit.
+# Generated from meshwire/v1/link.proto (sha256 0000a20b254d) by proto/generate.py. Do not edit.
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -349,20 +349,22 @@ class PodCondition(_message.Message):
     def __init__(self, type: _Optional[str] = ..., status: _Optional[bool] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Worktree(_message.Message):
-    __slots__ = ("branch", "commit", "dirty", "saved_ref", "note", "kept_files")
+    __slots__ = ("branch", "commit", "dirty", "saved_ref", "note", "kept_files", "base_commit")
     BRANCH_FIELD_NUMBER: _ClassVar[int]
     COMMIT_FIELD_NUMBER: _ClassVar[int]
     DIRTY_FIELD_NUMBER: _ClassVar[int]
     SAVED_REF_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
     KEPT_FILES_FIELD_NUMBER: _ClassVar[int]
+    BASE_COMMIT_FIELD_NUMBER: _ClassVar[int]
     branch: str
     commit: str
     dirty: bool
     saved_ref: str
     note: str
     kept_files: str
-    def __init__(self, branch: _Optional[str] = ..., commit: _Optional[str] = ..., dirty: _Optional[bool] = ..., saved_ref: _Optional[str] = ..., note: _Optional[str] = ..., kept_files: _Optional[str] = ...) -> None: ...
+    base_commit: str
+    def __init__(self, branch: _Optional[str] = ..., commit: _Optional[str] = ..., dirty: _Optional[bool] = ..., saved_ref: _Optional[str] = ..., note: _Optional[str] = ..., kept_files: _Optional[str] = ..., base_commit: _Optional[str] = ...) -> None: ...
 
 class ControllerMessage(_message.Message):
     __slots__ = ("seq", "controller_epoch", "welcome", "snapshot", "delta", "heartbeat_ack", "bundle", "agents", "close")
@@ -503,7 +505,7 @@ class PodDesired(_message.Message):
     def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., generation: _Optional[int] = ..., spec_digest: _Optional[str] = ..., desired: _Optional[_Union[DesiredState, str]] = ..., grace_seconds: _Optional[int] = ..., spec: _Optional[_Union[RunSpec, _Mapping]] = ..., deadline_unix_ms: _Optional[int] = ..., idle_timeout_seconds: _Optional[int] = ..., keep_stopped: _Optional[bool] = ..., active_deadline_seconds: _Optional[int] = ..., stop_after_seconds: _Optional[int] = ...) -> None: ...
 
 class RunSpec(_message.Message):
-    __slots__ = ("executable", "args", "environment", "prompt", "prompt_position", "prompt_flag", "submit_keys", "repository", "terminal", "sandbox", "limits", "restart_policy", "home_files", "organization", "readiness", "mcp", "resume", "activity", "setup", "version_args", "minimum_version")
+    __slots__ = ("executable", "args", "environment", "prompt", "prompt_position", "prompt_flag", "submit_keys", "repository", "terminal", "sandbox", "limits", "restart_policy", "home_files", "organization", "readiness", "mcp", "resume", "activity", "setup", "version_args", "minimum_version", "ticket")
     EXECUTABLE_FIELD_NUMBER: _ClassVar[int]
     ARGS_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
@@ -525,6 +527,7 @@ class RunSpec(_message.Message):
     SETUP_FIELD_NUMBER: _ClassVar[int]
     VERSION_ARGS_FIELD_NUMBER: _ClassVar[int]
     MINIMUM_VERSION_FIELD_NUMBER: _ClassVar[int]
+    TICKET_FIELD_NUMBER: _ClassVar[int]
     executable: str
     args: _containers.RepeatedScalarFieldContainer[str]
     environment: _containers.RepeatedCompositeFieldContainer[EnvironmentVariable]
@@ -546,7 +549,16 @@ class RunSpec(_message.Message):
     setup: _containers.RepeatedCompositeFieldContainer[Setup]
     version_args: _containers.RepeatedScalarFieldContainer[str]
     minimum_version: str
-    def __init__(self, executable: _Optional[str] = ..., args: _Optional[_Iterable[str]] = ..., environment: _Optional[_Iterable[_Union[EnvironmentVariable, _Mapping]]] = ..., prompt: _Optional[str] = ..., prompt_position: _Optional[_Union[PromptPosition, str]] = ..., prompt_flag: _Optional[str] = ..., submit_keys: _Optional[str] = ..., repository: _Optional[_Union[Repository, _Mapping]] = ..., terminal: _Optional[_Union[TerminalSize, _Mapping]] = ..., sandbox: _Optional[_Union[Sandbox, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., restart_policy: _Optional[_Union[RestartPolicy, str]] = ..., home_files: _Optional[_Iterable[_Union[HomeFile, _Mapping]]] = ..., organization: _Optional[str] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ..., mcp: _Optional[_Union[Mcp, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., activity: _Optional[_Union[Activity, _Mapping]] = ..., setup: _Optional[_Iterable[_Union[Setup, _Mapping]]] = ..., version_args: _Optional[_Iterable[str]] = ..., minimum_version: _Optional[str] = ...) -> None: ...
+    ticket: TicketFile
+    def __init__(self, executable: _Optional[str] = ..., args: _Optional[_Iterable[str]] = ..., environment: _Optional[_Iterable[_Union[EnvironmentVariable, _Mapping]]] = ..., prompt: _Optional[str] = ..., prompt_position: _Optional[_Union[PromptPosition, str]] = ..., prompt_flag: _Optional[str] = ..., submit_keys: _Optional[str] = ..., repository: _Optional[_Union[Repository, _Mapping]] = ..., terminal: _Optional[_Union[TerminalSize, _Mapping]] = ..., sandbox: _Optional[_Union[Sandbox, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., restart_policy: _Optional[_Union[RestartPolicy, str]] = ..., home_files: _Optional[_Iterable[_Union[HomeFile, _Mapping]]] = ..., organization: _Optional[str] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ..., mcp: _Optional[_Union[Mcp, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., activity: _Optional[_Union[Activity, _Mapping]] = ..., setup: _Optional[_Iterable[_Union[Setup, _Mapping]]] = ..., version_args: _Optional[_Iterable[str]] = ..., minimum_version: _Optional[str] = ..., ticket: _Optional[_Union[TicketFile, _Mapping]] = ...) -> None: ...
+
+class TicketFile(_message.Message):
+    __slots__ = ("name", "content")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    content: str
+    def __init__(self, name: _Optional[str] = ..., content: _Optional[str] = ...) -> None: ...
 
 class Resume(_message.Message):
     __slots__ = ("args", "prompt", "session_files")
@@ -1265,3 +1277,39 @@ class ChannelMessage(_message.Message):
     created_at: str
     undeliverable: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, message_id: _Optional[str] = ..., sequence: _Optional[int] = ..., sender_pod: _Optional[str] = ..., sender_user: _Optional[str] = ..., content: _Optional[str] = ..., message_type: _Optional[str] = ..., mentions: _Optional[_Iterable[str]] = ..., reply_to: _Optional[str] = ..., created_at: _Optional[str] = ..., undeliverable: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class TicketCreate(_message.Message):
+    __slots__ = ("namespace", "name", "spec_json", "source")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SPEC_JSON_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    name: str
+    spec_json: str
+    source: str
+    def __init__(self, namespace: _Optional[str] = ..., name: _Optional[str] = ..., spec_json: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
+
+class TicketUpdate(_message.Message):
+    __slots__ = ("namespace", "name", "changes_json", "expected_revision")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_JSON_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_REVISION_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    name: str
+    changes_json: str
+    expected_revision: int
+    def __init__(self, namespace: _Optional[str] = ..., name: _Optional[str] = ..., changes_json: _Optional[str] = ..., expected_revision: _Optional[int] = ...) -> None: ...
+
+class TicketAnswer(_message.Message):
+    __slots__ = ("ticket_json", "commit", "pending", "conflict")
+    TICKET_JSON_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    CONFLICT_FIELD_NUMBER: _ClassVar[int]
+    ticket_json: str
+    commit: str
+    pending: bool
+    conflict: str
+    def __init__(self, ticket_json: _Optional[str] = ..., commit: _Optional[str] = ..., pending: _Optional[bool] = ..., conflict: _Optional[str] = ...) -> None: ...

@@ -3,7 +3,8 @@
 import pytest
 import yaml
 
-from schemas.agentpod import AgentPod, PodPhase
+from schemas.agentpod import AgentPod
+from schemas.agentpod_status import PodPhase
 from schemas.kinds import KINDS
 
 POD = """

@@ -2,7 +2,7 @@ import pytest
 
 from controller.reconcilers.agentpod.activity import hold_seconds, notices
 from controller.reconcilers.agentpod.standing import STUCK
-from schemas.agentpod import AgentPodStatus
+from schemas.agentpod_status import AgentPodStatus
 from schemas.conditions import TRUE, condition
 
 EARLIER, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z"
