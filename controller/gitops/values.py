@@ -122,7 +122,7 @@ class Operation:
     ticket: str
     """Name of the Ticket."""
     changes: Mapping[str, Any] = field(repr=False)
-    """Fields of the spec, camelCase, None removes; with ``x-status`` for what the controller says."""
+    """Fields of the spec, camelCase, None removes; ``x-status`` is what the controller says."""
     base: Mapping[str, Any] | None = field(repr=False)
     """Those fields as whoever asks saw them; None: whatever is there is replaced."""
     author: Author
