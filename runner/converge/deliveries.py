@@ -81,7 +81,7 @@ class Deliveries:
     ) -> None:
         self._places = places
         self._journal = journal
-        self._ground = Ground(journal, terminals, screen, self._put, self._say)
+        self._ground = Ground(journal, terminals, screen, self._put, self._say, self._say_given)
         self._feeds: set[Feed] = set()
         self._working: set[str] = set()
         self._bouts: dict[str, Bout] = {}
@@ -91,6 +91,8 @@ class Deliveries:
         """Called when there is work: ``running`` is to be called then."""
         self.note: Callable[[str, str, str], None] = lambda _uid, _text, _reason: None
         """Says something about a pod until its state changes."""
+        self.given: Callable[[str], None] = lambda _uid: None
+        """Says, once it is written down, that a pod's first prompt is given."""
 
     # --- the link's side -------------------------------------------------------------------------
 
@@ -319,6 +321,9 @@ class Deliveries:
 
     def _say(self, uid: str, text: str, reason: str) -> None:
         self.note(uid, text, reason)
+
+    def _say_given(self, uid: str) -> None:
+        self.given(uid)
 
     def _is_stale(self, delivery: Delivery) -> bool:
         """Whether an ended delivery is nobody's business any more."""

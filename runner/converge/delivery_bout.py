@@ -96,6 +96,8 @@ class Ground:
     """Journals a delivery and tells of it."""
     note: Callable[[str, str, str], None]
     """Says of a pod what stands in the way of its prompt: uid, sentence, reason; or nothing."""
+    given: Callable[[str], None]
+    """Says of a pod that its first prompt is given, or is about to be."""
 
 
 class Over(Exception):  # noqa: N818  a state of the world, named like one
@@ -309,6 +311,7 @@ class Bout:
             await self._ground.journal.prompt_sent(row.uid, row.epoch, row.restart)
             if self._delivery.stage is Stage.PRESSED:  # before that, nobody can have taken it
                 await self._ground.journal.prompt_given(row.uid, row.epoch)
+                self._ground.given(row.uid)
         await self._ground.put(self._delivery)
 
     async def _hand_over(self, key: str, data: bytes, look: Look, *, resumed: bool) -> None:

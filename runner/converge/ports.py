@@ -110,6 +110,7 @@ class Prompts(Protocol):
 
     wake: Callable[[], None]
     note: Callable[[str, str, str], None]
+    given: Callable[[str], None]
 
     def running(self, tasks: asyncio.TaskGroup) -> None:
         """Begin to work for every pod that has something to be delivered."""

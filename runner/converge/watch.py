@@ -48,6 +48,7 @@ class Watch:
         self._terminals = terminals
         self._prompts = prompts
         self._prompts.wake, self._prompts.note = wake, self.note
+        self._prompts.given = self._prompt_given
         self._wake = wake
         self._watched: set[_Run] = set()
         self._strays: set[str] = set()
@@ -135,6 +136,9 @@ class Watch:
     def note(self, uid: str, text: str, reason: str = "") -> None:
         """Say something about a pod until the next change of its state."""
         self._amend(uid, message=text, reason=reason)
+
+    def _prompt_given(self, uid: str) -> None:
+        self._amend(uid, prompt_given=True)
 
     def _amend(self, uid: str, **fields: str | int) -> None:
         latest = self._reports.get(uid)

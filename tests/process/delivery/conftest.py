@@ -132,6 +132,8 @@ class Runner:
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
         self.notes: list[str] = []
+        self.given: list[tuple[str, list[str]]] = []
+        """Pods that are said to have got their first prompt, and what they had submitted then."""
         self.wake = asyncio.Event()
 
     async def __aenter__(self) -> "Runner":
@@ -146,6 +148,7 @@ class Runner:
         )
         self.deliveries.wake = self.wake.set
         self.deliveries.note = lambda _uid, text, _reason: self.notes.append(text)
+        self.deliveries.given = lambda uid: self.given.append((uid, self.agent.submitted()))
         self.heard = asyncio.Event()
         self.feed = self.deliveries.subscribe(self.heard.set)
         self.reports: dict[str, list[link_pb2.DeliveryReport]] = {}

@@ -70,6 +70,7 @@ async def test_prompts_come_in_order_one_at_a_time_and_after_the_first(
             await runner.want(f"id-{number}", f"prompt {number}")
         assert (await runner.end_of("id-2")).state == link_pb2.DELIVERY_SUBMITTED
         assert runner.journal.rows[agent.uid].prompt_sent
+        assert runner.given[0] == (agent.uid, [])  # told before anybody could have it
         assert {report.id for report in runner.deliveries.subscribe(lambda: None).take()} == {
             f"id-{number}" for number in range(3)
         }  # of the first one nobody hears

@@ -206,6 +206,19 @@ async def test_that_an_agent_listed_its_tools_is_told_of_its_run_and_outlives_th
 
 
 @pytest.mark.anyio
+async def test_that_a_prompt_was_given_is_told_at_once(tmp_path: Path) -> None:
+    async with Machine(tmp_path, World()) as machine:
+        later = pod("pod-1")
+        later.spec.prompt_position = link_pb2.PROMPT_TYPED
+        machine.converger.want(wanted([later]))
+        await machine.settle()
+        feed = machine.converger.subscribe(lambda: None)
+        await machine.journal.prompt_given("pod-1", 1)
+        machine.prompts.given("pod-1")
+        assert [report.prompt_given for report in feed.take()] == [True]
+
+
+@pytest.mark.anyio
 async def test_more_pods_than_the_owner_allows_are_refused(tmp_path: Path) -> None:
     world = World()
     async with Machine(tmp_path, world, max_pods=1) as machine:

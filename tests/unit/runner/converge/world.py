@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,8 @@ class NoSecrets:
 
 
 class NoPrompts:
+    given: Callable[[str], None]
+
     def running(self, tasks: asyncio.TaskGroup) -> None:
         pass
 
@@ -209,8 +212,9 @@ class Machine:
             NoSecrets(),
             self.boot_id,
         )
+        self.prompts = NoPrompts()
         self.converger = Converger(
-            places, self.journal, self.reports, performer, terminals, NoPrompts(), self.max_pods
+            places, self.journal, self.reports, performer, terminals, self.prompts, self.max_pods
         )
         await self.converger.look_around()
         self.tasks = asyncio.TaskGroup()
