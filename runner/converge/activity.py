@@ -69,6 +69,8 @@ class Signals:
 
     output_at: float | None = None
     """When the last output came; None: none yet."""
+    started_at: float | None = None
+    """When it was started; None: not known."""
     flow_since: float | None = None
     """Since when output comes again and again; None: it does not."""
     screen: Sign | None = None
@@ -106,11 +108,6 @@ def fused(signals: Signals, now: float) -> Sign:
     return _by_processes(signals, now)
 
 
-def quiet_seconds(signals: Signals, now: float) -> float:
-    """Return how long there was no output; endless before the first."""
-    return float("inf") if signals.output_at is None else now - signals.output_at
-
-
 def _newest(told: Sign | None, screen: Sign | None) -> Sign | None:
     """Return what counts: what an agent told is true until its screen changes its mind."""
     if told is None or screen is None:
@@ -124,9 +121,11 @@ def _is_seen_idle(said: Sign, signals: Signals) -> bool:
 
 
 def _asked(signals: Signals, now: float) -> Sign | None:
-    quiet, seen = quiet_seconds(signals, now), signals.processes
-    busy = seen is not None and bool(seen.busy)
-    if quiet < QUESTION_SECONDS or busy or signals.output_at is None:
+    since, seen = _quiet_since(signals), signals.processes
+    if since is None or (seen is not None and seen.busy):
+        return None
+    quiet = now - since
+    if quiet < (QUESTION_SECONDS if signals.output_at is not None else signals.idle_seconds):
         return None
     if seen is not None and seen.hides_input:
         return Sign(WAITING, "its terminal takes a line without echo, like a password", seen.at)
@@ -135,22 +134,28 @@ def _asked(signals: Signals, now: float) -> Sign | None:
     if signals.attention is not None and quiet >= _ATTENTION_SECONDS:
         return signals.attention
     if seen is not None and seen.line_reader:
-        return Sign(WAITING, f"{seen.line_reader} waits for a line", signals.output_at)
+        return Sign(WAITING, f"{seen.line_reader} waits for a line", since)
     return None
 
 
 def _by_processes(signals: Signals, now: float) -> Sign:
-    seen = signals.processes
-    if seen is None or signals.output_at is None:
+    seen, since = signals.processes, _quiet_since(signals)
+    if seen is None or since is None:
         return _NOTHING  # nothing was ever seen of it, or not since it fell silent
     if seen.busy:
         return Sign(EXECUTING, f"{seen.busy} uses the processor", seen.busy_since)
     if seen.foreground and not signals.full_screen:
-        return Sign(EXECUTING, f"{seen.foreground} runs in its terminal", signals.output_at)
+        return Sign(EXECUTING, f"{seen.foreground} runs in its terminal", since)
     if seen.is_unsure and not signals.full_screen:
         return _NOTHING
-    if quiet_seconds(signals, now) < signals.idle_seconds:
+    if now - since < signals.idle_seconds:
         return _NOTHING
+    if signals.output_at is None:
+        return Sign(IDLE, "it never printed, and no process of it is at work", since)
     seconds = f"{signals.idle_seconds:g}"
-    why = f"no output for {seconds} s, and no process of it at work"
-    return Sign(IDLE, why, signals.output_at)
+    return Sign(IDLE, f"no output for {seconds} s, and no process of it at work", since)
+
+
+def _quiet_since(signals: Signals) -> float | None:
+    """Return when the last output came; of what never printed, when it was started."""
+    return signals.started_at if signals.output_at is None else signals.output_at

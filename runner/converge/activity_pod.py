@@ -58,6 +58,7 @@ class PodActivity:
         """The last word of the agent's hooks."""
         self.output_at: float | None = None
         """When the last output came; None: none yet."""
+        self._started_at = now
         self._flow: deque[int] = deque(maxlen=_FLOW_LEAST)
         """Seconds in which there was output, latest last."""
         self._flow_since: float | None = None
@@ -147,7 +148,7 @@ class PodActivity:
 
     def wants_sample(self, now: float) -> bool:
         """Whether it takes a look at its processes to say more."""
-        if self.output_at is None or now - self._sampled_at < self._pause:
+        if now - self._sampled_at < self._pause:
             return False
         by_signs = self._screen_sign or self._agents_word()
         if by_signs is None:
@@ -203,6 +204,7 @@ class PodActivity:
             processes = None
         return Signals(
             output_at=self.output_at,
+            started_at=self._started_at,
             flow_since=self._flow_since,
             screen=self._screen_sign,
             told=self._agents_word(),

@@ -26,6 +26,27 @@ def sign(word: str, ago: float = 5.0) -> Sign:
     ("signals", "word"),
     [
         pytest.param(Signals(), UNKNOWN, id="nothing was ever seen"),
+        pytest.param(
+            Signals(started_at=NOW - 60), UNKNOWN, id="that it never printed alone says nothing"
+        ),
+        pytest.param(
+            Signals(started_at=NOW - 60, processes=AT_REST),
+            IDLE,
+            id="it never printed, and nothing of it was at work for long",
+        ),
+        pytest.param(
+            Signals(started_at=NOW - 3, processes=AT_REST), UNKNOWN, id="it may be starting"
+        ),
+        pytest.param(
+            Signals(started_at=NOW - 60, processes=replace(AT_REST, line_reader="cat")),
+            WAITING,
+            id="it never printed, and a program of it waits for a line",
+        ),
+        pytest.param(
+            Signals(started_at=NOW - 3, processes=replace(AT_REST, hides_input=True)),
+            UNKNOWN,
+            id="what a terminal is set to at a start is no question",
+        ),
         pytest.param(SILENT, UNKNOWN, id="silence alone says nothing"),
         pytest.param(
             replace(SILENT, processes=AT_REST), IDLE, id="long silence and nothing at work is idle"

@@ -147,6 +147,16 @@ def test_output_that_keeps_coming_is_work_and_a_single_burst_is_not() -> None:
     play.activity.close()
 
 
+def test_an_agent_that_never_printed_is_idle_from_its_start() -> None:
+    play = Played(link_pb2.Activity(idle_seconds=10))
+    assert play.run(9, doing="") == ""
+    assert play.run(30, doing="") == "idle"
+    assert play.activity.told.evidence == "it never printed, and no process of it is at work"
+    assert play.activity.told.since == 0.0
+    assert play.run(60, doing="cc1") == "executing"
+    play.activity.close()
+
+
 def test_without_knowledge_of_processes_silence_stays_unknown() -> None:
     play = Played(link_pb2.Activity())
     play.activity.output(b"hello\r\n", play.now)
