@@ -1,0 +1,406 @@
+"""What has to be written so that the API says what the files say. Pure.
+
+Also what ``agentsmesh plan`` shows: no clock, no store, no API. What is written is decided from
+what the files ask for, what is there, and what was applied before; planning again on the result
+plans nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from controller.gitops.desired import Collected, Known
+from controller.gitops.files.canonical import digest
+from controller.gitops.values import Declared, Identity, Problem
+from controller.kernel.difference import merge_patch
+from schemas.base import Object
+from schemas.gitsource import GitSourceSpec
+from schemas.names import (
+    ANNOTATION_PRUNE,
+    ANNOTATION_RECONCILE,
+    ANNOTATION_SOURCE_PATH,
+    LABEL_SOURCE,
+    Resource,
+)
+from schemas.ticket import Ticket, TicketState
+
+OWNED: Final = "Owned"
+"""Reason: the resource belongs to somebody else."""
+
+
+class Why(StrEnum):
+    """Why a resource is changed."""
+
+    CHANGED = "Changed"
+    """Its file says something else than before."""
+    DRIFT = "Drift"
+    """Somebody changed the resource instead of the file."""
+    ADOPTED = "Adopted"
+    """It was there before its file was."""
+    MOVED = "Moved"
+    """Its file has another path; what it says is the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What the source wrote last for a resource."""
+
+    identity: Identity
+    digest: str
+    path: str
+    blob: str
+    commit: str
+    """The commit that it was applied from."""
+    uid: str
+    ended: bool = False
+    """An AgentPod that has come to its end: when it is gone it is not started again."""
+    labels: tuple[str, ...] = ()
+    """Keys of the labels that the file asked for."""
+    annotations: tuple[str, ...] = ()
+    """Keys of the annotations that the file asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A resource as it is on the API."""
+
+    identity: Identity
+    item: Object = field(repr=False)
+    owner: str = ""
+    """The GitSource that has it and still exists; empty: none."""
+    busy: bool = False
+    """A Ticket on which a living pod works."""
+
+    @property
+    def uid(self) -> str:
+        """Return its uid."""
+        return self.item.metadata.uid
+
+    @property
+    def path(self) -> str:
+        """Return the file that it came from; empty: none."""
+        return self.item.metadata.annotations.get(ANNOTATION_SOURCE_PATH, "")
+
+    @property
+    def left_alone(self) -> bool:
+        """Whether a person wants it to be left alone."""
+        return self.item.metadata.annotations.get(ANNOTATION_RECONCILE) == "disabled"
+
+    @property
+    def protected(self) -> bool:
+        """Whether it stays when its file goes."""
+        kept = self.item.metadata.annotations.get(ANNOTATION_PRUNE) == "disabled"
+        return kept or self.left_alone
+
+    @property
+    def deleting(self) -> bool:
+        """Whether it is on its way out."""
+        return self.item.metadata.deleting
+
+    @property
+    def belongs(self) -> str:
+        """Return the controlling owner as ``Kind name``; empty: none."""
+        for owner in self.item.metadata.owner_references:
+            if owner.controller:
+                return f"{owner.kind} {owner.name}"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A resource to be changed."""
+
+    known: Known
+    uid: str
+    why: Why
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A resource whose file is gone."""
+
+    identity: Identity
+    uid: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Deletions that wait for a person's word."""
+
+    commit: str
+    """What the annotation ``agentsmesh.io/allow-prune`` must say."""
+    gone: tuple[Gone, ...]
+    limit: int
+    """So many would have been deleted without asking."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """How the source deletes."""
+
+    source: str
+    """Its name."""
+    enabled: bool
+    max_count: int
+    max_percent: int
+    allowed_commit: str = ""
+    """As a person wrote it; empty: nothing."""
+
+    @classmethod
+    def of(cls, source: str, spec: GitSourceSpec, allowed_commit: str = "") -> "Prune":
+        """Return what the spec says of it."""
+        limits = spec.prune_limits
+        return cls(source, spec.prune, limits.max_count, limits.max_percent, allowed_commit)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPlan:
+    """What is to be written, each part in a stable order."""
+
+    creates: tuple[Known, ...] = ()
+    changes: tuple[Change, ...] = ()
+    deletes: tuple[Gone, ...] = ()
+    cancels: tuple[Gone, ...] = ()
+    """Tickets that a living pod works on: canceled first, deleted once it has ended."""
+    waiting: tuple[Gone, ...] = ()
+    """Canceled ones whose pod still lives, and resources on their way out that will be made anew:
+    nothing can be written for them now."""
+    held: Held | None = None
+    problems: tuple[Problem, ...] = ()
+    """Files whose resource belongs to somebody else."""
+    finished: tuple[Known, ...] = ()
+    """AgentPods that have ended and are gone: not started again until their file changes."""
+    left_alone: tuple[Known, ...] = ()
+    """Resources that differ and that a person wants left alone."""
+    unchanged: int = 0
+    """Resources that are as their files say."""
+
+    @property
+    def writes(self) -> int:
+        """How many requests it takes."""
+        return len(self.creates) + len(self.changes) + len(self.deletes) + len(self.cancels)
+
+
+Same = Callable[[Known, Live, Applied | None], bool]
+
+
+def plan(
+    collected: Collected,
+    live: Mapping[Identity, Live],
+    applied: Mapping[Identity, Applied],
+    prune: Prune,
+    same: Same | None = None,
+) -> SyncPlan:
+    """Return what has to be written.
+
+    *live* has every resource that the source owns and every one that a file is about. *same*
+    remembers what ``agrees`` found, for who plans often.
+    """
+    drawn = _Drawing(applied, prune, same or agrees)
+    for identity, known in collected.resources.items():
+        drawn.wanted(known, live.get(identity))
+    gone = [
+        item
+        for identity, item in live.items()
+        if item.owner == prune.source
+        and item.path
+        and identity not in collected.resources
+        and identity not in collected.kept
+        and identity.name not in collected.suspects
+    ]
+    drawn.unwanted(gone, sum(item.owner == prune.source for item in live.values()), collected)
+    return drawn.plan()
+
+
+class _Drawing:
+    """A plan while it is drawn."""
+
+    def __init__(self, applied: Mapping[Identity, Applied], prune: Prune, same: Same) -> None:
+        self._applied = applied
+        self._prune = prune
+        self._same = same
+        self._creates: list[Known] = []
+        self._changes: list[Change] = []
+        self._problems: list[Problem] = []
+        self._finished: list[Known] = []
+        self._left: list[Known] = []
+        self._waiting: list[Gone] = []
+        self._cancels: list[Gone] = []
+        self._deletes: list[Gone] = []
+        self._held: Held | None = None
+        self._unchanged = 0
+
+    def wanted(self, known: Known, live: Live | None) -> None:
+        before = self._applied.get(known.identity)
+        if live is None:
+            done = before is not None and before.ended and before.digest == known.digest
+            (self._finished if done else self._creates).append(known)
+            return
+        if refusal := _refusal(known, live, self._prune.source):
+            self._problems.append(refusal)
+            return
+        if live.deleting:
+            self._waiting.append(Gone(known.identity, live.uid, known.path))
+            return
+        why = self._why(known, live, before)
+        if why is None:
+            self._unchanged += 1
+        elif live.left_alone:
+            self._left.append(known)
+        else:
+            self._changes.append(Change(known, live.uid, why))
+
+    def _why(self, known: Known, live: Live, before: Applied | None) -> Why | None:
+        """Return why it must be changed, None if it need not be."""
+        ours = before is not None and before.uid == live.uid
+        if live.owner != self._prune.source:
+            return Why.DRIFT if ours else Why.ADOPTED
+        if not self._same(known, live, before):
+            drifted = ours and before is not None and before.digest == known.digest
+            return Why.DRIFT if drifted else Why.CHANGED
+        return None if live.path == known.path else Why.MOVED
+
+    def unwanted(self, items: list[Live], total: int, collected: Collected) -> None:
+        leaving = [item for item in items if not item.deleting]
+        if not self._prune.enabled:
+            return
+        gone = sorted(
+            (item for item in leaving if not item.protected), key=lambda item: item.identity
+        )
+        limit = max(self._prune.max_count, total * self._prune.max_percent // 100)
+        if len(gone) > limit and self._prune.allowed_commit != collected.commit:
+            self._held = Held(collected.commit, tuple(_gone(item) for item in gone), limit)
+            return
+        for item in gone:
+            if not item.busy:
+                self._deletes.append(_gone(item))
+            elif _canceled(item):
+                self._waiting.append(_gone(item))
+            else:
+                self._cancels.append(_gone(item))
+
+    def plan(self) -> SyncPlan:
+        return SyncPlan(
+            creates=tuple(self._creates),
+            changes=tuple(self._changes),
+            deletes=tuple(self._deletes),
+            cancels=tuple(self._cancels),
+            waiting=tuple(self._waiting),
+            held=self._held,
+            problems=tuple(self._problems),
+            finished=tuple(self._finished),
+            left_alone=tuple(self._left),
+            unchanged=self._unchanged,
+        )
+
+
+def agrees(known: Known, live: Live, before: Applied | None) -> bool:
+    """Whether the resource says what its file says.
+
+    Labels and annotations that the file never asked for are not looked at.
+    """
+    metadata = live.item.metadata
+    labels = {*known.labels, *(before.labels if before else ())}
+    annotations = {*known.annotations, *(before.annotations if before else ())}
+    found = digest(
+        known.identity,
+        spec_of(live.item),
+        {key: value for key, value in metadata.labels.items() if key in labels},
+        {key: value for key, value in metadata.annotations.items() if key in annotations},
+    )
+    return found == known.digest
+
+
+def spec_of(item: Object) -> dict[str, Any]:
+    """Return the spec as files' specs are written down: camelCase, with defaults."""
+    spec: Any = item.spec  # type: ignore[attr-defined] - every kind of ours has one
+    return dict(spec.manifest())
+
+
+def manifest(declared: Declared, resource: Resource, namespace: str, source: str) -> dict[str, Any]:
+    """Return the resource as it is created."""
+    return {
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {
+            "name": declared.identity.name,
+            "namespace": namespace,
+            "labels": {**declared.labels, LABEL_SOURCE: source},
+            "annotations": {**declared.annotations, ANNOTATION_SOURCE_PATH: declared.path},
+        },
+        "spec": dict(declared.spec),
+    }
+
+
+def patch(declared: Declared, live: Live, before: Applied | None, source: str) -> dict[str, Any]:
+    """Return the merge patch that makes the resource what its file says; empty: it is.
+
+    It names the uid: a resource of that name that was made meanwhile is not patched.
+    """
+    metadata = live.item.metadata
+    changes: dict[str, Any] = {}
+    for key, has, wants, old in (
+        (
+            "labels",
+            metadata.labels,
+            {**declared.labels, LABEL_SOURCE: source},
+            before.labels if before else (),
+        ),
+        (
+            "annotations",
+            metadata.annotations,
+            {**declared.annotations, ANNOTATION_SOURCE_PATH: declared.path},
+            before.annotations if before else (),
+        ),
+    ):
+        if part := _keys(has, wants, old):
+            changes[key] = part
+    body: dict[str, Any] = {}
+    if spec := merge_patch(spec_of(live.item), declared.spec):
+        body["spec"] = spec
+    if changes or body:
+        body["metadata"] = {**changes, "uid": live.uid}
+    return body
+
+
+def release(live: Live) -> dict[str, Any]:
+    """Return the merge patch that makes the resource nobody's."""
+    return {
+        "metadata": {
+            "uid": live.uid,
+            "labels": {LABEL_SOURCE: None},
+            "annotations": {ANNOTATION_SOURCE_PATH: None},
+        }
+    }
+
+
+def _keys(
+    has: Mapping[str, str], wants: Mapping[str, str], before: tuple[str, ...]
+) -> dict[str, str | None]:
+    part: dict[str, str | None] = {
+        key: value for key, value in wants.items() if has.get(key) != value
+    }
+    return part | {key: None for key in before if key in has and key not in wants}
+
+
+def _refusal(known: Known, live: Live, source: str) -> Problem | None:
+    """Return why the resource is not ours to change, None if it is."""
+    kind, name = known.identity
+    if live.owner and live.owner != source:
+        text = f"{kind} {name} belongs to GitSource {live.owner}: remove one of the two files"
+    elif live.belongs and live.owner != source:
+        text = f"{kind} {name} belongs to {live.belongs}: give the file another name"
+    else:
+        return None
+    return Problem(known.path, OWNED, text)
+
+
+def _canceled(item: Live) -> bool:
+    ticket = item.item
+    return isinstance(ticket, Ticket) and ticket.spec.state is TicketState.CANCELED
+
+
+def _gone(item: Live) -> Gone:
+    return Gone(item.identity, item.uid, item.path)
