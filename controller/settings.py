@@ -22,6 +22,8 @@ class Settings:
     """None: from inside a cluster."""
     runner_listen: str = "127.0.0.1:7443"
     public_listen: str = "127.0.0.1:7444"
+    webhook_listen: str = ""
+    """Where git hosts tell of pushes, in plain HTTP. Empty: nowhere."""
     advertise_host: str = "127.0.0.1"
     log_file: Path | None = None
     """None: standard error."""
@@ -45,8 +47,10 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     """Return the settings; prints usage and exits on a wrong command line."""
     parser = _parser()
     given = parser.parse_args(arguments)
-    for flag in ("runner_listen", "public_listen"):
+    for flag in ("runner_listen", "public_listen", "webhook_listen"):
         _, _, port = getattr(given, flag).rpartition(":")
+        if flag == "webhook_listen" and not given.webhook_listen:
+            continue
         if not port.isdecimal() or int(port) > 65_535:
             parser.error(f"--{flag.replace('_', '-')} must be HOST:PORT, such as 127.0.0.1:7443")
     if given.message_store_url_file is not None and environment.get(MESSAGE_STORE_URL):
@@ -63,6 +67,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         kubeconfig=given.kubeconfig.absolute() if given.kubeconfig else None,
         runner_listen=given.runner_listen,
         public_listen=given.public_listen,
+        webhook_listen=given.webhook_listen,
         advertise_host=given.advertise_host,
         log_file=given.log_file,
         leaf_lifetime_seconds=given.leaf_lifetime_seconds,
@@ -101,6 +106,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--runner-listen", default="127.0.0.1:7443", metavar="HOST:PORT", help="port of runners")
     add("--public-listen", default="127.0.0.1:7444", metavar="HOST:PORT", help="port of people")
+    add(
+        "--webhook-listen",
+        default="",
+        metavar="HOST:PORT",
+        help="port at which git hosts tell of pushes to GitSources: plain HTTP, so let something "
+        "that speaks TLS stand before it; without this there is none",
+    )
     add("--advertise-host", default="127.0.0.1", help="host under which both are reached")
     add("--log-file", type=Path, help="where to log; standard error if not given")
     add("--leaf-lifetime-seconds", type=int, default=86_400, help="of runners' certificates")

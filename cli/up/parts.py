@@ -100,6 +100,7 @@ class Parts:
             *("--data-dir", str(self._directory.of("controller"))),
             *("--runner-listen", f"{LOOPBACK}:{self._ports.runners}"),
             *("--public-listen", f"{LOOPBACK}:{self._ports.enrolment}"),
+            *("--webhook-listen", f"{LOOPBACK}:{self._ports.webhooks}"),
         ]
         if self._settings.local_repositories:
             arguments.append("--allow-local-repositories")

@@ -26,6 +26,8 @@ class Ports:
     """Where runners enrol and people attach, with the server's certificate only."""
     mcp: int = 19000
     """The first of the ports on which pods find their tools: each pod has one of its own."""
+    webhooks: int = 7445
+    """Where git hosts and hooks on this machine tell of pushes to GitSources."""
 
 
 class Reservation:
@@ -55,7 +57,7 @@ class Reservation:
             CommandError: The port that was asked for is taken.
         """
         before = _before(self._directory)
-        usual = Ports() if asked != 0 else Ports(0, 0, 0, 0)
+        usual = Ports() if asked != 0 else Ports(0, 0, 0, 0, 0)
         if embedded and asked:
             if not self._hold(asked, ours=True):
                 raise CommandError(
@@ -67,7 +69,8 @@ class Reservation:
             api = self._pick(before.api, usual.api)
         runners = self._pick(before.runners, usual.runners)
         enrolment = self._pick(before.enrolment, usual.enrolment)
-        chosen = Ports(api, runners, enrolment, self._pick(before.mcp, usual.mcp))
+        webhooks = self._pick(before.webhooks, usual.webhooks)
+        chosen = Ports(api, runners, enrolment, self._pick(before.mcp, usual.mcp), webhooks)
         write_private(self._directory.ports, json.dumps(asdict(chosen)).encode())
         return chosen
 

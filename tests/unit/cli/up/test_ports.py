@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -54,9 +55,9 @@ def test_the_usual_port_steps_aside_when_it_is_taken(
     directory: DataDir, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ):
     taken = listener.getsockname()[1]
-    monkeypatch.setattr(Ports.__init__, "__defaults__", (taken, taken, taken, taken))
+    monkeypatch.setattr(Ports.__init__, "__defaults__", (taken,) * 5)
     chosen = choose(directory, None, embedded=True)
-    assert len({taken, chosen.api, chosen.runners, chosen.enrolment, chosen.mcp}) == 5
+    assert len({taken, *astuple(chosen)}) == 6
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"api": "x"}', '{"api": 99999999}', "\x00"])
