@@ -52,6 +52,8 @@ def exited(row: Row, end: Exited) -> Row:
     succeeded = code == 0 and signal is None and not failed
     reason = end.cause or row.ending or ("Signaled" if signal is not None else "Exited")
     message = end.detail or _end_sentence(row.ending, code, signal, end.step)
+    if not (succeeded or end.cause or row.ending):
+        message = f"{message}{crowded(end)}"
     return dataclasses.replace(
         row,
         state=State.SUCCEEDED if succeeded else State.FAILED,
@@ -66,6 +68,13 @@ def exited(row: Row, end: Exited) -> Row:
         ran=True,
         **_THAWED,
     )
+
+
+def crowded(end: Exited) -> str:
+    """Return a sentence, behind others, about the processes of a run, if they were too many."""
+    if not end.full_pids:
+        return ""
+    return f" It had reached its limit of {end.full_pids} processes and threads (pids)."
 
 
 def lost(row: Row, *, died: bool, gone: bool = False) -> Row:

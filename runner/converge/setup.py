@@ -23,6 +23,7 @@ from meshwire.v1 import link_pb2
 
 from gitaccess.credentials import redact
 from runner.clock import wall_ms
+from runner.converge.outcome import crowded
 from runner.converge.places import Places
 from runner.converge.ports import Terminals
 from runner.converge.unprepared import NotPreparedError
@@ -152,6 +153,8 @@ class Setups:
         how = f"ended with exit code {ended.exit_code}"
         if ended.exit_code is None:
             how = f"was ended by signal {ended.signal}"
+        if said := crowded(ended):
+            how = f"{how};{said.replace(' It', ' it').removesuffix('.')}"
         raise await self._failed(pod, run_dir, how)
 
     async def _failed(self, pod: link_pb2.PodDesired, run_dir: Path, how: str) -> NotPreparedError:

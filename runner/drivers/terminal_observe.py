@@ -111,4 +111,5 @@ def _exited(record: Mapping[str, Any]) -> Exited:
         step=record.get("step", ""),
         cause=record.get("cause", ""),  # an older shim does not tell
         detail=record.get("detail", ""),
+        full_pids=record.get("full_pids", 0),
     )

@@ -243,6 +243,8 @@ class Exited:
     TooManyProcesses; empty: it did not."""
     detail: str = ""
     """The sentence to *cause*."""
+    full_pids: int = 0
+    """How many processes and threads it might have, if it had that many; 0: not known to."""
 
 
 @dataclass(frozen=True, slots=True)

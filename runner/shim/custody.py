@@ -49,6 +49,8 @@ class Custody:
         self._count_until = 0.0
         self._bell: Bell | None = bell(self._group) if self._out_of_memory else None
         self.cause = NO_CAUSE
+        self.full_pids = 0
+        """The limit of its processes, if it had reached that when its program ended; else 0."""
 
     # --- memory ----------------------------------------------------------------------------------
 
@@ -140,6 +142,10 @@ class Custody:
         if self._count_until and not self.cause.reason:
             return _COUNTING_PAUSE_SECONDS
         return _AGAIN_SECONDS if self._by_hand else None
+
+    def program_ended(self) -> None:
+        """Take note of what the group tells, before the rest is killed."""
+        self.full_pids = self._group.full_pids()
 
     # --- the end ---------------------------------------------------------------------------------
 

@@ -113,6 +113,18 @@ class Group:
                     return int(value)
         return 0
 
+    def full_pids(self) -> int:
+        """Return how many processes and threads it may have, if it had that many; else 0."""
+        for directory in self.directories:
+            most = _read(f"{directory}/pids.max").strip()
+            if not most.isdecimal():
+                continue  # "max", or another hierarchy
+            events = _read(f"{directory}/pids.events").split()
+            peak = _read(f"{directory}/pids.peak").strip()  # since Linux 6.6
+            if events[1:2] not in ([], ["0"]) or int(peak or 0) >= int(most):
+                return int(most)
+        return 0
+
     def remove(self) -> bool:
         """Remove it, if nothing is in it, and all groups below; return whether it is gone."""
         deadline = time.monotonic() + _REMOVING_SECONDS

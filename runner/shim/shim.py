@@ -204,6 +204,7 @@ class Shim:
             if pid == self._child.pid:
                 self._status, ended = status, True
         if ended:
+            self._custody.program_ended()
             self._ending.program_ended()
 
     def _drain(self) -> None:
@@ -230,6 +231,7 @@ class Shim:
             "step": self._ending.step if self._ending.asked else "",
             "cause": self._custody.cause.reason,
             "detail": self._custody.cause.detail,
+            "full_pids": self._custody.full_pids,
         }
 
 

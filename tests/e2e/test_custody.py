@@ -26,6 +26,11 @@ while True:
     except OSError:
         time.sleep(1)
 """
+CROWD = """
+import os, time
+for _ in range(64):
+    os.fork() or time.sleep(300)
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,6 +40,7 @@ def classes(_mesh: Mesh) -> None:
         agent_class("writer", 'head -c 64M /dev/zero > "$HOME/big"; sleep 300'),
         agent_class("beating", BEAT),
         agent_class("bomb", f"exec python3 -c '{BOMB}'"),
+        agent_class("crowded", f"exec python3 -c '{CROWD}'"),
         agent_class("counted", "ulimit -n; ulimit -c; exec sleep 300"),
         agent_class(
             "untidy",
@@ -100,6 +106,16 @@ def test_a_fork_bomb_blows_up_only_its_own_pod(mesh: Mesh, neighbour: Path) -> N
     mesh.delete("bomb")
     assert processes_of(uid) == []
     goes_on(neighbour)
+
+
+def test_a_pod_that_fails_for_want_of_processes_says_so(mesh: Mesh) -> None:
+    mesh.apply(limited("crowd", "crowded", pids=24))
+    observed = ended(mesh, "crowd")
+    assert observed["reason"] == "Exited"
+    keeper = mesh.get("local", "runner")["status"]["limits"]["pids"]
+    said = "limit of 24 processes and threads" in observed["message"]
+    assert said == keeper.startswith("cgroup"), observed["message"]
+    mesh.delete("crowd")
 
 
 def test_what_keeps_each_limit_is_told(mesh: Mesh) -> None:

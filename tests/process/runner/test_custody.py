@@ -196,6 +196,20 @@ async def test_limits_are_kept_by_what_there_is_and_that_is_noted(
     assert "64 MiB" in ended.detail
 
 
+@pytest.mark.parametrize(("pids", "full"), [(12, 12), (60, 0)])
+async def test_that_its_processes_were_as_many_as_they_may_be_is_told(
+    terminals: Terminals, pods: Pods, cgroups: Cgroups, pids: int, full: int
+) -> None:
+    forks = "import os, time\nfor _ in range(20): os.fork() or time.sleep(300)"
+    launch = pods.launch(*PYTHON, forks, asked=Asked(pids=pids))
+    await terminals.start(launch)
+    async with asyncio.timeout(30):
+        ended = await terminals.watch_exit(launch.run_dir)
+    assert isinstance(ended, Exited)
+    refused = full if "pids" in cgroups.kept else 0
+    assert (ended.exit_code, ended.full_pids) == (1 if refused else 0, refused)
+
+
 async def test_a_run_that_cannot_begin_leaves_no_group(
     terminals: Terminals, pods: Pods, cgroups: Cgroups
 ) -> None:
