@@ -164,6 +164,8 @@ class TicketPod(Model):
     """The branch of its worktree."""
     commit: Annotated[str, Field(max_length=64)] | None = None
     """The latest commit on it, as last seen."""
+    base_commit: Annotated[str, Field(max_length=64)] | None = None
+    """The commit that it started from."""
 
 
 class TicketClaim(Model):
@@ -177,6 +179,8 @@ class TicketClaim(Model):
     """When."""
     followed: TicketState | None = None
     """The state that the ticket was given because of this pod; another one is a person's."""
+    generation: Annotated[int, Field(ge=0)] | None = None
+    """The metadata.generation at which `followed` was decided; absent: it is not being written."""
 
 
 class TicketSource(Model):
@@ -214,6 +218,27 @@ class TicketRuns(Model):
     """Name of the last one."""
     rule: Annotated[str, Field(max_length=63)] | None = None
     """The rule of the GitSource; absent: the ticket's own."""
+    state: TicketState | None = None
+    """The ticket's state as no person has changed it since; another one starts the count anew."""
+    starting: bool | None = None
+    """True while the last pod is being made: it is counted before it is there."""
+    started_at: Timestamp | None = None
+    """When the last one was started."""
+
+
+class TicketOutcome(Model):
+    """How the last pod that had claimed the ticket ended."""
+
+    pod_name: Annotated[str, Field(max_length=63)]
+    """Name of the AgentPod."""
+    pod_uid: Annotated[str, Field(max_length=64)] = Field(alias="podUID")
+    """Its uid."""
+    ended_at: Timestamp
+    """When it was seen."""
+    reason: Annotated[str, Field(max_length=64)]
+    """Committed, NoCommits, NotStarted or Deleted."""
+    message: Annotated[str, Field(max_length=512)] = ""
+    """The same as a sentence, and what it did to the ticket's state."""
 
 
 class TicketStatus(Status):
@@ -235,6 +260,8 @@ class TicketStatus(Status):
     """Commits that name it in a trailer `Ticket:`, the newest first."""
     runs: TicketRuns | None = None
     """Pods that were started for it by themselves."""
+    outcome: TicketOutcome | None = None
+    """How the last pod that had claimed it ended."""
 
 
 class Ticket(Object):
