@@ -18,6 +18,7 @@ NAMES = (
     "activity",
     "worktree",
     "many",
+    "gitops",
 )
 
 

@@ -11,7 +11,7 @@ import json
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,9 @@ class _Controller:
 
     async def tools_listed(self, uid: str) -> None:
         assert uid
+
+    def hook(self, uid: str, body: Mapping[str, Any]) -> None:
+        """Take what an agent's hook says: nothing, here."""
 
 
 async def _serve_ours(ports: list[int]) -> None:

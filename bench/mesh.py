@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,8 +106,8 @@ def shell_class(name: str, script: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def mesh(max_pods: int = 200) -> Iterator[Mesh]:
-    """Start a mesh, stop it and its pods at the end."""
+def mesh(max_pods: int = 200, extra: Sequence[str] = ()) -> Iterator[Mesh]:
+    """Start a mesh with *extra* on its command line, stop it and its pods at the end."""
     folder = Path(tempfile.mkdtemp(prefix="mesh-bench-"))
     data = folder / "data"
     try:
@@ -115,6 +115,7 @@ def mesh(max_pods: int = 200) -> Iterator[Mesh]:
         run(
             *(PROGRAM, "up", "--data-dir", str(data), "--port", "0", "--detach"),
             *("--allow-local-repositories", str(folder / "git"), "--max-pods", str(max_pods)),
+            *extra,
         )
         result = Mesh(data, data / "kubeconfig", origin)
         result.apply(
