@@ -74,4 +74,4 @@ def _reconciled(pod: dict[str, Any]) -> bool:
 
 
 def _runs(pod: dict[str, Any]) -> bool:
-    return pod.get("status", {}).get("phase") == "Running"
+    return bool(pod.get("status", {}).get("phase") == "Running")
