@@ -11,7 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from cli import channel_arguments, port_forward_arguments, prompt_arguments, worktree_arguments
+from cli import (
+    channel_arguments,
+    port_forward_arguments,
+    prompt_arguments,
+    reconcile_arguments,
+    worktree_arguments,
+)
 from cli.errors import CommandError
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -64,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     prompt_arguments.add(commands, _cluster)
     port_forward_arguments.add(commands, _cluster)
     worktree_arguments.add(commands, _cluster)
+    reconcile_arguments.add(commands, _cluster, _duration)
     _enroll_command(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version)

@@ -37,9 +37,10 @@ class Poked:
     seen: list[tuple[str, str]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def poke(self, namespace: str, name: str) -> None:
+    def poke(self, namespace: str, name: str) -> bool:
         self.seen.append((namespace, name))
         self.changed.set()
+        return True
 
     async def until(self, number: int) -> None:
         async with asyncio.timeout(20):
