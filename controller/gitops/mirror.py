@@ -1,16 +1,17 @@
 """One bare mirror per source: what is fetched, read, committed and pushed. Never a checkout.
 
-A mirror is a copy: whatever is wrong with it, it is made anew. Errors: ``controller.gitops.remote``.
+A mirror is a copy: whatever is wrong with it, it is made anew.
+Errors: ``controller.gitops.remote``.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from controller.gitops.committing import Draft
 from controller.gitops.reading import TicketCommit
 from controller.gitops.remote import Outcome, Remote
-from controller.gitops.values import MAX_FILES, Entry
+from controller.gitops.values import MAX_FILES, Author, Entry
 from controller.services.notification_addresses import Network
 from gitaccess.command import Git
 
@@ -35,13 +36,20 @@ class MirrorSettings:
 class Mirror:
     """The mirror of one source. Its methods may be called at the same time."""
 
-    def __init__(self, directory: Path, git: Git, settings: MirrorSettings) -> None:
+    def __init__(
+        self, directory: Path, git: Git, settings: MirrorSettings, clock: Callable[[], float]
+    ) -> None:
         """*directory* is this source's alone: ``<data-dir>/git/<uid>``; it need not exist."""
+        self._clock = clock
         self._directory = directory
         self._git = git
         self._settings = settings
 
-    async def remote_tip(self, remote: Remote) -> str | None:
+    def use(self, remote: Remote) -> None:
+        """Set which branch it is and what opens it, from the next call on."""
+        raise NotImplementedError
+
+    async def remote_tip(self) -> str | None:
         """Return the commit of the branch as the server says (one round trip), None if absent.
 
         Raises:
@@ -49,7 +57,7 @@ class Mirror:
         """
         raise NotImplementedError
 
-    async def is_empty(self, remote: Remote) -> bool:
+    async def is_empty(self) -> bool:
         """Tell whether the repository has no branch at all; to be asked when the tip is None.
 
         Raises:
@@ -57,7 +65,7 @@ class Mirror:
         """
         raise NotImplementedError
 
-    async def fetch(self, remote: Remote) -> str:
+    async def fetch(self) -> str:
         """Bring the branch here, the last 300 commits of it; return its commit.
 
         Files that are too large to be read are left out where the server can do so. A damaged
@@ -115,7 +123,22 @@ class Mirror:
         """
         raise NotImplementedError
 
-    async def commit(self, parent: str, drafts: Sequence[Draft]) -> list[str]:
+    async def commit(
+        self,
+        parent: str,
+        files: Mapping[str, bytes | None],
+        author: Author,
+        committer: Author,
+        message: str,
+    ) -> str:
+        """Make a commit on *parent* in which *files* are as given; None deletes.
+
+        Raises:
+            MirrorError: As ``commit_all``.
+        """
+        raise NotImplementedError
+
+    async def commit_all(self, parent: str, drafts: Sequence[Draft]) -> list[str]:
         """Make one commit for each draft, each on the one before, the first on *parent*.
 
         Nothing refers to them until they are pushed. A file keeps its mode.
@@ -127,7 +150,7 @@ class Mirror:
         """
         raise NotImplementedError
 
-    async def push(self, remote: Remote, commit: str, expect: str) -> Outcome:
+    async def push(self, commit: str, expect: str) -> Outcome:
         """Set the branch to *commit*, which descends from *expect*, if the branch is there.
 
         Never by force.

@@ -34,6 +34,11 @@ class MirrorError(Exception):
         """CamelCase, for conditions."""
         self.sentence = sentence
 
+    @property
+    def stalled(self) -> bool:
+        """Whether only a person can help."""
+        return isinstance(self, RefusedError)
+
 
 class UnreachableError(MirrorError):
     """The other side could not be asked now."""
