@@ -163,6 +163,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
         StartError: The journal cannot be opened.
     """
     places = Places(settings.data_dir)
+    _note_session(places, begun=False)
     journal = Journal(places.journal)
     try:
         await journal.open()
@@ -255,6 +256,7 @@ def _join(
     agents.subscribe(lambda: _tell(performer, used.news()))
     link = Link(settings.controller, keeper, converger, agents, hello)
     secrets.source = link
+    link.connected = lambda: _note_session(places, begun=True)
 
     def rows() -> Mapping[str, Row]:
         return journal.rows
@@ -283,6 +285,16 @@ def _join(
         worktrees,
         keeping,
     )
+
+
+def _note_session(places: Places, *, begun: bool) -> None:
+    """Note for `agentsmesh up` that this runner has a session, or that it has none yet."""
+    try:
+        places.connected.touch(0o600)
+        if not begun:
+            os.utime(places.connected, (0, 0))
+    except OSError as exc:
+        logger.warning("%s cannot be written: %s", places.connected, exc.strerror)
 
 
 def _tell(performer: Performer, uids: Iterable[str]) -> None:

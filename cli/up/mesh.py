@@ -35,6 +35,8 @@ class Mesh:
         self._say = say
         self._running: list[Supervised] = []
         self._state: state.UpState | None = None
+        self._unwritten = False
+        """Whether what runs is other than the file says: it could not be written."""
 
     async def run(self, stop: asyncio.Event, ready: Callable[[Ports], None]) -> None:
         """Bring everything up, call *ready*, keep it until *stop* is set, take it down.
@@ -110,6 +112,8 @@ class Mesh:
                 logger.info("the clock was set, or the machine slept: certificates are looked at")
             for supervised in self._running:
                 await asyncio.to_thread(rotate, supervised.part.log)
+            if self._unwritten:
+                self._write()
             try:
                 await self._look(parts)
             except CommandError as exc:  # a part is being restarted: the next look will do
@@ -152,8 +156,11 @@ class Mesh:
             return
         try:
             self._state.write(self._directory)
-        except OSError as exc:  # a full disk stops nobody; the next change writes it again
+        except OSError as exc:  # a full disk stops nobody; it is written again later
             logger.warning("up.json not written: %s", exc)
+            self._unwritten = True
+        else:
+            self._unwritten = False
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,6 +76,7 @@ class Parts:
             self._directory.log("runner"),
             self._runner_arguments,
             self._runner_ready,
+            before=self._before_runner,
         )
 
     @property
@@ -134,10 +136,23 @@ class Parts:
             arguments += ["--max-pods", str(self._settings.max_pods)]
         return arguments
 
+    @property
+    def _connected(self) -> Path:
+        """Of the runner's: its time tells when it had a session; 0: none since its start."""
+        return self._directory.of("runner") / "connected"
+
+    def _before_runner(self) -> None:
+        """Forget the session of a runner that ended; the Runner may be Ready for a while still."""
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(self._connected, (0, 0))
+
     async def _runner_ready(self) -> bool:
         return await asyncio.to_thread(self._runner_object_ready)
 
     def _runner_object_ready(self) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            if self._connected.stat().st_mtime_ns == 0:
+                raise CommandError("it has not connected to the controller yet")
         try:
             runner = self.api().get(RUNNER, self.organization, RUNNER_NAME)
         except NotFound:

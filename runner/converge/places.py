@@ -31,6 +31,14 @@ class Places:
         return self.data_dir / "identity"
 
     @property
+    def connected(self) -> Path:
+        """Empty; its time is that of the last session with the controller, 0: none since the start.
+
+        A time is written also where the disk is full.
+        """
+        return self.data_dir / "connected"
+
+    @property
     def trash(self) -> Path:
         """Where directories wait to be deleted."""
         return self.data_dir / "trash"

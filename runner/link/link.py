@@ -48,6 +48,8 @@ class Link:
         self._channel: grpc.aio.Channel | None = None
         self._closing = False
         self._gone = asyncio.Event()
+        self.connected: Callable[[], None] = lambda: None
+        """Called whenever the controller has welcomed a session."""
 
     async def run(self) -> None:
         """Hold a session until ``close``."""
@@ -155,6 +157,7 @@ class Link:
     ) -> None:
         await session.ready.wait()
         logger.info("connected to the controller", extra={"endpoint": self._endpoint})
+        self.connected()
         if previous is not None:
             previous.retired = True
         if took_over is not None:

@@ -56,6 +56,19 @@ async def test_the_identity_is_private_and_the_token_is_used_up(
     assert "amjt_" not in daemon.log.read_text()
 
 
+async def test_it_notes_whether_it_had_a_session_since_its_start(
+    controller: Any, daemon: Any
+) -> None:
+    await connected(controller, daemon)
+    told = daemon.data / "connected"
+    await gone(lambda: told.stat().st_mtime_ns == 0)
+    assert stat.S_IMODE(told.stat().st_mode) == 0o600
+    await daemon.kill()
+    controller.port = controller.public_port  # where nobody welcomes it
+    await daemon.start()
+    await gone(lambda: told.stat().st_mtime_ns != 0)
+
+
 async def test_agents_are_looked_for_and_told_with_their_versions(
     controller: Any, daemon: Any
 ) -> None:
