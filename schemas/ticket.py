@@ -220,6 +220,8 @@ class TicketRuns(Model):
     """The rule of the GitSource; absent: the ticket's own."""
     state: TicketState | None = None
     """The ticket's state as no person has changed it since; another one starts the count anew."""
+    given: TicketState | None = None
+    """A state that a pod which has not claimed the ticket asked for: no person's either."""
     starting: bool | None = None
     """True while the last pod is being made: it is counted before it is there."""
     started_at: Timestamp | None = None
