@@ -8,7 +8,8 @@ from pathlib import Path
 from bench.mesh import run
 
 BRANCH = "refs/heads/main"
-_BODY = "What there is to do, in a few words, so that the file is as long as such files are.\n" * 12
+BODY = "What there is to do, in a few words, so that the file is as long as such files are.\n" * 12
+"""Of every ticket."""
 
 
 def ticket_path(number: int) -> str:
@@ -21,7 +22,7 @@ def ticket(number: int, *, title: str = "", state: str = "todo") -> str:
     return (
         f"---\nid: tk-{number:08d}\ntitle: {title or f'Ticket number {number}'}\nstate: {state}\n"
         f"type: task\npriority: medium\nlabels: [bench, part{number % 10}]\n"
-        f"acceptance:\n  - {{id: a1, text: it works, done: false}}\n---\n{_BODY}"
+        f"acceptance:\n  - {{id: a1, text: it works, done: false}}\n---\n{BODY}"
     )
 
 
