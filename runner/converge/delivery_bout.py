@@ -301,7 +301,7 @@ class Bout:
                     stage=Stage.PRESSED, attempts=step.attempt, offset=look.offset
                 )
         self._note(self._lasting_note)
-        await self._hand_over(key, data, look, resumed=resumed)
+        await self._hand_over(key, data, look, scene.late_at, resumed=resumed)
         return dataclasses.replace(scene, typed_at=time.monotonic(), taken_at=None)
 
     async def _write_down(self, **fields: object) -> None:
@@ -314,11 +314,14 @@ class Bout:
                 self._ground.given(row.uid)
         await self._ground.put(self._delivery)
 
-    async def _hand_over(self, key: str, data: bytes, look: Look, *, resumed: bool) -> None:
+    async def _hand_over(
+        self, key: str, data: bytes, look: Look, late_at: float, *, resumed: bool
+    ) -> None:
         def unread() -> None:
             if self._sight is not None:
                 self._check(self._sight)
-            self._note(UNREAD_NOTE, PROMPT_WAITS)
+            if time.monotonic() >= late_at:
+                self._note(UNREAD_NOTE, PROMPT_WAITS)
 
         keyboard, give_up_at = self._ground.terminals, self._give_up_at
         try:

@@ -94,6 +94,11 @@ class Scene:
     taken_at: float | None = None
     """Since when the text is seen to have been taken."""
 
+    @property
+    def late_at(self) -> float:
+        """When the agent has taken longer than its class says that it may take to be ready."""
+        return self.since + self.rule.timeout_seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
@@ -160,8 +165,7 @@ def _waiting(delivery: Delivery, scene: Scene, look: Look) -> Step:
         return _too_long(delivery, look) or Type(Stage.PASTED, note=_omitted(scene))
     if scene.give_up_at <= look.at:
         return Failed("NotReady", f"The agent took no prompt in time: {lacking}.")
-    late_at = scene.since + scene.rule.timeout_seconds
-    note = ""
+    late_at, note = scene.late_at, ""
     if scene.rule.is_first and late_at <= look.at:
         note = f"The prompt is not typed yet: {lacking}. Attach to see what the agent waits for."
     return Wait(min(ready_at, scene.give_up_at, late_at if late_at > look.at else NEVER), note=note)
@@ -202,7 +206,7 @@ def _ready_at(scene: Scene, look: Look) -> tuple[float, str]:
 def _tools_at(scene: Scene, look: Look) -> tuple[float, str]:
     if not scene.rule.lists_tools:
         return look.at, ""
-    late_at = scene.since + scene.rule.timeout_seconds
+    late_at = scene.late_at
     listed_at = late_at if scene.listed_at is None else scene.listed_at + LISTED_SECONDS
     return min(listed_at, late_at), "the agent has not listed its MCP tools"
 
@@ -214,7 +218,7 @@ def _sign_at(scene: Scene, look: Look) -> tuple[float, str]:
         return at, f"its terminal did not show readiness.regex ({rule.sign.text})"
     if rule.lists_tools and scene.listed_at is not None:
         return look.at, ""
-    late_at = scene.since + rule.timeout_seconds
+    late_at = scene.late_at
     quiet_at = max(look.changed_at, scene.since) + QUIET_SECONDS
     if look.is_blank:  # it has not begun
         return late_at, "its terminal showed nothing"
@@ -302,6 +306,8 @@ def _unread(scene: Scene, look: Look) -> Step:
     """Wait for a program that reads nothing: a key more would only come on top."""
     typed_at = scene.since if scene.typed_at is None else scene.typed_at
     over_at = max(scene.give_up_at, typed_at + UNREAD_SECONDS)
-    if look.at < over_at:
-        return Wait(over_at, note=UNREAD_NOTE)
-    return Failed("NotSubmitted", UNREAD, is_held=True)
+    if look.at >= over_at:
+        return Failed("NotSubmitted", UNREAD, is_held=True)
+    if look.at < scene.late_at:  # it may be starting still
+        return Wait(min(over_at, scene.late_at))
+    return Wait(over_at, note=UNREAD_NOTE)

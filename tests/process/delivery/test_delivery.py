@@ -124,7 +124,7 @@ async def test_a_text_that_no_enter_submits_is_told_and_no_other_is_typed_behind
 
 
 async def test_nothing_is_typed_behind_what_a_program_has_not_read(agent: Any, runner: Any) -> None:
-    await agent.start("tui.py", "plain", SIGN)
+    await agent.start("tui.py", "plain", SIGN, 3)
     async with runner:
         await until_said(agent, "> ")
         await agent.terminals.signal(agent.run_dir, signal.SIGSTOP)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.converge.delivery_plan import (
+    UNREAD_NOTE,
     WINDOWS,
     Failed,
     Rule,
@@ -210,6 +211,17 @@ def test_nothing_is_typed_while_something_is_unread() -> None:
         over = next_step(delivery, now, dataclasses.replace(unread, at=500.0, unread_at=500.0))
         assert isinstance(over, Failed)
         assert (over.reason, over.is_held) == ("NotSubmitted", True)
+
+
+@pytest.mark.parametrize("delivery", [PASTED, PRESSED])
+def test_that_nothing_is_read_is_no_alarm_before_the_readiness_timeout(delivery: Delivery) -> None:
+    now = dataclasses.replace(
+        HELD, rule=Rule(timeout_seconds=120.0), typed_at=2.0, give_up_at=500.0
+    )
+    unread = look(f"> {TEXT}", offset=30, at=119.0, changed_at=3.0, unread_at=119.0)
+    assert next_step(delivery, now, unread) == Wait(120.0)  # it may be starting still
+    late = dataclasses.replace(unread, at=120.0, unread_at=120.0)
+    assert next_step(delivery, now, late) == Wait(500.0, note=UNREAD_NOTE)
 
 
 def test_a_key_has_its_time_from_when_it_was_read() -> None:
