@@ -1,13 +1,22 @@
-"""What write-back needs of the mirror of a source and of the sync. Errors are the mirror's own."""
+"""What write-back needs of the mirror of a source and of the sync.
+
+Errors are those of ``controller.gitops.remote``, and of the API client where a Secret is read.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-from controller.gitops.values import Author, Entry
+from controller.gitops.committing import Draft
+from controller.gitops.remote import Outcome, Remote
+from controller.gitops.values import Entry
 
 
 class Mirror(Protocol):
     """A bare mirror of one branch. ``controller.gitops.mirror.Mirror`` is one."""
+
+    def use(self, remote: Remote) -> None:
+        """Set which branch it is and what opens it."""
+        ...
 
     async def fetch(self) -> str:
         """Bring the mirror up to date and return the commit at the branch's tip."""
@@ -18,26 +27,19 @@ class Mirror(Protocol):
         ...
 
     async def blobs(self, ids: Iterable[str]) -> Mapping[str, bytes]:
-        """Return the content of the blobs."""
+        """Return the content of the blobs; those that cannot be had are left out."""
         ...
 
-    async def operations_landed(self, old: str, new: str) -> Mapping[str, str]:
+    async def operations_landed(self, old: str | None, new: str) -> Mapping[str, str]:
         """Return the commit of each ``Operation-Id`` that *new* has and *old* has not."""
         ...
 
-    async def commit(
-        self,
-        parent: str,
-        files: Mapping[str, bytes | None],
-        author: Author,
-        committer: Author,
-        message: str,
-    ) -> str:
-        """Make a commit on *parent* and return its id; None removes a file. Nothing is pushed."""
+    async def commit_all(self, parent: str, drafts: Sequence[Draft]) -> Sequence[str]:
+        """Make the commits, one on the other, the first on *parent*. Nothing is pushed."""
         ...
 
-    async def push(self, commit: str, expect: str) -> Any:
-        """Push without force, if the branch still is at *expect*: Pushed, Rejected, Unreachable."""
+    async def push(self, commit: str, expect: str) -> Outcome:
+        """Push without force, if the branch still is at *expect*."""
         ...
 
 
@@ -46,6 +48,10 @@ class Syncing(Protocol):
 
     def mirror(self, namespace: str, name: str) -> Mirror | None:
         """Return the source's mirror, None while there is none."""
+        ...
+
+    async def remote(self, namespace: str, name: str) -> Remote:
+        """Return the source's branch and what opens it, as of now."""
         ...
 
     def path_of(self, namespace: str, name: str, ticket: str) -> str | None:

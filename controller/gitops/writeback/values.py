@@ -47,18 +47,6 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Push:
-    """A push that was begun, and of which it is not recorded how it ended."""
-
-    source_uid: str
-    parent: str
-    """The tip that it stands on."""
-    commit: str
-    operations: tuple[str, ...]
-    """Ids."""
-
-
-@dataclass(frozen=True, slots=True)
 class Trouble:
     """Why nothing is pushed just now."""
 
