@@ -17,6 +17,8 @@ from typing import Final
 from gitaccess.credentials import Credentials
 from gitaccess.places import Location
 
+_SSH_PORT: Final = 22
+
 _HELPER: Final = '!f() { test "$1" = get && cat /dev/fd/%d; }; f'
 """What git runs when the server asks who we are. Source: gitcredentials(7), custom helpers."""
 
@@ -30,13 +32,21 @@ class Way:
     """To be inherited."""
 
 
+_NO_SETTINGS: Final[Mapping[str, str]] = {}
+
+
 @contextmanager
 def access(
-    location: Location, credentials: Credentials | None, directory: Path, also: str = ""
+    location: Location,
+    credentials: Credentials | None,
+    directory: Path,
+    also: str = "",
+    settings: Mapping[str, str] = _NO_SETTINGS,
 ) -> Iterator[Way]:
     """Yield what git needs to open *location*, and remove it afterwards.
 
-    *also* is a further https address on the same host that the password may open.
+    *also* is a further https address on the same host that the password may open; *settings* is
+    further configuration for that one call, which is no secret.
 
     An ssh key, known hosts and certificates are files in *directory* (mode 0600) meanwhile: ssh
     and the TLS library take them in no other way.
@@ -51,6 +61,7 @@ def access(
         descriptors: tuple[int, ...] = ()
         if location.protocol == "ssh":
             environment["GIT_SSH_COMMAND"] = _ssh(
+                location,
                 once(given.ssh_key.strip() + "\n") if given.ssh_key else None,
                 once(given.known_hosts.strip() + "\n") if given.known_hosts else None,
             )
@@ -59,12 +70,12 @@ def access(
             certificates = once(given.ca_certificates) if given.ca_certificates else None
             if given.password:
                 descriptors = (files.enter_context(_memory(given.answer(), directory)),)
-            urls = (location.url, also) if also else (location.url,)
-            environment |= _https(urls, descriptors, certificates)
+            settings = {**settings, **_https(location, also, descriptors, certificates)}
+        environment |= _configured(settings)
         yield Way(environment, descriptors)
 
 
-def _ssh(key: Path | None, known_hosts: Path | None) -> str:
+def _ssh(location: Location, key: Path | None, known_hosts: Path | None) -> str:
     """Return the ssh command: our key or none, known hosts only, no file of the user's."""
     options = [
         "BatchMode=yes",
@@ -81,19 +92,31 @@ def _ssh(key: Path | None, known_hosts: Path | None) -> str:
     ]
     if known_hosts is not None:
         options += [f"UserKnownHostsFile={known_hosts}", "GlobalKnownHostsFile=/dev/null"]
+    if location.addresses:
+        port = location.port
+        alias = location.host if port == _SSH_PORT else f"[{location.host}]:{port}"
+        options += [f"HostName={location.addresses[0]}", f"HostKeyAlias={alias}"]
     words = ["ssh", "-F", "/dev/null", *(word for option in options for word in ("-o", option))]
     return shlex.join(words)
 
 
 def _https(
-    urls: tuple[str, ...], descriptors: tuple[int, ...], certificates: Path | None
+    location: Location, also: str, descriptors: tuple[int, ...], certificates: Path | None
 ) -> dict[str, str]:
     settings = {}
     for number in descriptors:
         settings["credential.useHttpPath"] = "true"
-        settings |= {f"credential.{url}.helper": _HELPER % number for url in urls}
+        for url in (location.url, also) if also else (location.url,):
+            settings[f"credential.{url}.helper"] = _HELPER % number
     if certificates is not None:
         settings["http.sslCAInfo"] = str(certificates)
+    if location.addresses:
+        found = ",".join(f"[{each}]" if ":" in each else each for each in location.addresses)
+        settings["http.curloptResolve"] = f"{location.host}:{location.port}:{found}"
+    return settings
+
+
+def _configured(settings: Mapping[str, str]) -> dict[str, str]:
     environment = {"GIT_CONFIG_COUNT": str(len(settings))} if settings else {}
     for number, (key, value) in enumerate(settings.items()):
         environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}

@@ -91,18 +91,30 @@ CONFIGURATION: Final = f"""\
 class GitRunError(Exception):
     """Git ended with an error, or was ended because it took too long."""
 
-    def __init__(self, verb: str, code: int | None, stderr: str) -> None:
+    def __init__(
+        self,
+        verb: str,
+        code: int | None,
+        stderr: str,
+        output: bytes = b"",
+        *,
+        flooded: bool = False,
+    ) -> None:
         super().__init__(f"git {verb} failed")
         self.verb = verb
         self.code = code
         """None: it took too long."""
         self.stderr = stderr
         """The end of what it said; not redacted."""
+        self.output = output
+        """What it printed before."""
+        self.flooded = flooded
+        """It printed more than it may, and was ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long git may take."""
+    """How long git may take, and how much."""
 
     seconds: float = 600.0
     idle_seconds: float | None = None
@@ -110,6 +122,12 @@ class Limits:
     cpu_seconds: int | None = None
     """Longest time on a processor, for what may be made to keep git busy. It then gives way to
     others, too. Unlike the time by the clock, this one is the same on a busy machine."""
+    output_bytes: int = _OUTPUT_BYTES
+    """Longest output; it is ended when it prints more."""
+    file_bytes: int | None = None
+    """Longest file that it, or what it starts, may write."""
+    memory_bytes: int | None = None
+    """Most memory that each process of it may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +166,7 @@ class Git:
             "GIT_PROTOCOL_FROM_USER": "0",
             "GIT_OPTIONAL_LOCKS": "0",
             "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_NO_LAZY_FETCH": "1",
             "GIT_LFS_SKIP_SMUDGE": "1",
             "GIT_DEFAULT_REF_FORMAT": "files",
             "GIT_DEFAULT_HASH": "sha1",
@@ -193,6 +212,7 @@ class Git:
         )
         if call.limits.cpu_seconds is not None:
             _give_way(process.pid, call.limits.cpu_seconds)
+        _bound(process.pid, call.limits)
         talk = _Conversation(process, call)
         try:
             return await talk.finish()
@@ -208,6 +228,7 @@ class _Conversation:
         self._call = call
         self._out = bytearray()
         self._err = bytearray()
+        self._flooded = False
         limits = call.limits
         self._timeout = asyncio.timeout(min(limits.seconds, limits.idle_seconds or limits.seconds))
         self._deadline = asyncio.get_running_loop().time() + call.limits.seconds
@@ -216,26 +237,36 @@ class _Conversation:
         verb = self._call.args[0]
         try:
             async with self._timeout, asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._read(self._process.stdout, self._out, _OUTPUT_BYTES))
-                tasks.create_task(self._read(self._process.stderr, self._err, _KEPT_ERROR_BYTES))
+                tasks.create_task(self._hear())
+                tasks.create_task(self._read_errors())
                 tasks.create_task(self._write())
                 code = await self._process.wait()
         except TimeoutError as exc:
             raise GitRunError(verb, None, self._said()) from exc
         if code == -signal.SIGXCPU:
             raise GitRunError(verb, None, self._said())
-        if code != 0 or len(self._out) > _OUTPUT_BYTES:
-            raise GitRunError(verb, code, self._said())
+        if code != 0 or self._flooded:
+            raise GitRunError(verb, code, self._said(), bytes(self._out), flooded=self._flooded)
         return bytes(self._out)
 
-    async def _read(
-        self, stream: asyncio.StreamReader | None, kept: bytearray, most_bytes: int
-    ) -> None:
+    async def _hear(self) -> None:
+        stream, most = self._process.stdout, self._call.limits.output_bytes
         while stream is not None and (data := await stream.read(65536)):
             self._alive()
-            kept += data
-            if len(kept) > 2 * most_bytes:
-                del kept[:-most_bytes]
+            self._out += data[: most - len(self._out) + 1]
+            if len(self._out) > most:
+                self._flooded = True
+                with suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGTERM)
+                return
+
+    async def _read_errors(self) -> None:
+        stream = self._process.stderr
+        while stream is not None and (data := await stream.read(65536)):
+            self._alive()
+            self._err += data
+            if len(self._err) > 2 * _KEPT_ERROR_BYTES:
+                del self._err[:-_KEPT_ERROR_BYTES]
 
     async def _write(self) -> None:
         if self._process.stdin is None:
@@ -267,6 +298,17 @@ def _give_way(group: int, cpu_seconds: int) -> None:
         os.setpriority(os.PRIO_PGRP, group, _NICENESS)
     with suppress(OSError):
         Path(f"/proc/{group}/autogroup").write_text(str(_NICENESS), encoding="ascii")
+
+
+def _bound(process: int, limits: Limits) -> None:
+    """Bound what a process, and all that it starts, may write and hold."""
+    for what, most in (
+        (resource.RLIMIT_FSIZE, limits.file_bytes),
+        (resource.RLIMIT_DATA, limits.memory_bytes),
+    ):
+        if most is not None:
+            with suppress(OSError):
+                resource.prlimit(process, what, (most, most))
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -23,8 +23,17 @@ class Failure(NamedTuple):
 
 
 DISK_FULL: Final = "DiskFull"
+TOO_LARGE: Final = "RepositoryTooLarge"
 
 _KNOWN: Final[tuple[tuple[str, Failure], ...]] = (
+    (
+        r"died of signal 25|File too large",
+        Failure("it is larger than what is taken here at once", reason=TOO_LARGE),
+    ),
+    (
+        r"Out of memory|out of memory|died of signal 9\b",
+        Failure("it holds more than git can unpack in its memory here", reason=TOO_LARGE),
+    ),
     (
         r"Host key verification failed|No \w+ host key is known|REMOTE HOST IDENTIFICATION",
         Failure(
@@ -124,7 +133,7 @@ _KNOWN: Final[tuple[tuple[str, Failure], ...]] = (
 )
 
 
-_WITH_A_SERVER: Final = frozenset({"fetch", "ls-remote", "lfs"})
+_WITH_A_SERVER: Final = frozenset({"fetch", "ls-remote", "lfs", "push"})
 
 
 def explain(error: GitRunError, credentials: Credentials | None = None) -> Failure:

@@ -32,6 +32,21 @@ class Location:
     local: bool
     """It is a folder of this machine."""
 
+    addresses: tuple[str, ...] = ()
+    """What its host is to be connected to by; none: git asks what its name means."""
+
+    @property
+    def host(self) -> str:
+        """Its host, in lower case; empty if it is local."""
+        return "" if self.local else urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The port, given or usual; 0 if it is local."""
+        if self.local:
+            return 0
+        return urlsplit(self.url).port or (22 if self.protocol == "ssh" else 443)
+
     @property
     def protocol(self) -> str:
         """What git may speak to get there, and nothing else."""

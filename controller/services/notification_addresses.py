@@ -18,7 +18,7 @@ from typing import Final
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-_METADATA: Final[tuple[Network, ...]] = tuple(
+METADATA: Final[tuple[Network, ...]] = tuple(
     ip_network(each)
     for each in (
         "169.254.0.0/16",  # link-local, where most clouds have theirs
@@ -49,7 +49,7 @@ def is_allowed(address: str, allowed: Sequence[Network], *, plain: bool) -> bool
     *allowed* is what the operator allows beyond that.
     """
     try:
-        real = _real(ip_address(address.partition("%")[0]))
+        real = real_address(ip_address(address.partition("%")[0]))
     except ValueError:
         return False
     if any(real in network for network in allowed if network.version == real.version):
@@ -60,10 +60,10 @@ def is_allowed(address: str, allowed: Sequence[Network], *, plain: bool) -> bool
         return False
     if real.is_reserved or real == IPv4Address("255.255.255.255"):
         return False
-    return not any(real in each for each in _METADATA if each.version == real.version)
+    return not any(real in each for each in METADATA if each.version == real.version)
 
 
-def _real(address: Address) -> Address:
+def real_address(address: Address) -> Address:
     """Return the IPv4 address inside of an IPv6 one that leads there."""
     if isinstance(address, IPv4Address):
         return address
