@@ -76,6 +76,9 @@ class Bin(Protocol):
         ...
 
 
+_UNREAD: Final = WorktreeState(branch="", commit="", dirty=True, ahead=0)
+
+
 @dataclass(frozen=True, slots=True)
 class Ready:
     """A pod that can be started."""
@@ -188,11 +191,14 @@ class Workshop:
             return await in_thread(functools.partial(self._script, pod, ready, argv, run_dir))
 
     async def inspect(self, uid: str) -> WorktreeState | None:
-        """Return how the worktree stands; None when there is none or it cannot be told."""
+        """Return how the worktree stands; None when there is none.
+
+        Where it cannot be told, it is taken for changed, at the commit that was told last.
+        """
         try:
             return await self._worktrees.inspect(uid)
         except DriverError:
-            return None
+            return _UNREAD
 
     async def clear(self, uid: str) -> Cleared:
         """Save the pod's work, then leave nothing of it. All its processes must have ended.

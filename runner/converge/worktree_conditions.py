@@ -7,7 +7,7 @@ from meshwire.v1 import link_pb2
 
 from runner.converge.reports import sentence
 from runner.converge.states import ALIVE, Row
-from runner.drivers.worktree_values import Finding
+from runner.drivers.worktree_values import UNREAD, Finding
 
 _MOST: Final = 4
 
@@ -21,11 +21,16 @@ class Findings(Protocol):
 
 
 def worktree_conditions(worktrees: Findings) -> Callable[[Row], link_pb2.PodObserved]:
-    """Return what a report is asked for: conditions of a live pod's worktree, all of them False."""
+    """Return what a report is asked for: conditions of a pod's worktree, all of them False.
+
+    Of a pod that has ended only that nobody can tell how its worktree stands.
+    """
 
     def source(row: Row) -> link_pb2.PodObserved:
-        found = worktrees.findings(row.uid)[:_MOST] if row.state in ALIVE else ()
-        return link_pb2.PodObserved(conditions=[_condition(each) for each in found])
+        found = worktrees.findings(row.uid)
+        if row.state not in ALIVE:
+            found = tuple(each for each in found if each.kind == UNREAD)
+        return link_pb2.PodObserved(conditions=[_condition(each) for each in found[:_MOST]])
 
     return source
 

@@ -23,6 +23,7 @@ import itertools
 import json
 import logging
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -61,6 +62,9 @@ from runner.git.refs import UnreadableError
 logger = logging.getLogger(__name__)
 
 _TIDY_SECONDS: Final = 600.0
+_AGAIN_SECONDS: Final = 0.2
+"""A repository that cannot be read is looked at once more: its own git may be tidying it up."""
+
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -155,17 +159,27 @@ class GitWorktrees:
             record = _record(files)
             if record is None:
                 return None
-            self._made(files, record)
             try:
-                return await self._looker.look(uid, files, record)
-            except (UnreadableError, OSError) as exc:
-                raise WorktreeLostError(
-                    f"The pod's repository cannot be read as the agent left it: {exc}."
-                ) from exc
-            except GitRunError as exc:
-                raise WorktreeLostError(
-                    f"The pod's worktree cannot be read: {explain(exc).sentence}.", retryable=True
-                ) from exc
+                self._made(files, record)
+                return await self._looked(uid, files, record)
+            except WorktreeLostError as exc:
+                self._looker.unreadable(uid, exc.message)
+                raise
+
+    async def _looked(self, uid: str, files: PodFiles, record: Record) -> WorktreeState:
+        with suppress(UnreadableError, OSError, GitRunError):
+            return await self._looker.look(uid, files, record)
+        await asyncio.sleep(_AGAIN_SECONDS)
+        try:
+            return await self._looker.look(uid, files, record)
+        except (UnreadableError, OSError) as exc:
+            raise WorktreeLostError(
+                f"The pod's repository cannot be read as the agent left it: {exc}."
+            ) from exc
+        except GitRunError as exc:
+            raise WorktreeLostError(
+                f"The pod's worktree cannot be read: {explain(exc).sentence}.", retryable=True
+            ) from exc
 
     async def save(self, uid: str) -> SavedRef | None:
         """Keep in the cache what upstream does not have; None when that is nothing.

@@ -12,7 +12,7 @@ from runner.drivers.worktree_branches import findings_of
 from runner.drivers.worktree_eyes import Eyes
 from runner.drivers.worktree_files import PodFiles, Record
 from runner.drivers.worktree_inner import Inner, InnerState
-from runner.drivers.worktree_values import Finding, WorktreeState
+from runner.drivers.worktree_values import UNREAD, Finding, WorktreeState
 from runner.git.layout import WORKTREE_DIR, copy_shallow, object_folders
 from runner.git.refs import Head, read_head, read_ref, read_refs
 from runner.git.view import View
@@ -29,7 +29,7 @@ _REST_SECONDS: Final = 300.0
 _MOST_REST: Final = 3600.0
 
 TOO_SLOW: Final = Finding(
-    "WorktreeRead",
+    UNREAD,
     "StatusTooSlow",
     "Git did not get through the worktree in time and was ended; it is taken for changed, and "
     "looked at again later. Look for patterns with many asterisks in .gitignore, and for very "
@@ -70,6 +70,12 @@ class Looker:
         self._rests.pop(uid, None)
         self._rests_until.pop(uid, None)
         self._findings.pop(uid, None)
+
+    def unreadable(self, uid: str, why: str) -> None:
+        """Say, until a look succeeds, that it cannot be told how the worktree stands."""
+        text = f"{why.removesuffix('.')}: nobody can tell whether anything changed."
+        said = (each for each in self.findings(uid) if each.kind != UNREAD)
+        self._findings[uid] = (*said, Finding(UNREAD, "Unreadable", text))
 
     def inner(self, files: PodFiles, record: Record) -> Inner:
         """Return the pod's submodules."""
@@ -115,7 +121,7 @@ class Looker:
         self._rests_until[uid] = clock() + rest
         logger.warning("a worktree takes git too long", extra={"pod": uid, "rest_seconds": rest})
         said = self._findings.get(uid, record.findings)
-        others = (each for each in said if each.kind != TOO_SLOW.kind)
+        others = (each for each in said if each.kind != UNREAD)
         self._findings[uid] = (*others, TOO_SLOW)
         return _unread(head)
 

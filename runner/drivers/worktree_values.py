@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from gitaccess.credentials import Credentials
 
@@ -89,6 +90,10 @@ class Finding:
     """CamelCase: the condition."""
     reason: str
     message: str
+
+
+UNREAD: Final = "WorktreeRead"
+"""The condition that says that git could not look; ``dirty`` is true then."""
 
 
 @dataclass(frozen=True, slots=True)

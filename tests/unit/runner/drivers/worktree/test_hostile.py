@@ -1,6 +1,8 @@
 """Whatever an agent writes into its repository and worktree, nothing of it runs in the runner."""
 
+import asyncio
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -177,6 +179,67 @@ async def test_links_in_place_of_folders_are_refused(
             await worktrees.inspect(uid())
         with pytest.raises(SaveFailedError):
             await worktrees.save(uid())
+
+
+async def test_of_objects_that_come_and_go_it_is_said_that_nothing_can_be_told(
+    worktrees: GitWorktrees, request_for: Requests, tmp_path: Path
+) -> None:
+    made = await worktrees.ensure(request_for())
+    (made.path / "mine.txt").write_text("mine")
+    git(made.path, "add", "-A")
+    git(made.path, "commit", "-q", "-m", "mine")
+    commit = git(made.path, "rev-parse", "HEAD")
+    assert not (await worktrees.inspect(uid())).dirty
+    objects, away = made.repository / "objects", tmp_path / "away"
+    (tmp_path / "empty").mkdir()
+    (made.path / "mine.txt").write_text("changed")
+    said: list[bool] = []
+    for _ in range(3):
+        objects.rename(away)
+        (tmp_path / "empty").rename(objects)
+        with pytest.raises(WorktreeLostError):
+            await worktrees.inspect(uid())
+        [finding] = worktrees.findings(uid())
+        assert (finding.kind, finding.reason) == ("WorktreeRead", "Unreadable")
+        objects.rename(tmp_path / "empty")
+        away.rename(objects)
+        said.append((await worktrees.inspect(uid())).dirty)
+        assert worktrees.findings(uid()) == ()
+    assert said == [True] * 3
+    objects.rename(away)  # and so it is left
+    with pytest.raises(SaveFailedError):
+        await worktrees.save(uid())
+    kept = await worktrees.remove(uid())
+    assert kept is not None
+    assert (kept / "worktree/mine.txt").read_text() == "changed"
+    away.rename(kept / "repo.git/objects")
+    assert commit in git(kept / "repo.git", "for-each-ref")
+
+
+async def test_what_is_swapped_without_end_is_never_said_to_be_clean(
+    worktrees: GitWorktrees, request_for: Requests, tmp_path: Path
+) -> None:
+    made = await worktrees.ensure(request_for())
+    (made.path / "mine.txt").write_text("mine")
+    git(made.path, "add", "-A")
+    git(made.path, "commit", "-q", "-m", "mine")
+    (made.path / "mine.txt").write_text("changed")
+    (tmp_path / "empty").mkdir()
+    swap = "from os import rename\nwhile True:\n  rename(a,c);rename(b,a);rename(a,b);rename(c,a)"
+    paths = [str(made.repository / "objects"), str(tmp_path / "empty"), str(tmp_path / "away")]
+    code = f"a,b,c={paths}\n{swap}"
+    swapping = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+    try:
+        for _ in range(10):
+            try:
+                state = await worktrees.inspect(uid())
+            except WorktreeLostError:
+                assert [each.reason for each in worktrees.findings(uid())] == ["Unreadable"]
+            else:
+                assert state.dirty
+    finally:
+        swapping.kill()
+        await swapping.wait()
 
 
 async def test_special_files_do_not_stop_the_runner(
