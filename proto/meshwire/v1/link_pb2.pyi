@@ -1,4 +1,4 @@
-# Generated from meshwire/v1/link.proto (sha256 0000a20b254d) by proto/generate.py. Do not edit.
+# Generated from meshwire/v1/link.proto (sha256 91499643e580) by proto/generate.py. Do not edit.
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -751,12 +751,10 @@ class OpenPort(_message.Message):
     def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., port: _Optional[int] = ...) -> None: ...
 
 class ExportTranscript(_message.Message):
-    __slots__ = ("ref", "from_offset")
+    __slots__ = ("ref",)
     REF_FIELD_NUMBER: _ClassVar[int]
-    FROM_OFFSET_FIELD_NUMBER: _ClassVar[int]
     ref: PodRef
-    from_offset: int
-    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ..., from_offset: _Optional[int] = ...) -> None: ...
+    def __init__(self, ref: _Optional[_Union[PodRef, _Mapping]] = ...) -> None: ...
 
 class RestoreWork(_message.Message):
     __slots__ = ("pod_uid", "namespace", "pod", "have")
