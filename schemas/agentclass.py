@@ -154,8 +154,9 @@ class ReadinessSign(Model):
 
     regex: Annotated[str, Field(max_length=512)] | None = None
     """Searched on the screen, `^` and `$` at the ends of its lines, in linear time (Rust's syntax:
-    no look-around, no back references); without one, two quiet seconds. With `prompt.position`
-    none it is also what says that the program reads prompts at all."""
+    no look-around, no back references). The line of the cursor is searched with the blanks before
+    the cursor, too; others have none at their end. Without one: two quiet seconds. With
+    `prompt.position` none it is also what says that the program reads prompts at all."""
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
     """How long to wait for it."""
 

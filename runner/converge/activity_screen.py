@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from meshwire.v1 import link_pb2
 
 from runner.converge.activity import EXECUTING, IDLE, WAITING
+from runner.converge.screen_line import typed_line
 from schemas.patterns import PatternError, Patterns
 
 _CHOICE: Final = Patterns(
@@ -130,9 +131,11 @@ def rules(activity: link_pb2.Activity) -> Rules:
 
 def seen(screen: Screen, title: str, wanted: Rules) -> Seen:
     """Return what there is to be seen."""
-    rows = screen.text().split("\n")
+    text = screen.text()
+    rows = text.split("\n")
     lines = [row for row in rows if row.strip()]
-    word, evidence = _sign(lines, title, wanted)
+    typed = typed_line(text, screen.cursor)
+    word, evidence = _sign([*lines, typed] if typed else lines, title, wanted)
     question, is_choice = _question(rows, screen.cursor)
     return Seen(
         word,

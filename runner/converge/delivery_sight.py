@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from runner.converge.delivery_screen import Look
+from runner.converge.screen_line import typed_line
 from runner.drivers.terminal_values import Chunk, Ended, Gap
 from schemas.patterns import Pattern
 
@@ -122,13 +123,13 @@ class Sight:
         """Return the screen as it is."""
         self._changed.clear()
         text, now = self._screen.text(), time.monotonic()
-        if self._sign is None or not self._sign.is_in(text):
+        column, row = self._screen.cursor
+        if not self._shows_sign(text, typed_line(text, (column, row))):
             self._sign_at = None
         elif self._sign_at is None:
             self._sign_at = now
         if self.unread:
             self._unread_at = now
-        column, row = self._screen.cursor
         return Look(
             text,
             column,
@@ -144,6 +145,10 @@ class Sight:
             others_at=self._others_at(),
             unread_at=self._unread_at,
         )
+
+    def _shows_sign(self, text: str, typed: str) -> bool:
+        sign = self._sign
+        return sign is not None and (sign.is_in(text) or bool(typed and sign.is_in(typed)))
 
     def at(self, offset: int) -> Look | None:
         """Return the screen as it was when the output had that length, if it is remembered."""

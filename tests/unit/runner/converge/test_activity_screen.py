@@ -15,7 +15,7 @@ def shown(data: bytes, signs: link_pb2.Activity | None = None, title: str = "") 
 
 
 SIGNS = link_pb2.Activity(
-    waiting=["^Allow this"], executing=["esc to interrupt"], idle=["^> $|^>$"]
+    waiting=["^Allow this"], executing=["esc to interrupt"], idle=["^> $|^>$", "ready> $"]
 )
 
 
@@ -26,6 +26,8 @@ SIGNS = link_pb2.Activity(
         (b"working (esc to interrupt)\r\n>", "executing"),
         (b"done\r\n> ", "idle"),
         (b"nothing of the kind", ""),
+        (b"older\r\nready> ", "idle"),
+        (b"ready> \r\nat work", ""),
     ],
 )
 def test_waiting_counts_before_executing_and_that_before_idle(data: bytes, word: str) -> None:

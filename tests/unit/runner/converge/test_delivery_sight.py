@@ -85,3 +85,12 @@ async def test_a_look_tells_until_when_something_was_unread() -> None:
     seen.told((40, 10), line_mode=False, unread=False)
     assert (seen.look().is_unread, seen.look().unread_at) == (False, last.at)
     seen.close()
+
+
+async def test_a_sign_may_end_in_the_blank_that_the_prompt_ends_in() -> None:
+    seen = sight(sign="^ready> $")
+    await seen.read(told(Chunk(0, b"ready> \r\nready> ")))
+    assert seen.look().sign_at is not None
+    await seen.read(told(Chunk(16, b"x")))
+    assert seen.look().sign_at is None
+    seen.close()
