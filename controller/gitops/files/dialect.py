@@ -115,7 +115,7 @@ def parse(text: str, first_line: int = 1) -> Parsed:
     if wrong is not None:
         raise _forbidden(text, wrong, first_line)
     try:
-        root = _Composer(first_line).compose(_events(text))
+        root = _Composer(text, first_line).compose(_events(text))
     except yaml.MarkedYAMLError as exc:
         raise _explained(exc, first_line) from None
     except yaml.YAMLError:
@@ -165,7 +165,8 @@ def _forbidden(text: str, wrong: re.Match[str], first_line: int) -> DialectError
 class _Composer:
     """Builds the nodes of one document from its events."""
 
-    def __init__(self, first_line: int) -> None:
+    def __init__(self, text: str, first_line: int) -> None:
+        self._text = text
         self._first_line = first_line
         self._open: list[Sequence | Mapping] = []
         self._keys: list[Scalar | None] = []
@@ -226,12 +227,22 @@ class _Composer:
 
     def _scalar(self, event: Any, start: int, end: int) -> Scalar:
         style = event.style if event.style in {"'", '"', "|", ">"} else ""
+        if style in {"|", ">"}:
+            end = self._block_end(start, end)
         if style or self._key_is_next():
             return Scalar(start, end, event.value, style)
         try:
             return Scalar(start, end, resolve(event.value), "")
         except ValueError:
             raise self._error(event, "the number is too large: put it in quotes") from None
+
+    def _block_end(self, start: int, end: int) -> int:
+        """Return where a block of text ends for who looks at it: blank lines behind it may stay."""
+        written = self._text[start:end]
+        header, _, _ = written.partition("\n")
+        if "+" in header.partition("#")[0]:
+            return start + len(written.removesuffix("\n").removesuffix("\r"))
+        return start + len(written.rstrip("\r\n"))
 
     def _key_is_next(self) -> bool:
         return bool(self._open) and isinstance(self._open[-1], Mapping) and self._keys[-1] is None

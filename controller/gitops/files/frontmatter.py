@@ -43,7 +43,8 @@ class Document:
     @property
     def newline(self) -> str:
         """How lines end: as the first does."""
-        return "\r\n" if self.opening.endswith("\r\n") else "\n"
+        first = self.opening or self.front
+        return "\r\n" if first.find("\r\n") == first.find("\n") - 1 >= 0 else "\n"
 
     @property
     def body_line(self) -> int:
