@@ -14,6 +14,10 @@ from controller.gitops.values import Declared, Identity, Problem, Tree
 DUPLICATE_ID: Final = "DuplicateId"
 """Reason: another file is about the same resource."""
 
+NOT_A_TICKET: Final = "NotATicket"
+"""Reason: a file that was a ticket has no front matter any more."""
+
+_BARE: Final = "it has no front matter any more: put it back, or delete the file"
 _NAMED: Final = 3
 _MESSAGE_CHARACTERS: Final = 512
 _CLAIMS: Final = 64
@@ -52,10 +56,12 @@ class Seen(NamedTuple):
     """What was found when a file was last read."""
 
     blob: str
-    known: Known | None
-    """None: it cannot be used."""
+    rules: str
+    """Under which rules it was read: under others it is read again."""
+    known: Known | None = None
+    """What the file says; with a problem: what it said when it could last be used."""
     problem: Problem | None = None
-    """Why it cannot be used."""
+    """Why it cannot be used now. Neither this nor ``known``: it is none of ours."""
     claims: tuple[str, ...] = ()
     """Names that stand in a file that cannot be used: it may be about one of them."""
 
@@ -68,7 +74,9 @@ class Collected:
     resources: Mapping[Identity, Known]
     """What is to be there."""
     kept: frozenset[Identity]
-    """What is left as it is, because the file that it came from cannot be used now."""
+    """What is left as it is: its file cannot be used, and it is not known what that said before."""
+    stale: frozenset[Identity]
+    """Those of ``resources`` whose file cannot be used now: what it last said holds."""
     suspects: frozenset[str]
     """Names that stand in files that cannot be used and were never read: never deleted."""
     problems: tuple[Problem, ...]
@@ -91,42 +99,49 @@ def claims(path: str, data: bytes = b"") -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))[:_CLAIMS]
 
 
-def collect(
-    tree: Tree, seen: Mapping[str, Seen], owners: Mapping[Identity, str]
-) -> Collected:
+def collect(tree: Tree, seen: Mapping[str, Seen], owners: Mapping[Identity, str]) -> Collected:
     """Return what the files of *tree* ask for together.
 
     *seen* has what was read of each entry of the tree; *owners* the path that each resource was
     last applied from, also of files that are gone.
     """
-    problems = list(tree.problems)
+    problems, foreign = list(tree.problems), 0
     claimed: dict[Identity, list[Known]] = {}
+    before: dict[Identity, Known] = {}
+    owned = {path: identity for identity, path in owners.items()}
     for entry in tree.entries:
         found = seen[entry.path]
-        if found.known is None:
-            problems.append(found.problem or Problem(entry.path, "Unreadable", "cannot be read"))
+        known, problem = found.known, found.problem
+        if problem is None and known is None and entry.path in owned:
+            problem = Problem(entry.path, NOT_A_TICKET, _BARE)
+        if problem is not None:
+            problems.append(problem)
+            if known is not None and owners.get(known.identity) == entry.path:
+                before[known.identity] = known
+        elif known is not None:
+            claimed.setdefault(known.identity, []).append(known)
         else:
-            claimed.setdefault(found.known.identity, []).append(found.known)
+            foreign += 1
     broken = {problem.path for problem in problems}
     resources: dict[Identity, Known] = {}
     kept = {identity for identity, path in owners.items() if path in broken}
     for identity, files in claimed.items():
-        owner = owners.get(identity)
+        owner = owners.get(identity, "")
         chosen = _choose(files, owner, lost=owner in broken)
-        problems += _duplicates(identity, files, chosen, owner if owner in broken else None)
-        if chosen is not None:
-            resources[identity] = chosen
-            kept.discard(identity)
-        else:
+        problems += _duplicates(identity, files, chosen, owner if owner in broken else "")
+        if chosen is None:
             kept.add(identity)
-    known = set(owners.values())
+        else:
+            resources[identity] = chosen
+    resources |= before
     return Collected(
         commit=tree.commit,
         resources=resources,
-        kept=frozenset(kept),
-        suspects=frozenset(_suspects(broken - known, seen)),
+        kept=frozenset(kept - resources.keys()),
+        stale=frozenset(before),
+        suspects=frozenset(_suspects(broken - owned.keys(), seen)),
         problems=tuple(sorted(problems, key=_place)),
-        total=tree.total,
+        total=tree.total - foreign,
     )
 
 
@@ -134,7 +149,7 @@ def _place(problem: Problem) -> tuple[str, int, str]:
     return problem.path, problem.line or 0, problem.reason
 
 
-def _choose(files: Collection[Known], owner: str | None, *, lost: bool) -> Known | None:
+def _choose(files: Collection[Known], owner: str, *, lost: bool) -> Known | None:
     """Return the file that has the resource, None if none has."""
     for file in files:
         if file.path == owner:
@@ -145,7 +160,7 @@ def _choose(files: Collection[Known], owner: str | None, *, lost: bool) -> Known
 
 
 def _duplicates(
-    identity: Identity, files: Iterable[Known], chosen: Known | None, broken: str | None
+    identity: Identity, files: Iterable[Known], chosen: Known | None, broken: str
 ) -> list[Problem]:
     """Return what is wrong with the files that claim what is not theirs."""
     paths = sorted({file.path for file in files} | ({broken} if broken else set()))
@@ -159,7 +174,7 @@ def _duplicates(
 
 
 def _duplicate(
-    identity: Identity, path: str, paths: list[str], chosen: Known | None, broken: str | None
+    identity: Identity, path: str, paths: list[str], chosen: Known | None, broken: str
 ) -> str:
     others = [other for other in paths if other != path]
     named = ", ".join(others[:_NAMED])

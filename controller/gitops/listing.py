@@ -1,0 +1,197 @@
+"""From the tip of a branch to what its files ask for; only what has changed is read."""
+
+import asyncio
+import functools
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from controller.gitops.desired import Collected, Known, Seen, claims, collect
+from controller.gitops.files.read import Rules, read_file
+from controller.gitops.files.select import TooManyFilesError, select
+from controller.gitops.ledger import Ledger
+from controller.gitops.reading import TicketCommit, batches
+from controller.gitops.remote import COMMIT_GONE, TOO_MANY_FILES, GoneError, RefusedError, Remote
+from controller.gitops.values import Declared, Entry, Problem, Tree
+from schemas.crdgen import crds
+from schemas.gitsource import GitSource
+
+logger = logging.getLogger(__name__)
+
+BRANCH_NOT_FOUND: Final = "BranchNotFound"
+EMPTY_REPOSITORY: Final = "EmptyRepository"
+PATH_NOT_FOUND: Final = "PathNotFound"
+_READER: Final = 1
+"""Counts changes of what reads files, so that all are read again."""
+_FILES: Final = 200
+"""So many are parsed at a time, in a thread."""
+
+
+class Mirror(Protocol):
+    """What is needed of ``controller.gitops.mirror.Mirror``. Errors: ``remote``."""
+
+    def use(self, remote: Remote) -> None:
+        """Speak to that branch from now on."""
+        ...
+
+    async def remote_tip(self) -> str | None:
+        """Return the commit of the branch as the server says, None if absent."""
+        ...
+
+    async def is_empty(self) -> bool:
+        """Tell whether the repository has no branch at all."""
+        ...
+
+    async def fetch(self) -> str:
+        """Bring the branch here; return its commit."""
+        ...
+
+    async def path_exists(self, commit: str, path: str) -> bool:
+        """Tell whether the folder is in the commit."""
+        ...
+
+    async def entries(self, commit: str, path: str) -> list[Entry]:
+        """Return everything below the folder."""
+        ...
+
+    async def blobs(self, ids: Iterable[str]) -> dict[str, bytes]:
+        """Return the contents."""
+        ...
+
+    async def commits(self, old: str | None, new: str) -> list[TicketCommit]:
+        """Return the commits in *new* and not in *old* that name a ticket, newest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What of a repository is a source's, and what its files may be."""
+
+    path: str
+    rules: Rules
+    mark: str
+    """Another one: all files are read again."""
+
+    @classmethod
+    def of(cls, item: GitSource) -> "Scope":
+        """Return what the spec says."""
+        namespace = item.metadata.namespace
+        kinds = frozenset(str(kind.value) for kind in item.spec.kinds)
+        text = json.dumps([_READER, _schemas(), namespace, sorted(kinds), item.spec.path])
+        mark = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return cls(item.spec.path, Rules(namespace, kinds), mark)
+
+
+@functools.cache
+def _schemas() -> str:
+    """Return the digest of all schemas: with other defaults the same file says something else."""
+    return hashlib.sha256(json.dumps(crds(), sort_keys=True).encode()).hexdigest()
+
+
+class Listing:
+    """The files of one source."""
+
+    def __init__(self, mirror: Mirror, ledger: Ledger) -> None:
+        self._mirror = mirror
+        self._ledger = ledger
+        self._mark = ""
+        self.collected: Collected | None = None
+        """What the files asked for when they were last looked at."""
+        self.fresh: frozenset[str] = frozenset()
+        """Paths of files that were new or changed then."""
+
+    async def look(self, remote: Remote, scope: Scope) -> Collected:
+        """Return what the files ask for at the branch's tip.
+
+        Raises:
+            MirrorError: The branch, its commit or the folder cannot be had.
+        """
+        self._mirror.use(remote)
+        tip = await self._mirror.remote_tip()
+        if tip is None:
+            raise await self._absent(remote)
+        have = self.collected
+        if have is not None and have.commit == tip and self._mark == scope.mark:
+            return have
+        return await self._bring(await self._mirror.fetch(), scope)
+
+    async def _absent(self, remote: Remote) -> RefusedError:
+        if await self._mirror.is_empty():
+            sentence = "the repository is empty: push a commit; nothing is deleted here"
+            return RefusedError(EMPTY_REPOSITORY, sentence)
+        sentence = f"there is no branch {remote.branch!r}: push it or change spec.branch; "
+        return RefusedError(BRANCH_NOT_FOUND, sentence + "nothing is deleted here")
+
+    async def _bring(self, commit: str, scope: Scope) -> Collected:
+        if not await self._mirror.path_exists(commit, scope.path):
+            sentence = (
+                f"commit {commit[:12]} has no folder {scope.path!r}: put it back or change "
+                "spec.path; nothing is deleted here"
+            )
+            raise RefusedError(PATH_NOT_FOUND, sentence)
+        entries = await self._mirror.entries(commit, scope.path)
+        try:
+            tree = await asyncio.to_thread(select, commit, entries, scope.path)
+        except TooManyFilesError as exc:
+            raise RefusedError(TOO_MANY_FILES, str(exc)) from exc
+        await self._read(tree, scope)
+        collected = collect(tree, self._ledger.seen, self._ledger.owners())
+        self._mark, self.collected = scope.mark, collected
+        return collected
+
+    async def _read(self, tree: Tree, scope: Scope) -> None:
+        """Read the files that are new or changed, and forget those that are gone."""
+        seen = self._ledger.seen
+        changed = [entry for entry in tree.entries if _differs(seen.get(entry.path), entry, scope)]
+        gone = seen.keys() - {entry.path for entry in tree.entries}
+        for batch in batches(changed):
+            contents = await self._mirror.blobs(entry.blob for entry in batch)
+            for start in range(0, len(batch), _FILES):
+                await self._parse(batch[start : start + _FILES], contents, scope)
+        lost = {problem.path for problem in tree.problems}
+        await self._ledger.read({}, {}, gone - lost)
+        self.fresh = frozenset(entry.path for entry in changed)
+
+    async def _parse(
+        self, entries: Sequence[Entry], contents: Mapping[str, bytes], scope: Scope
+    ) -> None:
+        if missing := [entry.path for entry in entries if entry.blob not in contents]:
+            raise GoneError(COMMIT_GONE, f"{missing[0]!r} is not in the mirror: fetched again")
+        found = await asyncio.to_thread(_parsed, entries, contents, scope.rules)
+        seen: dict[str, Seen] = {}
+        declared: dict[str, Declared] = {}
+        for entry in entries:
+            said = found[entry.path]
+            before = self._ledger.seen.get(entry.path)
+            match said:
+                case Declared():
+                    declared[entry.path] = said
+                    seen[entry.path] = Seen(entry.blob, scope.mark, Known.of(said))
+                case Problem():
+                    good = before.known if before and before.rules == scope.mark else None
+                    names = claims(entry.path, contents[entry.blob])
+                    seen[entry.path] = Seen(entry.blob, scope.mark, good, said, names)
+                case None:
+                    seen[entry.path] = Seen(entry.blob, scope.mark)
+        await self._ledger.read(seen, declared, ())
+
+
+def _differs(seen: Seen | None, entry: Entry, scope: Scope) -> bool:
+    return seen is None or seen.blob != entry.blob or seen.rules != scope.mark
+
+
+def _parsed(
+    entries: Sequence[Entry], contents: Mapping[str, bytes], rules: Rules
+) -> dict[str, Declared | Problem | None]:
+    return {entry.path: _one(entry, contents[entry.blob], rules) for entry in entries}
+
+
+def _one(entry: Entry, data: bytes, rules: Rules) -> Declared | Problem | None:
+    try:
+        return read_file(entry.path, entry.blob, data, rules)
+    except Exception:  # a bug that one file shows must not stop the others
+        logger.exception("a file could not be read", extra={"key": repr(entry.path)})
+        return Problem(entry.path, "Unreadable", "it cannot be read; the controller's log says why")
