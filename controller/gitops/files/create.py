@@ -21,9 +21,10 @@ _MAX_BODY_BYTES: Final = 65_536
 
 
 def new_ticket(ticket: str, spec: Mapping[str, Any]) -> bytes:
-    """Return the Markdown file of a new ticket, which says *spec* (camelCase) and no defaults.
+    """Return the Markdown file of a new ticket, which says *spec* (camelCase).
 
-    Type, state and priority always stand there: they are what people change most.
+    What is empty is left out. State, type and priority always stand there: they are what people
+    change most.
 
     Raises:
         EditError: The ticket would not be valid.
