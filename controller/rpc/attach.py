@@ -141,7 +141,7 @@ def _order(
 ) -> link_pb2.OpenView | link_pb2.ExportTranscript:
     ref = link_pb2.PodRef(pod_uid=place.uid, epoch=place.epoch)
     if wish.recording:
-        return link_pb2.ExportTranscript(ref=ref, from_offset=wish.from_offset)
+        return link_pb2.ExportTranscript(ref=ref)
     request = link_pb2.OpenView(
         ref=ref,
         start=wish.start,
