@@ -1,12 +1,11 @@
 """What one file declares, or why it cannot be used."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from controller.gitops.files import frontmatter, shape, ticketfile
+from controller.gitops.files.canonical import digest
 from controller.gitops.files.dialect import DialectError, Parsed, parse
 from controller.gitops.files.frontmatter import Document, TextError
 from controller.gitops.files.manifest import NotAllowedError, manifest
@@ -103,23 +102,8 @@ def declared(
     """Return what a file declares, with its digest."""
     whole = shape.canonical(spec)
     labels, annotations = metadata
-    digest = digest_of(identity, whole, labels, annotations)
-    return Declared(identity, path, blob, style, whole, digest, labels, annotations, lines or {})
-
-
-def digest_of(
-    identity: Identity,
-    spec: Mapping[str, Any],
-    labels: Mapping[str, str],
-    annotations: Mapping[str, str],
-) -> str:
-    """Return the digest of what is declared: ``sha256:<hex>``, the same for the same."""
-    text = json.dumps(
-        [identity.kind, identity.name, spec, labels, annotations],
-        sort_keys=True,
-        separators=(",", ":"),
-    )
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    said = digest(identity, whole, labels, annotations)
+    return Declared(identity, path, blob, style, whole, said, labels, annotations, lines or {})
 
 
 class _ProblemError(Exception):
