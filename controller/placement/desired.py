@@ -1,6 +1,6 @@
 """What each runner is told to have: states, one per pod, computed from the store."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +13,10 @@ from schemas.agentpod import AgentPod, DesiredState, RestartPolicy
 from schemas.agentpod_status import PodPhase
 from schemas.conditions import TRUE, find
 from schemas.repository import Repository
+from schemas.ticket import Ticket
+
+Tickets = Callable[[str], Ticket | None]
+"""Returns the ticket of that name in the pod's namespace."""
 
 ENDED = frozenset({PodPhase.SUCCEEDED, PodPhase.FAILED})
 """Phases in which the agent has ended; the pod takes no place on its runner any more."""
@@ -87,18 +91,20 @@ class Desired:
         pod: AgentPod,
         agent: AgentClass | None,
         repository: Repository | None,
+        tickets: Tickets,
         *,
         evicted: bool,
         known: bool,
     ) -> link_pb2.PodDesired:
         """Return what is said of a placed pod.
 
-        What it runs is fixed when it is first told: later changes of the class do not reach it.
+        What it runs is fixed when it is first told: later changes of the class, or of the ticket
+        that *tickets* finds by its name, do not reach it.
         """
         placement = pod.status.placement
         assert placement is not None, "only placed pods are told"  # noqa: S101 - the index's promise
         uid = pod.metadata.uid
-        found = self._resolve(pod, placement.epoch, agent, repository)
+        found = self._resolve(pod, placement.epoch, agent, repository, tickets)
         state = wanted(pod, evicted=evicted, known=known, resolved=found is not None)
         deadline = _deadline_ms(pod)
         grace = pod.spec.termination_grace_period_seconds
@@ -144,14 +150,22 @@ class Desired:
             self._resolved.pop((uid, epoch), None)
 
     def _resolve(
-        self, pod: AgentPod, epoch: int, agent: AgentClass | None, repository: Repository | None
+        self,
+        pod: AgentPod,
+        epoch: int,
+        agent: AgentClass | None,
+        repository: Repository | None,
+        tickets: Tickets,
     ) -> Resolved | None:
         key = (pod.metadata.uid, epoch)
         if key in self._resolved:
             return self._resolved[key]
         if agent is None or (pod.spec.repository_ref is not None and repository is None):
             return None
-        self._resolved[key] = resolve(pod, agent, repository)
+        use = pod.spec.ticket_ref
+        ticket = tickets(use.name) if use is not None else None
+        parent = tickets(ticket.spec.parent) if ticket is not None and ticket.spec.parent else None
+        self._resolved[key] = resolve(pod, agent, repository, ticket, parent)
         return self._resolved[key]
 
 

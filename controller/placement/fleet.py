@@ -5,6 +5,7 @@ and puts keys into the queue.
 """
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -24,6 +25,7 @@ from controller.placement.indexes import ACTIVE_ON, BY_RUNNER
 from controller.placement.links import About, Links
 from controller.placement.observation import Observation, observation
 from controller.placement.scheduler import PLACEMENT
+from controller.placement.warm import Warm
 from controller.rpc.ports import Changes, PodPlace, RunnerKey
 from controller.rpc.signals import Signals
 from schemas.agentclass import AgentClass
@@ -32,6 +34,7 @@ from schemas.conditions import TRUE, find
 from schemas.names import AGENT_POD, RUNNER, Resource
 from schemas.repository import Repository
 from schemas.runner import Runner
+from schemas.ticket import Ticket
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +91,7 @@ class Fleet:
         store.listen(AgentClass, self._ingredient_changed)
         store.listen(AgentClass, self._class_changed)
         store.listen(Repository, self._ingredient_changed)
+        self._warm = Warm(store, self._pod_signals.notify_all)
 
     # --- for the composition root and the reconcilers ---
 
@@ -148,12 +152,16 @@ class Fleet:
         ]
 
     def changes(self, runner: RunnerKey) -> AbstractContextManager[Changes]:
-        """Listen for changes of ``desired(runner)`` and of the catalogue."""
+        """Listen for changes of ``desired(runner)``, the catalogue and ``warm(runner)``."""
         return self._pod_signals.subscribe(runner.uid)
 
     def catalogue(self) -> link_pb2.AgentCatalogue:
         """Return the agents that runners look for."""
         return self._catalogue
+
+    def warm(self, runner: RunnerKey) -> link_pb2.WarmRepositories:
+        """Return of which Repositories the runner shall keep worktrees ready."""
+        return self._warm.of(runner.namespace)
 
     def found(self, runner: RunnerKey, agents: link_pb2.AgentsFound) -> None:
         """Take what agents the runner has, and have those looked at who wait for a runner."""
@@ -242,7 +250,8 @@ class Fleet:
         repository = (
             self._store.of(Repository).get(pod.metadata.namespace, use.name) if use else None
         )
-        return self._desired.message(pod, agent, repository, evicted=evicted, known=known)
+        tickets = functools.partial(self._store.of(Ticket).get, pod.metadata.namespace)
+        return self._desired.message(pod, agent, repository, tickets, evicted=evicted, known=known)
 
     def _take(self, runner: RunnerKey, report: link_pb2.PodObserved, known: set[str]) -> None:
         uid = report.ref.pod_uid

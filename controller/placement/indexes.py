@@ -9,7 +9,7 @@ from schemas.agentclass import AgentClass
 from schemas.agentpod import AgentPod
 from schemas.channel import Channel
 from schemas.gitsource import GitSource
-from schemas.names import ANNOTATION_CREATED_BY_UID, LABEL_SOURCE
+from schemas.names import ANNOTATION_CREATED_BY_UID, LABEL_AUTO_RUN, LABEL_SOURCE
 from schemas.organization import Organization
 from schemas.podbinding import PodBinding
 from schemas.repository import Repository
@@ -42,6 +42,13 @@ DEPENDS_ON: Final = "depends-on"
 """Tickets by each (namespace, ticket that must be done first)."""
 BY_TITLE: Final = "by-title"
 """Channels by (namespace, their name for people in folded case)."""
+
+CLAIMED_BY: Final = "claimed-by"
+"""Tickets by the uid of the pod that has claimed them."""
+WITH_RUN: Final = "with-run"
+"""Tickets by namespace that ask for a pod themselves, or had one started."""
+RUNS_IN: Final = "runs-in"
+"""AgentPods by namespace that tickets started."""
 
 OF_SOURCE: Final = "of-source"
 """What a GitSource made, by (namespace, that source's name): every kind that it may make."""
@@ -115,6 +122,21 @@ def _depends_on(ticket: Ticket) -> Iterable[tuple[str, str]]:
         yield ticket.metadata.namespace, name
 
 
+def _claimed(ticket: Ticket) -> Iterable[str]:
+    if ticket.status.claim is not None:
+        yield ticket.status.claim.pod_uid
+
+
+def _with_run(ticket: Ticket) -> Iterable[str]:
+    if ticket.spec.auto_run is not None or ticket.status.runs is not None:
+        yield ticket.metadata.namespace
+
+
+def _run(pod: AgentPod) -> Iterable[str]:
+    if LABEL_AUTO_RUN in pod.metadata.labels:
+        yield pod.metadata.namespace
+
+
 def _title(channel: Channel) -> Iterable[tuple[str, str]]:
     yield channel.metadata.namespace, channel.title.casefold()
 
@@ -143,6 +165,7 @@ _OF_PODS: Final[Mapping[str, _Indexer]] = {
     OF_TICKET: _of_ticket,
     IN_CHANNEL: _in_channel,
     OF_SOURCE: _source,
+    RUNS_IN: _run,
 }
 
 
@@ -177,6 +200,8 @@ def new_store() -> Store:
                     DEPENDS_ON: _depends_on,
                     CREATED_BY: _created_by,
                     OF_SOURCE: _source,
+                    CLAIMED_BY: _claimed,
+                    WITH_RUN: _with_run,
                 },
             ),
             Collection(GitSource, {BY_NAMESPACE: _namespace, OF_REPOSITORY: _repository}),

@@ -80,6 +80,8 @@ class Observation:
     terminal_bytes: int = 0
     branch: str = ""
     commit: str = ""
+    base_commit: str = ""
+    """That the worktree started from."""
     dirty: bool = False
     saved_ref: str = ""
     kept_files: str = ""
@@ -138,6 +140,7 @@ def observation(runner_uid: str, report: link_pb2.PodObserved, since: float) -> 
         terminal_bytes=min(report.terminal_bytes, _MAX_NUMBER),
         branch=redact(tree.branch, 250),
         commit=redact(tree.commit, 64),
+        base_commit=redact(tree.base_commit, 64),
         dirty=tree.dirty,
         saved_ref=redact(tree.saved_ref, 250),
         kept_files=redact(tree.kept_files, 500),

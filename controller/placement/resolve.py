@@ -14,6 +14,7 @@ from meshwire.v1 import link_pb2
 from controller.placement import options
 from controller.placement.expansion import expand, literal, references
 from controller.placement.quantity import byte_count, millis
+from controller.tickets import context
 from schemas.agentclass import (
     AgentClass,
     AgentClassSpec,
@@ -24,6 +25,7 @@ from schemas.agentclass import (
 from schemas.agentpod import AgentPod, AgentPodSpec, RestartPolicy
 from schemas.quoting import TextFormat, quoted
 from schemas.repository import Repository, Submodules
+from schemas.ticket import Ticket
 
 _POSITIONS: Final[dict[PromptPosition, link_pb2.PromptPosition]] = {
     PromptPosition.NONE: link_pb2.PROMPT_NONE,
@@ -46,8 +48,17 @@ class Resolved:
     """SHA-256 of the deterministic serialisation, hexadecimal."""
 
 
-def resolve(pod: AgentPod, agent: AgentClass, repository: Repository | None) -> Resolved:
-    """Return the RunSpec of *pod*. The pod has passed its checks."""
+def resolve(
+    pod: AgentPod,
+    agent: AgentClass,
+    repository: Repository | None,
+    ticket: Ticket | None = None,
+    parent: Ticket | None = None,
+) -> Resolved:
+    """Return the RunSpec of *pod*. The pod has passed its checks.
+
+    *ticket*: the one that it works on, which is a part of *parent*.
+    """
     names = {
         "MODEL": literal(pod.spec.model or ""),
         "POD": literal(pod.metadata.name),
@@ -90,8 +101,19 @@ def resolve(pod: AgentPod, agent: AgentClass, repository: Repository | None) -> 
         spec.mcp.format = agent.spec.mcp.format
     if repository is not None:
         spec.repository.CopyFrom(_repository(pod.spec, repository, agent.spec))
+    if ticket is not None:
+        _ticket(spec, ticket, parent)
     digest = hashlib.sha256(spec.SerializeToString(deterministic=True)).hexdigest()
     return Resolved(spec, digest)
+
+
+def _ticket(spec: link_pb2.RunSpec, ticket: Ticket, parent: Ticket | None) -> None:
+    """Put what the ticket says in front of the first prompt, if there is one, and into a file."""
+    said = context.document(ticket, parent)
+    spec.ticket.name = ticket.metadata.name
+    spec.ticket.content = said
+    if spec.prompt_position != link_pb2.PROMPT_NONE:
+        spec.prompt = context.first_prompt(ticket, said, spec.prompt)
 
 
 def _life(

@@ -12,6 +12,7 @@ from controller.placement.indexes import (
     BY_NAMESPACE,
     BY_RUNNER,
     OF_POD,
+    OF_TICKET,
     UNPLACED_OF_CLASS,
     UNPLACED_OF_REPOSITORY,
 )
@@ -24,6 +25,7 @@ from schemas.organization import Organization
 from schemas.podbinding import PodBinding
 from schemas.repository import Repository
 from schemas.runner import Runner, RunnerEnrollment
+from schemas.ticket import Ticket
 
 _COUNTS_SECONDS: Final = 3.0
 """Counts of pods in the status of runners and organizations may lag behind this much."""
@@ -55,6 +57,7 @@ class Routing:
         store.listen(Organization, self._organization)
         store.listen(AgentClass, self._class)
         store.listen(Repository, self._repository)
+        store.listen(Ticket, self._ticket)
 
     def reviews(self) -> Reconciler:
         """Return how the keys of ``PLACEMENT`` are worked on: they have no object."""
@@ -129,6 +132,17 @@ class Routing:
             metadata = change.subject.metadata
             where = (metadata.namespace, metadata.name)
             for pod in self._store.of(AgentPod).indexed(UNPLACED_OF_REPOSITORY, where):
+                self._queue.add(_key(pod))
+
+    def _ticket(self, change: Change[Ticket]) -> None:
+        """Have those looked at that wait for the ticket, or for its being theirs."""
+        old, new = change.old, change.new
+        if old and new and old.status.claim == new.status.claim and not _changed(change):
+            return
+        metadata = change.subject.metadata
+        where = (metadata.namespace, metadata.name)
+        for pod in self._store.of(AgentPod).indexed(OF_TICKET, where):
+            if pod.status.placement is None:
                 self._queue.add(_key(pod))
 
     def _ask_review(self, namespace: str) -> None:

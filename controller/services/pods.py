@@ -39,6 +39,7 @@ from schemas.names import (
     FIELD_MANAGER,
     LABEL_CREATED_BY,
     LABEL_MANAGED_BY,
+    LABEL_TICKET,
     REPOSITORY,
     Resource,
 )
@@ -235,11 +236,16 @@ def _manifest(caller: Caller, agent: str, spec: Mapping[str, Any]) -> dict[str, 
         "metadata": {
             "name": f"{stem}-{suffix}",
             "namespace": caller.namespace,
-            "labels": {LABEL_CREATED_BY: caller.name},
+            "labels": {LABEL_CREATED_BY: caller.name, **_ticket_label(spec)},
             "annotations": {**_creator(caller), ANNOTATION_DEPTH: str(depth(caller.pod) + 1)},
         },
         "spec": dict(spec),
     }
+
+
+def _ticket_label(spec: Mapping[str, Any]) -> dict[str, str]:
+    use = spec.get("ticketRef")
+    return {LABEL_TICKET: use["name"]} if use else {}
 
 
 def _creator(caller: Caller) -> dict[str, str]:

@@ -16,6 +16,21 @@ def progress(ticket: Ticket, children: Iterable[Ticket]) -> Progress:
     return Progress(done=sum(said), total=len(said))
 
 
+def closed(ticket: Ticket | None) -> bool:
+    """Whether nothing waits for the ticket any more; one that is not there is waited for."""
+    return ticket is not None and ticket.spec.state in _CLOSED
+
+
+def blockers(ticket: Ticket, found: Callable[[str], Ticket | None]) -> tuple[str, ...]:
+    """Return the tickets that must be done before it and are neither done nor canceled.
+
+    Nothing keeps a ticket waiting that is closed itself.
+    """
+    if closed(ticket):
+        return ()
+    return tuple(name for name in ticket.spec.depends_on if not closed(found(name)))
+
+
 def children_of(tickets: Iterable[Ticket]) -> tuple[str, ...]:
     """Return the names of those that are not being deleted, the oldest first."""
     there = [ticket.metadata for ticket in tickets if not ticket.metadata.deleting]
@@ -62,4 +77,5 @@ def _as_seen(pod: AgentPod) -> TicketPod:
         uid=pod.metadata.uid,
         branch=(tree.branch if tree is not None else None) or asked,
         commit=tree.commit if tree is not None else None,
+        base_commit=tree.base_commit if tree is not None else None,
     )

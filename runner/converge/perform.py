@@ -138,6 +138,7 @@ class Performer:
                 digest=pod.spec_digest,
                 branch=(row.branch or tree.branch) if tree else "",
                 commit=(row.commit or tree.commit) if tree else "",  # as an earlier run left it
+                base_commit=tree.commit if tree else "",
                 isolation=str(plan.isolation),
                 network=str(plan.network),
                 note=plan.note,

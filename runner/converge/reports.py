@@ -44,6 +44,7 @@ def observed(
         worktree=link_pb2.Worktree(
             branch=row.branch,
             commit=row.commit,
+            base_commit=row.base_commit,
             dirty=row.dirty,
             saved_ref=row.saved_ref,
             note=sentence(row.note),

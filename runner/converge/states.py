@@ -95,6 +95,8 @@ class Row:
     """Failures in a row without ten minutes of running in between: the restart backoff."""
     branch: str = ""
     commit: str = ""
+    base_commit: str = ""
+    """That the worktree started from."""
     dirty: bool = False
     saved_ref: str = ""
     kept_files: str = ""
@@ -153,6 +155,7 @@ def begun(
     if before is not None and before.state is not State.REMOVED:
         fields |= {"ran": before.ran, "prompt_given": before.prompt_given}
         fields |= {"branch": before.branch, "commit": before.commit, "dirty": before.dirty}
+        fields |= {"base_commit": before.base_commit}
     return Row(
         uid=pod.ref.pod_uid,
         epoch=pod.ref.epoch,

@@ -17,7 +17,7 @@ from runner.converge.custodian import asked_of
 from runner.converge.places import Places
 from runner.converge.unprepared import NotPreparedError, in_thread, translated
 from runner.converge.wishes import resume_args, without_prompt, worktree_request
-from runner.drivers import agents, claude_hooks
+from runner.drivers import agents, claude_hooks, ticket_file
 from runner.drivers.errors import DriverError
 from runner.drivers.mcp_formats import Format, Given
 from runner.drivers.mcp_port import FIRST_PORT
@@ -152,6 +152,9 @@ class Workshop:
             ready = Ready(worktree, self._places.home(uid))
             if pod.spec.home_files:  # they may name the worktree
                 await in_thread(functools.partial(_write_home, pod, ready))
+            if pod.spec.HasField("ticket"):
+                content = pod.spec.ticket.content
+                await in_thread(functools.partial(ticket_file.write, ready.home, content))
         return ready
 
     async def plan(
@@ -328,6 +331,8 @@ class Workshop:
             [(each.name, agents.expand(each.value, names)) for each in spec.environment],
         )
         environment[MARK] = uid
+        if spec.HasField("ticket"):
+            environment[ticket_file.VARIABLE] = str(ready.home / ticket_file.PATH)
         return environment
 
     def _request(

@@ -6,8 +6,9 @@ from controller.kernel.reconciler import Finding
 from controller.placement import options
 from controller.placement.resolve import mentions, permission_arguments
 from controller.reconcilers.agentpod.snapshot import Ingredients
+from controller.tickets.claims import owns
 from schemas.agentclass import PromptPosition
-from schemas.agentpod import AgentPod, DesiredState, Network
+from schemas.agentpod import AgentPod, Claim, DesiredState, Network
 from schemas.base import ConditionStatus
 from schemas.conditions import READY, find
 
@@ -104,6 +105,36 @@ def repository_not_ready(_: AgentPod, world: Ingredients) -> Finding | None:
     if ready.status is ConditionStatus.TRUE:
         return None
     return Finding("RepositoryNotReady", f"Repository {name} is not ready: {ready.message}")
+
+
+def ticket_missing(pod: AgentPod, world: Ingredients) -> Finding | None:
+    """The ticket does not exist (yet): what it says is in the first prompt."""
+    use = pod.spec.ticket_ref
+    if use is None or (world.ticket is not None and not world.ticket.metadata.deleting):
+        return None
+    where = f"{use.name!r} in namespace {pod.metadata.namespace}"
+    return Finding("TicketNotFound", f"ticketRef.name: there is no Ticket {where}: create it")
+
+
+def ticket_claimed(pod: AgentPod, world: Ingredients) -> Finding | None:
+    """The ticket is another pod's, or it is not known yet whose it is.
+
+    Only who insists on its being theirs waits for another pod.
+    """
+    use, ticket = pod.spec.ticket_ref, world.ticket
+    if use is None or ticket is None or use.claim is Claim.NEVER or owns(pod, ticket):
+        return None
+    claim = ticket.status.claim
+    if claim is None:
+        name = ticket.metadata.name
+        return Finding("TicketUnclaimed", f"Ticket {name} is not the pod's yet: it will be soon")
+    if use.claim is Claim.IF_FREE:
+        return None
+    return Finding(
+        "TicketClaimed",
+        f"ticketRef.claim is Required and Ticket {ticket.metadata.name} is pod {claim.pod_name}'s: "
+        "it waits until that one has ended",
+    )
 
 
 def keys_unsupported(pod: AgentPod, _: Ingredients) -> Finding | None:
@@ -217,6 +248,8 @@ CHECKS: tuple[Check, ...] = (
     keys_unsupported,
     allowlist_unsupported,
     *FIT,
+    ticket_missing,
+    ticket_claimed,
 )
 """What a person must see first stands first: without a class its rules mean nothing."""
 

@@ -28,6 +28,7 @@ from schemas.names import AGENT_POD, RUNNER, Resource
 from schemas.organization import Organization
 from schemas.repository import Repository
 from schemas.runner import Runner
+from schemas.ticket import Ticket
 
 _ABSENT_SECONDS = 2.0
 """A runner's list that came this long after the deletion was not made before it."""
@@ -165,6 +166,7 @@ class PodObserver:
         agent = classes.get("", pod.spec.agent_class_name)
         use = pod.spec.repository_ref
         repositories = self._store.of(Repository)
+        named, tickets = pod.spec.ticket_ref, self._store.of(Ticket)
         available = () if agent else tuple(sorted(item.metadata.name for item in classes))
         return Ingredients(
             organization=min(
@@ -173,6 +175,7 @@ class PodObserver:
             agent=agent,
             available=available,
             repository=repositories.get(pod.metadata.namespace, use.name) if use else None,
+            ticket=tickets.get(pod.metadata.namespace, named.name) if named else None,
         )
 
     async def _runner_gone(self, pod: AgentPod, placement: Placement) -> bool:

@@ -5,6 +5,7 @@ compare-and-swap) before any runner is told, the word on saved work before the f
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any, Final
 
 from controller.kernel.clock import seconds, stamp
@@ -20,9 +21,11 @@ from schemas.names import (
     EVENT,
     FIELD_MANAGER,
     FINALIZER_TEARDOWN,
+    LABEL_TICKET,
 )
 
 COMPLETED: Final = "Completed"
+_NOTHING: Final[Mapping[str, str]] = {}
 
 
 def plan(snapshot: PodSnapshot, now: float) -> Plan:
@@ -32,7 +35,9 @@ def plan(snapshot: PodSnapshot, now: float) -> Plan:
         return _teardown(snapshot, now)
     if snapshot.assignment is not None and FINALIZER_TEARDOWN not in pod.metadata.finalizers:
         finalizers = [*pod.metadata.finalizers, FINALIZER_TEARDOWN]
-        return Plan((_finalizers(pod, finalizers, "about to be placed"),), publish=False)
+        return Plan(
+            (_finalizers(pod, finalizers, "about to be placed", _labels(pod)),), publish=False
+        )
     expiry = _expiry(pod)
     if expiry is not None and now >= expiry:
         why = f"ended {pod.spec.ttl_seconds_after_finished} s ago"
@@ -83,11 +88,22 @@ def forced(pod: AgentPod) -> bool:
     return pod.metadata.annotations.get(ANNOTATION_FORCE_TEARDOWN) == pod.metadata.uid
 
 
-def _finalizers(pod: AgentPod, finalizers: list[str], why: str) -> Patch:
+def _labels(pod: AgentPod) -> dict[str, str]:
+    """Return the label by which the pods of a ticket are found, where it is missing."""
+    use = pod.spec.ticket_ref
+    if use is None or LABEL_TICKET in pod.metadata.labels:
+        return {}
+    return {LABEL_TICKET: use.name}
+
+
+def _finalizers(
+    pod: AgentPod, finalizers: list[str], why: str, labels: Mapping[str, str] = _NOTHING
+) -> Patch:
     metadata = {
         "uid": pod.metadata.uid,
         "resourceVersion": pod.metadata.resource_version,
         "finalizers": finalizers or None,
+        **({"labels": dict(labels)} if labels else {}),
     }
     return Patch(AGENT_POD, pod.metadata.namespace, pod.metadata.name, {"metadata": metadata}, why)
 

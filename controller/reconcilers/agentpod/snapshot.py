@@ -10,6 +10,7 @@ from schemas.agentclass import AgentClass
 from schemas.agentpod import AgentPod
 from schemas.organization import Organization
 from schemas.repository import Repository
+from schemas.ticket import Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Ingredients:
     available: tuple[str, ...]
     """Names of the classes that exist, for the message when the one asked for does not."""
     repository: Repository | None
+    ticket: Ticket | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,11 +124,13 @@ def _inferred(
 
 
 def _worktree(pod: AgentPod, seen: Observation | None) -> WorktreeStatus | None:
+    known = pod.status.worktree
     if seen is None or not (seen.branch or seen.note or seen.saved_ref):
-        return pod.status.worktree
+        return known
     return WorktreeStatus(
         branch=seen.branch or None,
         commit=seen.commit or None,
+        base_commit=seen.base_commit or (known.base_commit if known else None),
         dirty=seen.dirty if seen.branch else None,
         saved_ref=seen.saved_ref or None,
         note=seen.note or None,
@@ -217,7 +219,7 @@ def _coarse(status: AgentPodStatus) -> tuple[object, ...]:
         status.observed_generation,
         status.last_handled_request_at,
         observed,
-        (tree.branch, tree.saved_ref) if tree else None,
+        (tree.branch, tree.saved_ref, tree.base_commit) if tree else None,
         status.sandbox,
         status.terminal.attachable if status.terminal else None,
         _type_statuses(status),

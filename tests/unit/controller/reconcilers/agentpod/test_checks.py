@@ -15,6 +15,9 @@ READY = {
 }
 
 
+OTHERS = {"podName": "ann", "podUID": "uid-ann", "claimedAt": "2027-01-01T00:00:00Z"}
+
+
 @pytest.fixture
 def world(build: Any) -> Any:
     """Return a function that makes what a pod refers to; all is well unless told otherwise."""
@@ -44,6 +47,9 @@ def world(build: Any) -> Any:
                 spec={"url": "https://git.example/shop.git"},
                 status={"conditions": [READY | given.get("repository", {})]},
             ),
+            ticket=None
+            if "ticket" in missing
+            else build("Ticket", "am-1", spec={"title": "t"}, status={"claim": given.get("claim")}),
         )
 
     return of
@@ -151,6 +157,26 @@ def test_an_obstacle_is_named_with_its_field(  # noqa: PLR0917 - columns of the 
 
 
 @pytest.mark.parametrize(
+    ("claim", "given", "reason", "words"),
+    [
+        pytest.param("IfFree", {"missing": ("ticket",)}, "TicketNotFound", "'am-1'", id="none"),
+        pytest.param("Never", {"missing": ("ticket",)}, "TicketNotFound", "'am-1'", id="no text"),
+        pytest.param("IfFree", {}, "TicketUnclaimed", "soon", id="not looked at yet"),
+        pytest.param("Required", {}, "TicketUnclaimed", "soon", id="the same, insisted on"),
+        pytest.param("Required", {"claim": OTHERS}, "TicketClaimed", "pod ann's", id="another's"),
+    ],
+)
+def test_a_pod_waits_for_its_ticket(
+    build: Any, world: Any, claim: str, given: Any, reason: str, words: str
+) -> None:
+    spec = {"agentClassName": "c", "ticketRef": {"name": "am-1", "claim": claim}}
+    finding = first(build("AgentPod", "fix", spec=spec), world(**given))
+    assert finding is not None
+    assert (finding.reason, finding.stalled) == (reason, False)
+    assert words in finding.message
+
+
+@pytest.mark.parametrize(
     ("pod", "given"),
     [
         pytest.param({}, {}, id="a plain pod"),
@@ -163,7 +189,15 @@ def test_an_obstacle_is_named_with_its_field(  # noqa: PLR0917 - columns of the 
             {"agent": {"options": [{"name": "effort", "values": ["low"], "flag": "-e"}]}},
             id="an option that the class has",
         ),
-        pytest.param({"ticketRef": {"name": "am-1"}, "channelRefs": [{"name": "c"}]}, {}),
+        pytest.param(
+            {"ticketRef": {"name": "am-1"}, "channelRefs": [{"name": "c"}]}, {"claim": OTHERS}
+        ),
+        pytest.param(
+            {"ticketRef": {"name": "am-1", "claim": "Required"}},
+            {"claim": OTHERS | {"podUID": "uid-fix"}},
+            id="a ticket that is its own",
+        ),
+        pytest.param({"ticketRef": {"name": "am-1", "claim": "Never"}}, {}, id="a helper"),
         pytest.param({"resources": {"limits": {"cpu": "2"}}}, {}, id="limits are said elsewhere"),
     ],
 )
