@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from controller.gitops.desired import Collected, Known
-from controller.gitops.files.read import digest_of
+from controller.gitops.files.canonical import digest
 from controller.gitops.values import Declared, Identity, Problem
 from controller.kernel.difference import merge_patch
 from schemas.base import Object
@@ -304,7 +304,7 @@ def agrees(known: Known, live: Live, before: Applied | None) -> bool:
     metadata = live.item.metadata
     labels = {*known.labels, *(before.labels if before else ())}
     annotations = {*known.annotations, *(before.annotations if before else ())}
-    found = digest_of(
+    found = digest(
         known.identity,
         spec_of(live.item),
         {key: value for key, value in metadata.labels.items() if key in labels},
