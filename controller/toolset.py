@@ -13,9 +13,11 @@ from controller.services.authoriser import Authoriser
 from controller.services.binding_notices import BindingNotices
 from controller.services.bindings import Bindings
 from controller.services.channels import Channels
+from controller.services.claims import Claims
 from controller.services.deliveries import Deliveries
 from controller.services.pods import Pods
 from controller.services.prompting import Prompting
+from controller.services.ticket_files import TicketFiles
 from controller.services.tickets import Tickets
 from controller.store.messages import MessageStore
 from controller.tools import channels as channel_tools
@@ -43,20 +45,26 @@ class Toolset:
         recorder: Recorder,
         messages: MessageStore,
         touched: Callable[[Channel], None],
+        files: TicketFiles | None = None,
     ) -> None:
-        """*touched* is called when the numbers of a channel have changed."""
+        """*touched* is called when the numbers of a channel have changed.
+
+        Without *files* no ticket lies in git.
+        """
         self._deliveries = Deliveries(store, messages, recorder)
         self._channels = Channels(store, messages, kube, self._deliveries, touched=touched)
         self._notices = BindingNotices(store, self._deliveries)
         asks = Asks(self._deliveries)
         authoriser = Authoriser(store)
         bindings = Bindings(store, kube, authoriser)
+        self.claims = Claims(store, kube)
+        self.tickets = Tickets(store, kube, files)
         self.handlers: dict[str, Handler] = {
             **Discovery(store, authoriser, fleet.links.about).handlers(),
             **Terminal(authoriser, asks).handlers(),
             **BindingTools(authoriser, bindings).handlers(),
             **channel_tools.handlers(self._channels),
-            **ticket_tools.handlers(Tickets(store, kube)),
+            **ticket_tools.handlers(self.tickets, self.claims),
             **PodTools(Pods(store, kube, fleet.links), bindings).handlers(),
         }
         self.handlers |= {
@@ -70,6 +78,7 @@ class Toolset:
             Toolbox(store, fleet.observed, self.handlers),
             asks,
             self._channels,
+            self.tickets,
             Prompting(store, messages, self._deliveries, kube),
         )
 

@@ -22,6 +22,7 @@ from controller.rpc.recheck import RECHECK_SECONDS
 from controller.rpc.session import LinkSettings
 from controller.rpc.sessions import Sessions
 from controller.rpc.terminal import RunnerTerminal
+from controller.rpc.tickets import TicketsDoor
 from controller.rpc.tls import PortCertificate
 from controller.rpc.tools import RunnerTools
 from controller.rpc.worktrees import WorktreesDoor
@@ -35,6 +36,7 @@ from controller.services.renewal import Renewal
 from controller.services.saved import SavedWork
 from controller.services.secrets import GitSecrets
 from controller.services.terminals import LINK_WAIT_SECONDS, Terminals
+from controller.services.tickets import Tickets
 from controller.tools.toolbox import Toolbox
 
 logger = logging.getLogger(__name__)
@@ -92,6 +94,7 @@ class ToolServices:
     toolbox: Toolbox
     asks: Asks
     channels: Channels
+    tickets: Tickets
     prompting: Prompting
 
 
@@ -173,6 +176,9 @@ class Gateway:
         link_pb2_grpc.add_ChannelsServicer_to_server(  # type: ignore[no-untyped-call]  # generated
             ChannelsDoor(tools.channels, access, recheck_seconds=settings.recheck_seconds),
             self._public_server,
+        )
+        link_pb2_grpc.add_TicketsServicer_to_server(  # type: ignore[no-untyped-call]  # generated
+            TicketsDoor(tools.tickets, access), self._public_server
         )
         link_pb2_grpc.add_WorktreesServicer_to_server(  # type: ignore[no-untyped-call]  # generated
             WorktreesDoor(

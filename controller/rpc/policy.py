@@ -30,6 +30,8 @@ ALLOWED: Final[dict[str, Principal]] = {
     "/meshwire.v1.Prompts/Submit": Principal.USER,
     "/meshwire.v1.Ports/Forward": Principal.USER,
     "/meshwire.v1.Worktrees/Restore": Principal.USER,
+    "/meshwire.v1.Tickets/Create": Principal.USER,
+    "/meshwire.v1.Tickets/Update": Principal.USER,
     "/meshwire.v1.Channels/Send": Principal.USER,
     "/meshwire.v1.Channels/Read": Principal.USER,
 }

@@ -160,11 +160,15 @@ class Placement(Protocol):
         ...
 
     def changes(self, runner: RunnerKey) -> AbstractContextManager[Changes]:
-        """Listen for changes of ``desired(runner)`` and ``catalogue()``."""
+        """Listen for changes of ``desired(runner)``, ``catalogue()`` and ``warm(runner)``."""
         ...
 
     def catalogue(self) -> link_pb2.AgentCatalogue:
         """Return the agents that every runner looks for. One that was handed out never changes."""
+        ...
+
+    def warm(self, runner: RunnerKey) -> link_pb2.WarmRepositories:
+        """Return of which Repositories it shall keep worktrees ready; never changed later."""
         ...
 
     def found(self, runner: RunnerKey, agents: link_pb2.AgentsFound) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import grpc
 from meshwire.v1 import link_pb2
 
-from controller.placement.programs import FEATURE
+from controller.placement import programs, warm
 from controller.rpc.caller import Caller
 from controller.rpc.desired import Told
 from controller.rpc.ports import Placement, RunnerKey
@@ -64,7 +64,8 @@ class Session:
         self.runner: RunnerKey = caller.runner
         self._caller = caller
         self._instance_id = hello.instance_id
-        self._looks = FEATURE in hello.features
+        self._looks = programs.FEATURE in hello.features
+        self._frees = warm.FEATURE in hello.features
         self._placement = placement
         self._settings = settings
         self._told = Told(first_revision)
@@ -78,9 +79,11 @@ class Session:
         self._heard_at = asyncio.get_running_loop().time()
         self._reported: list[link_pb2.PodObserved] = []
         self._strangers: set[str] = set()
-        self._catalogue_due = False
+        self._lists_due = False
+        """Whether lists may have changed: of agents, and of worktrees to be kept ready."""
         self._catalogue: link_pb2.AgentCatalogue | None = None
-        """As the runner was told it last."""
+        self._warm: link_pb2.WarmRepositories | None = None
+        """Both as the runner was told them last."""
         self._seq = 0
 
     @property
@@ -183,7 +186,7 @@ class Session:
             if self._beat is not None:
                 beat, self._beat = self._beat, None
                 await write(self._message(heartbeat_ack=link_pb2.HeartbeatAck(beat=beat)))
-            for message in (*self._due_catalogue(), *await self._due()):
+            for message in (*self._due_lists(), *await self._due()):
                 await write(message)
                 if self._notice is not None:
                     break  # the runner is told to go; the rest of the state is not for it
@@ -201,14 +204,17 @@ class Session:
             return [self._message(delta=delta) for delta in self._told.delta(pods)]
         return []
 
-    def _due_catalogue(self) -> list[link_pb2.ControllerMessage]:
-        """Return the catalogue, if the runner does not have it."""
-        due, self._catalogue_due = self._catalogue_due, False
-        catalogue = self._placement.catalogue() if due else self._catalogue
-        if catalogue is None or catalogue == self._catalogue:
-            return []
-        self._catalogue = catalogue
-        return [self._message(agents=catalogue)]
+    def _due_lists(self) -> list[link_pb2.ControllerMessage]:
+        """Return the lists that the runner does not have as they are."""
+        due, self._lists_due = self._lists_due, False
+        found = []
+        if due and self._looks and (agents := self._placement.catalogue()) != self._catalogue:
+            self._catalogue = agents
+            found.append(self._message(agents=agents))
+        if due and self._frees and (ready := self._placement.warm(self.runner)) != self._warm:
+            self._warm = ready
+            found.append(self._message(warm=ready))
+        return found
 
     async def _snapshot(self) -> list[link_pb2.ControllerMessage]:
         pods = self._placement.desired(self.runner)
@@ -259,7 +265,7 @@ class Session:
         """Wake the writer when something changed, and now and then for everything."""
         with self._placement.changes(self.runner) as changes:
             await self._placement.wait_synced()
-            self._catalogue_due = self._looks
+            self._lists_due = True
             self._ask_for_snapshot()
             loop = asyncio.get_running_loop()
             next_snapshot = loop.time() + self._settings.snapshot_seconds
@@ -268,7 +274,7 @@ class Session:
                     async with asyncio.timeout_at(next_snapshot):
                         await changes.wait()
                     self._delta_due = True
-                    self._catalogue_due = self._looks
+                    self._lists_due = True
                     self._snapshot_due |= not self._began
                     self._wake.set()
                 except TimeoutError:

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Any, Final, Generic, TypeVar
 
 from controller.rpc.ports import Reviews, User
-from schemas.names import AGENT_POD, CHANNEL, GROUP, Resource
+from schemas.names import AGENT_POD, CHANNEL, GROUP, TICKET, Resource
 
 CACHE_SECONDS: Final = 10.0
 """A withdrawn permission works at most this much longer for new streams."""
@@ -64,7 +64,7 @@ class _Wish:
 
 
 class Access:
-    """Recognises people by their token and asks what they may do with terminals and channels."""
+    """Recognises people by their token and asks what they may do."""
 
     def __init__(self, reviews: Reviews, *, ticks: Callable[[], float] = monotonic) -> None:
         self._reviews = reviews
@@ -143,6 +143,17 @@ class Access:
         wish = _Wish(verb, CHANNEL, "messages", namespace, channel)
         return await self._may(token, user, wish, fresh=fresh)
 
+    async def may_write_ticket(
+        self, token: str, user: Any, verb: str, namespace: str, ticket: str
+    ) -> Verdict:
+        """Return whether the user may create tickets, or update this one.
+
+        Raises:
+            KubeError: The API server cannot be asked.
+        """
+        wish = _Wish(verb, TICKET, "", namespace, ticket)
+        return await self._may(token, user, wish, fresh=False)
+
     async def _may(self, token: str, user: Any, wish: _Wish, *, fresh: bool) -> Verdict:
         key = (_digest(token), wish)
         known = None if fresh else self._verdicts.get(key)
@@ -157,7 +168,8 @@ class Access:
             namespace=wish.namespace,
             name=wish.name,
         )
-        what = f"{wish.verb} {wish.resource.plural}/{wish.subresource}"
+        part = f"/{wish.subresource}" if wish.subresource else ""
+        what = f"{wish.verb} {wish.resource.plural}{part}"
         verdict = Verdict(
             allowed,
             ""

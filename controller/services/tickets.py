@@ -1,4 +1,7 @@
-"""Tickets: found, made and changed for agents. The Ticket resources are the truth.
+"""Tickets: found, made and changed, whoever asks: agents, people, or the controller itself.
+
+The Ticket resources are the truth of those that are kept on the API alone: they are patched. A
+ticket that lies in git is changed by a commit (``ticket_files``).
 
 Refusals are ``controller.tools.call.ToolError``. Ids are names of Tickets, in upper or lower case.
 """
@@ -6,16 +9,20 @@ Refusals are ``controller.tools.call.ToolError``. Ids are names of Tickets, in u
 import asyncio
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from controller.gitops.writeback.values import File
 from controller.kernel.store import Store
 from controller.kube.errors import AlreadyExists, Conflict, NotFound
 from controller.placement.indexes import BY_NAMESPACE, OF_PARENT, OF_TICKET
 from controller.rpc.ports import Objects
+from controller.services.ticket_files import TicketFiles, Wish
+from controller.services.ticket_search import Sought, age, batched, urgency
+from controller.services.ticket_values import By, ByKind, Written
 from controller.tickets.facts import worked_on
-from controller.tools.call import Caller, ToolError
+from controller.tools.call import ToolError
 from schemas.agentpod import AgentPod
 from schemas.names import (
     ANNOTATION_CREATED_BY,
@@ -24,7 +31,10 @@ from schemas.names import (
     TICKET,
 )
 from schemas.repository import Repository
-from schemas.ticket import Ticket, TicketPod, TicketPriority
+from schemas.ticket import Ticket, TicketPod
+
+WAIT_SECONDS: Final = 10.0
+"""So long a change of a file is waited for; then it is pending."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _CROCKFORD: Final = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -33,22 +43,6 @@ _ATTEMPTS: Final = 8
 _MAX_BODY_BYTES: Final = 65_536
 _AT_ONCE: Final = 250
 """So many tickets are looked through before others get their turn."""
-_URGENCY: Final = {priority: rank for rank, priority in enumerate(TicketPriority)}
-
-
-@dataclass(frozen=True, slots=True)
-class Sought:
-    """Which tickets are looked for: all conditions together; empty says nothing."""
-
-    repository: str = ""
-    state: str = ""
-    type: str = ""
-    priority: str = ""
-    assignee: str = ""
-    parent: str = ""
-    query: str = ""
-    limit: int = 20
-    page: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,108 +53,188 @@ class Whole:
     children: tuple[Ticket, ...]
     pods: tuple[TicketPod, ...]
     """The newest first."""
+    file: File | None = None
+    """Where it lies in git."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a new ticket goes, and what it is called."""
+
+    namespace: str
+    name: str = ""
+    """Empty: an id of its own."""
+    source: str = ""
+    """The GitSource that gets the file; empty: the one that takes new tickets, if any."""
 
 
 class Tickets:
     """All tickets of all organizations."""
 
-    def __init__(self, store: Store, kube: Objects) -> None:
+    def __init__(self, store: Store, kube: Objects, files: TicketFiles | None = None) -> None:
+        """Without *files* no ticket lies in git."""
         self._store = store
         self._tickets = store.of(Ticket)
         self._kube = kube
+        self._files = files
+
+    # --- reading ---
 
     def find(self, namespace: str, ticket_id: str, argument: str = "ticket_id") -> Ticket:
-        """Return the ticket. Raises ToolError."""
-        ticket = self._tickets.get(namespace, ticket_id.lower())
-        if ticket is None or ticket.metadata.deleting:
-            raise ToolError(
-                "NotFound",
-                f"{argument}: there is no such ticket in your organization: search_tickets finds"
-                " them",
-            )
-        return ticket
+        """Return the ticket, also one whose file is accepted and not there yet. Raises ToolError.
+
+        The latter has neither uid nor generation.
+        """
+        return self._find(namespace, ticket_id, argument).ticket
 
     def whole(self, ticket: Ticket) -> Whole:
         """Return the ticket with its children and pods, which its status may not know yet."""
         where = (ticket.metadata.namespace, ticket.metadata.name)
         children = [c for c in self._tickets.indexed(OF_PARENT, where) if not c.metadata.deleting]
-        children.sort(key=_age)
+        children.sort(key=age)
         pods = self._store.of(AgentPod).indexed(OF_TICKET, where)
-        return Whole(ticket, tuple(children), worked_on(pods, ticket.status.agent_pods))
+        who = worked_on(pods, ticket.status.agent_pods)
+        return Whole(ticket, tuple(children), who, self.file_of(ticket))
+
+    def file_of(self, ticket: Ticket) -> File | None:
+        """Return where the ticket lies in git, None if it is kept on the API alone."""
+        if self._files is None:
+            return None
+        if not ticket.metadata.uid:  # its file is on its way
+            unborn = self._files.unborn(ticket.metadata.namespace, ticket.metadata.name)
+            return unborn.file if unborn is not None else None
+        return self._files.file_of(ticket)
 
     async def search(self, namespace: str, sought: Sought) -> tuple[list[Ticket], int]:
         """Return the page, the most urgent first, then the oldest; and how many there are.
 
         Others get their turn meanwhile: there may be thousands of tickets with long texts.
         """
-        words = sought.query.casefold().split()
         every = self._tickets.indexed(BY_NAMESPACE, namespace)
         found: list[Ticket] = []
-        for some in _batched(every, _AT_ONCE):
-            found += (one for one in some if _fits(one, sought) and _says(one, words))
+        for some in batched(every, _AT_ONCE):
+            found += (one for one in some if sought.fits(one))
             await asyncio.sleep(0)
-        found.sort(key=lambda ticket: (_URGENCY[ticket.spec.priority], *_age(ticket)))
+        found.sort(key=urgency)
         start = (sought.page - 1) * sought.limit
         return found[start : start + sought.limit], len(found)
 
-    async def create(self, caller: Caller, spec: Mapping[str, Any]) -> Ticket:
-        """Make a ticket with an id of its own.
+    # --- writing ---
+
+    async def create(self, by: By, place: Place, spec: Mapping[str, Any]) -> Written:
+        """Make a ticket: a file where a GitSource takes new tickets, a resource elsewhere.
 
         *spec* is as in a manifest: repositoryRef and parent are checked here, in any case of
         letters.
 
         Raises:
-            ToolError: It refers to something that does not exist, or is too large.
+            ToolError: It refers to something that does not exist, is there already, or is too
+                large.
             KubeError: The API server refused or cannot be asked.
         """
         spec = dict(spec)
         _check_texts(spec)
-        if "parent" in spec:
-            parent = self.find(caller.namespace, spec["parent"], "parent_ticket_id")
+        if spec.get("parent"):
+            parent = self.find(place.namespace, str(spec["parent"]), "parent_ticket_id")
             spec["parent"] = parent.metadata.name
-        if "repositoryRef" in spec:
-            self._check_repository(caller.namespace, spec["repositoryRef"]["name"])
+        if spec.get("repositoryRef"):
+            self._check_repository(place.namespace, spec["repositoryRef"])
+        if place.name and self._there(place.namespace, place.name):
+            raise _taken(place.name)
+        source = None if self._files is None else self._files.taker(place.namespace, place.source)
+        if self._files is not None and source is not None:
+            wish = Wish(by, spec, wait_seconds=WAIT_SECONDS)
+            return await self._files.create(source, place.name or new_id(), wish)
+        if place.source:
+            raise ToolError("NotFound", f"source: there is no GitSource {place.source}")
+        return Written(await self._create(by, place, spec))
+
+    async def update(  # noqa: PLR0913 - what a change may be bound to, by name
+        self,
+        by: By,
+        namespace: str,
+        ticket_id: str,
+        changes: Mapping[str, Any],
+        *,
+        expected_revision: int | None = None,
+        seen: Mapping[str, Any] | None = None,
+        operation_id: str = "",
+        summary: str = "",
+        wait_seconds: float = WAIT_SECONDS,
+    ) -> Written:
+        """Change the fields of the spec that are given, and only them; None removes one.
+
+        With *expected_revision* (``metadata.generation``) only if the ticket is at it, and with
+        *seen* only fields that are still as they were seen: what others wrote since is never lost.
+
+        *operation_id*: given twice it is one change (of a ticket in git). *summary* is then the
+        subject of the commit.
+
+        Raises:
+            ToolError: There is no such ticket, it cannot be so, or it is too large.
+            OutdatedError: It is at another revision.
+            KubeError: The API server refused or cannot be asked.
+        """
+        _check_texts(changes)
+        found = self._find(namespace, ticket_id, "ticket_id")
+        file = found.file or self.file_of(found.ticket)
+        if self._files is None or file is None:
+            return await self._change(found.ticket, changes, expected_revision, seen)
+        ticket = found.ticket
+        if expected_revision is not None and ticket.metadata.generation != expected_revision:
+            ticket = await self._fresh(ticket)
+            if ticket.metadata.generation != expected_revision:
+                raise OutdatedError(ticket, expected_revision)
+        if not changes:
+            return Written(ticket, file=file)
+        wish = Wish(
+            by,
+            dict(changes),
+            seen=seen,
+            exact=expected_revision is not None,
+            operation_id=operation_id,
+            summary=summary,
+            wait_seconds=wait_seconds,
+        )
+        return await self._files.update(ticket, file, wish)
+
+    # --- tickets that are kept on the API alone ---
+
+    async def _create(self, by: By, place: Place, spec: Mapping[str, Any]) -> Ticket:
         for _ in range(_ATTEMPTS):
-            manifest = _manifest(caller, new_id(), spec)
+            manifest = _manifest(by, place.name or new_id(), spec)
             try:
-                answer = await self._kube.create(TICKET, caller.namespace, manifest)
+                answer = await self._kube.create(TICKET, place.namespace, manifest)
             except AlreadyExists:
+                if place.name:
+                    raise _taken(place.name) from None
                 continue
             self._store.apply(TICKET.kind, answer)
             return Ticket.model_validate(answer)
         raise ToolError("Unavailable", "no free id was found: try again")
 
-    async def update(
+    async def _change(
         self,
-        caller: Caller,
-        ticket_id: str,
+        ticket: Ticket,
         changes: Mapping[str, Any],
         expected_revision: int | None,
-    ) -> Ticket:
-        """Change the fields of the spec that are given, and only them.
-
-        With *expected_revision* (``metadata.generation``) only if the ticket is at it: what others
-        wrote since is never lost.
-
-        Raises:
-            ToolError: There is no such ticket, or it is too large.
-            OutdatedError: It is at another revision.
-            KubeError: The API server refused or cannot be asked.
-        """
-        _check_texts(changes)
-        ticket = self.find(caller.namespace, ticket_id)
-        if expected_revision is None:
-            return await self._patch(ticket, changes, {}) if changes else ticket
+        seen: Mapping[str, Any] | None,
+    ) -> Written:
+        if expected_revision is None and seen is None:
+            return Written(await self._patch(ticket, changes, {}) if changes else ticket)
         for _ in range(_ATTEMPTS):
-            if ticket.metadata.generation != expected_revision:
+            if not _as_expected(ticket, expected_revision, seen):
                 ticket = await self._fresh(ticket)
-            if ticket.metadata.generation != expected_revision:
-                raise OutdatedError(ticket, expected_revision)
+            if expected_revision not in {None, ticket.metadata.generation}:
+                raise OutdatedError(ticket, expected_revision or 0)
+            if conflicts := _otherwise(ticket, seen):
+                said = f"somebody has changed {', '.join(conflicts)} meanwhile: nothing was changed"
+                return Written(ticket, conflicts=conflicts, message=said)
             if not changes:
-                return ticket
+                return Written(ticket)
             guard = {"metadata": {"resourceVersion": ticket.metadata.resource_version}}
             try:
-                return await self._patch(ticket, changes, guard)
+                return Written(await self._patch(ticket, changes, guard))
             except Conflict:
                 ticket = await self._fresh(ticket)  # perhaps its status alone has changed
         raise ToolError("Unavailable", "the ticket changes all the time: try again")
@@ -186,7 +260,26 @@ class Tickets:
         self._store.apply(TICKET.kind, answer)
         return Ticket.model_validate(answer)
 
-    def _check_repository(self, namespace: str, name: str) -> None:
+    # --- what there is ---
+
+    def _find(self, namespace: str, ticket_id: str, argument: str) -> Written:
+        ticket = self._tickets.get(namespace, ticket_id.lower())
+        if ticket is not None and not ticket.metadata.deleting:
+            return Written(ticket)
+        unborn = self._files and self._files.unborn(namespace, ticket_id.lower())
+        if unborn:
+            return unborn
+        raise ToolError(
+            "NotFound",
+            f"{argument}: there is no such ticket in your organization: search_tickets finds them",
+        )
+
+    def _there(self, namespace: str, name: str) -> bool:
+        unborn = self._files and self._files.unborn(namespace, name)
+        return self._tickets.get(namespace, name) is not None or bool(unborn)
+
+    def _check_repository(self, namespace: str, reference: Any) -> None:
+        name = str(reference.get("name", "")) if isinstance(reference, Mapping) else ""
         if self._store.of(Repository).get(namespace, name) is None:
             raise ToolError(
                 "NotFound",
@@ -211,63 +304,51 @@ def new_id() -> str:
     return "tk-" + "".join(secrets.choice(_CROCKFORD) for _ in range(_ID_LETTERS))
 
 
-def _manifest(caller: Caller, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+def _as_expected(ticket: Ticket, revision: int | None, seen: Mapping[str, Any] | None) -> bool:
+    """Whether the ticket, as far as we know it, is as whoever asks has it in mind."""
+    return revision in {None, ticket.metadata.generation} and not _otherwise(ticket, seen)
+
+
+def _otherwise(ticket: Ticket, seen: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return the fields that are not as they were seen."""
+    spec = ticket.spec.manifest()
+    return tuple(key for key, value in (seen or {}).items() if spec.get(key) != value)
+
+
+def _manifest(by: By, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": name}
+    if by.kind is ByKind.POD:
+        metadata["annotations"] = {
+            ANNOTATION_CREATED_BY: by.name,
+            ANNOTATION_CREATED_BY_UID: by.uid,
+        }
     return {
         "apiVersion": API_VERSION,
         "kind": TICKET.kind,
-        "metadata": {
-            "name": name,
-            "annotations": {
-                ANNOTATION_CREATED_BY: caller.name,
-                ANNOTATION_CREATED_BY_UID: caller.uid,
-            },
-        },
-        "spec": dict(spec),
+        "metadata": metadata,
+        "spec": {key: value for key, value in spec.items() if value is not None},
     }
 
 
 def _check_texts(spec: Mapping[str, Any]) -> None:
-    title, body = spec.get("title"), spec.get("body", "")
-    if title is not None and not title.strip():
-        raise ToolError("InvalidArgument", "title: it must not be blank")
-    if _CONTROL.search(title or ""):
-        raise ToolError("InvalidArgument", "title: it must be one line without control characters")
-    if "\x00" in body:
-        raise ToolError("InvalidArgument", "description: it must not hold NUL characters")
-    if len(body.encode("utf-8", errors="replace")) > _MAX_BODY_BYTES:
-        raise ToolError("LimitExceeded", "description: it is larger than 64 KiB of UTF-8")
+    title, body = spec.get("title"), spec.get("body")
+    if isinstance(title, str):
+        if not title.strip():
+            raise ToolError("InvalidArgument", "title: it must not be blank")
+        if _CONTROL.search(title):
+            raise ToolError(
+                "InvalidArgument", "title: it must be one line without control characters"
+            )
+    if isinstance(body, str):
+        if "\x00" in body:
+            raise ToolError("InvalidArgument", "description: it must not hold NUL characters")
+        if len(body.encode("utf-8", errors="replace")) > _MAX_BODY_BYTES:
+            raise ToolError("LimitExceeded", "description: it is larger than 64 KiB of UTF-8")
+
+
+def _taken(name: str) -> ToolError:
+    return ToolError("AlreadyExists", f"there is a ticket {name} already")
 
 
 def _deleted() -> ToolError:
     return ToolError("NotFound", "ticket_id: the ticket was deleted meanwhile")
-
-
-def _batched(items: list[Ticket], size: int) -> Iterator[list[Ticket]]:
-    """Give the items in lists of at most *size*."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
-def _age(ticket: Ticket) -> tuple[str, str]:
-    return ticket.metadata.creation_timestamp, ticket.metadata.name
-
-
-def _fits(ticket: Ticket, sought: Sought) -> bool:
-    spec = ticket.spec
-    repository = spec.repository_ref.name if spec.repository_ref is not None else ""
-    return (
-        not ticket.metadata.deleting
-        and sought.repository in {"", repository}
-        and sought.state in {"", spec.state}
-        and sought.type in {"", spec.type}
-        and sought.priority in {"", spec.priority}
-        and (not sought.assignee or sought.assignee in spec.assignees)
-        and sought.parent.lower() in {"", spec.parent or ""}
-    )
-
-
-def _says(ticket: Ticket, words: list[str]) -> bool:
-    if not words:
-        return True
-    text = f"{ticket.metadata.name}\n{ticket.spec.title}\n{ticket.spec.body}".casefold()
-    return all(word in text for word in words)

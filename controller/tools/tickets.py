@@ -1,19 +1,50 @@
 """The tools that find, read, make and change tickets."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from controller.services.tickets import OutdatedError, Sought, Tickets, Whole
+from controller.services.ticket_search import Sought
+from controller.services.ticket_values import Written, by_pod
+from controller.services.tickets import OutdatedError, Place, Tickets, Whole
 from controller.tickets.facts import progress
 from controller.tools.call import Caller, Handler, ToolError
-from schemas.ticket import Ticket
+from schemas.agentpod import AgentPod
+from schemas.ticket import Ticket, TicketState
 from schemas.tools import ticket as tools
 
 
-def handlers(tickets: Tickets) -> Mapping[str, Handler]:
-    """Return the handlers of the four tools, by name."""
+class Claiming(Protocol):
+    """Who has which ticket. ``controller.services.claims.Claims`` is one."""
 
-    async def search(caller: Caller, wanted: tools.SearchTickets) -> tools.FoundTickets:
+    async def take(self, pod: AgentPod, ticket: Ticket) -> Ticket:
+        """Make the ticket the pod's. Raises ToolError if another pod that lives has it."""
+        ...
+
+    async def noted(self, pod: AgentPod, ticket: Ticket, state: TicketState) -> Ticket:
+        """Write down that the state, which the ticket is about to get, is a pod's wish."""
+        ...
+
+
+def handlers(tickets: Tickets, claims: Claiming) -> Mapping[str, Handler]:
+    """Return the handlers of the four tools, by name."""
+    tools_of_tickets = TicketTools(tickets, claims)
+    return {
+        "search_tickets": tools_of_tickets.search,
+        "get_ticket": tools_of_tickets.get,
+        "create_ticket": tools_of_tickets.create,
+        "update_ticket": tools_of_tickets.update,
+    }
+
+
+class TicketTools:
+    """What each of the tools does."""
+
+    def __init__(self, tickets: Tickets, claims: Claiming) -> None:
+        self._tickets = tickets
+        self._claims = claims
+
+    async def search(self, caller: Caller, wanted: tools.SearchTickets) -> tools.FoundTickets:
+        """Find tickets."""
         sought = Sought(
             repository=wanted.repository_id or "",
             state=wanted.status or "",
@@ -25,14 +56,16 @@ def handlers(tickets: Tickets) -> Mapping[str, Handler]:
             limit=wanted.limit,
             page=wanted.page,
         )
-        found, total = await tickets.search(caller.namespace, sought)
+        found, total = await self._tickets.search(caller.namespace, sought)
         rows = tuple(tools.TicketSummary(**_summary(ticket)) for ticket in found)
         return tools.FoundTickets(tickets=rows, total=total)
 
-    async def get(caller: Caller, wanted: tools.GetTicket) -> tools.Ticket:
-        return _shown(tickets.whole(tickets.find(caller.namespace, wanted.ticket_id)))
+    async def get(self, caller: Caller, wanted: tools.GetTicket) -> tools.Ticket:
+        """Return a whole ticket."""
+        return _shown(self._tickets.whole(self._tickets.find(caller.namespace, wanted.ticket_id)))
 
-    async def create(caller: Caller, wanted: tools.CreateTicket) -> tools.Ticket:
+    async def create(self, caller: Caller, wanted: tools.CreateTicket) -> tools.Ticket:
+        """Make a ticket, in git where a GitSource takes new ones."""
         spec: dict[str, Any] = {
             "title": wanted.title,
             "type": str(wanted.type),
@@ -44,9 +77,11 @@ def handlers(tickets: Tickets) -> Mapping[str, Handler]:
             spec["repositoryRef"] = {"name": wanted.repository_id}
         if wanted.parent_ticket_id is not None:
             spec["parent"] = wanted.parent_ticket_id
-        return _shown(tickets.whole(await tickets.create(caller, spec)))
+        written = await self._tickets.create(by_pod(caller.pod), Place(caller.namespace), spec)
+        return _told(self._tickets, written)
 
-    async def update(caller: Caller, wanted: tools.UpdateTicket) -> tools.Ticket:
+    async def update(self, caller: Caller, wanted: tools.UpdateTicket) -> tools.Ticket:
+        """Change a ticket: the resource, or its file in git."""
         given = {
             "title": wanted.title,
             "body": wanted.description,
@@ -55,21 +90,35 @@ def handlers(tickets: Tickets) -> Mapping[str, Handler]:
             "type": wanted.type,
         }
         changes = {field: str(value) for field, value in given.items() if value is not None}
+        if wanted.status is not None:
+            await self._claim(
+                caller.pod, self._tickets.find(caller.namespace, wanted.ticket_id), wanted
+            )
         try:
-            ticket = await tickets.update(
-                caller, wanted.ticket_id, changes, wanted.expected_revision
+            written = await self._tickets.update(
+                by_pod(caller.pod),
+                caller.namespace,
+                wanted.ticket_id,
+                changes,
+                expected_revision=wanted.expected_revision,
             )
         except OutdatedError as exc:
-            now = _shown(tickets.whole(exc.current)).structured()
+            now = _shown(self._tickets.whole(exc.current)).structured()
             raise ToolError("Conflict", str(exc), now) from exc
-        return _shown(tickets.whole(ticket))
+        shown = _told(self._tickets, written)
+        if written.conflicts:
+            raise ToolError("Conflict", written.message, shown.structured())
+        return shown
 
-    return {
-        "search_tickets": search,
-        "get_ticket": get,
-        "create_ticket": create,
-        "update_ticket": update,
-    }
+    async def _claim(self, pod: AgentPod, ticket: Ticket, wanted: tools.UpdateTicket) -> None:
+        """Make sure that no other pod works on it, and write down whose wish the state is."""
+        revision = wanted.expected_revision
+        outdated = revision is not None and ticket.metadata.generation > revision
+        if wanted.status is None or outdated or not ticket.metadata.uid:
+            return  # nothing will be changed, or there is no resource to write it on yet
+        if wanted.status is TicketState.IN_PROGRESS:
+            ticket = await self._claims.take(pod, ticket)
+        await self._claims.noted(pod, ticket, wanted.status)
 
 
 def _summary(ticket: Ticket) -> dict[str, Any]:
@@ -85,7 +134,13 @@ def _summary(ticket: Ticket) -> dict[str, Any]:
     }
 
 
-def _shown(whole: Whole) -> tools.Ticket:
+def _told(tickets: Tickets, written: Written) -> tools.Ticket:
+    """Return the ticket as the pod is shown it after a change."""
+    note = written.message if written.pending else None
+    return _shown(tickets.whole(written.ticket), note)
+
+
+def _shown(whole: Whole, note: str | None = None) -> tools.Ticket:
     ticket, spec = whole.ticket, whole.ticket.spec
     how_far = progress(ticket, whole.children)
     branches = dict.fromkeys(pod.branch for pod in whole.pods if pod.branch)
@@ -105,6 +160,15 @@ def _shown(whole: Whole) -> tools.Ticket:
         commits=tuple(commits),
         children=tuple(child.metadata.name for child in whole.children),
         depends_on=spec.depends_on,
+        file=_file(whole),
+        note=note,
         revision=ticket.metadata.generation,
         created_at=ticket.metadata.creation_timestamp,
     )
+
+
+def _file(whole: Whole) -> tools.TicketFile | None:
+    file = whole.file
+    if file is None:
+        return None
+    return tools.TicketFile(source=file.source, path=file.path, commit=file.commit)

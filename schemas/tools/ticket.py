@@ -94,6 +94,8 @@ class Ticket(TicketSummary):
     children: tuple[str, ...] = ()
     depends_on: tuple[str, ...] = ()
     file: TicketFile | None = None
+    note: str | None = None
+    """What is accepted and not pushed yet, if anything."""
     revision: int
     """expected_revision of update_ticket."""
     created_at: Time

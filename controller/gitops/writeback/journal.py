@@ -128,6 +128,23 @@ class Journal:
         """Return the operation of the ticket that ended last."""
         return self._of(source_uid, ticket).last
 
+    async def find(self, id_: str) -> Kept | None:
+        """Return the operation, if it was accepted and is remembered. Raises JournalError."""
+        for waiting in self._waiting.values():
+            if id_ in waiting:
+                return waiting[id_]
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._thread, self._find, id_)
+        except sqlite3.Error as exc:
+            raise JournalError(f"changes of tickets cannot be read from {self._path}") from exc
+
+    def _find(self, id_: str) -> Kept | None:
+        if self._connection is None:
+            raise sqlite3.ProgrammingError("the file is closed")
+        row = self._connection.execute(rows.ONE, (id_,)).fetchone()
+        return None if row is None else rows.read(row).kept
+
     def outstanding(self, source_uid: str) -> str:
         """Return the tip under the first push whose end is not known; empty: there is none."""
         return self._pushing.get(source_uid, "")
@@ -145,24 +162,20 @@ class Journal:
 
     # --- writing ---
 
-    async def accept(self, operations: Sequence[Operation], pod_uid: str, now: float) -> None:
-        """Keep the operations: they are not lost from here on.
+    async def accept(self, operation: Operation, pod_uid: str, now: float) -> Kept:
+        """Keep the operation: it is not lost from here on. One that is known already stays as is.
 
         *pod_uid* is the pod's that asks, empty for others.
 
         Raises:
-            JournalError: They could not be written, and are not accepted.
+            JournalError: It could not be written, and is not accepted.
         """
-        kept = []
-        for operation in operations:
-            self._number += 1
-            kept.append((Kept(self._number, operation, now), pod_uid))
-
-        def apply() -> None:
-            for each, pod in kept:
-                self._admit(each, pod)
-
-        await self._write([rows.accepted(each, pod) for each, pod in kept], apply)
+        if known := await self.find(operation.id):
+            return known
+        self._number += 1
+        kept = Kept(self._number, operation, now)
+        await self._write([rows.accepted(kept, pod_uid)], lambda: self._admit(kept, pod_uid))
+        return kept
 
     async def begin(self, source_uid: str, parent: str) -> None:
         """Take note that something is about to be pushed onto *parent*. Raises JournalError."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from controller.gitops.committing import Draft
+from controller.gitops.facts import Origin
 from controller.gitops.remote import Outcome, Remote
 from controller.gitops.values import Entry
 
@@ -52,6 +53,14 @@ class Syncing(Protocol):
 
     async def remote(self, namespace: str, name: str) -> Remote:
         """Return the source's branch and what opens it, as of now."""
+        ...
+
+    def of_ticket(self, namespace: str, ticket: str) -> Origin | None:
+        """Return where the Ticket is kept in git, None if it is kept on the API alone."""
+        ...
+
+    def for_new_tickets(self, namespace: str) -> str | None:
+        """Return the name of the GitSource that takes new tickets, None if none does."""
         ...
 
     def path_of(self, namespace: str, name: str, ticket: str) -> str | None:

@@ -43,6 +43,9 @@ CREATED: Final = f"""
     SELECT pod_uid, COUNT(*) FROM operations
     WHERE kind = '{OperationKind.CREATE}' AND pod_uid != '' GROUP BY pod_uid
 """  # noqa: S608 - a word of ours
+ONE: Final = """
+    SELECT number, document, accepted_at, pod_uid, outcome, applied FROM operations WHERE id = ?
+"""
 PUSHES: Final = "SELECT source_uid, parent FROM pushes"
 REPORTS: Final = "SELECT source_uid, ticket, document, at FROM reports"
 
@@ -62,7 +65,7 @@ def accepted(kept: Kept, pod_uid: str) -> Statement:
     operation = kept.operation
     return (
         """
-        INSERT INTO operations
+        INSERT OR IGNORE INTO operations
         (number, id, source_uid, ticket, kind, pod_uid, accepted_at, document)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?)
         """,

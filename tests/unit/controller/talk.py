@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from controller.rpc.ports import RunnerKey, Subject
 from controller.services.channels import Channels
+from controller.services.claims import Claims
 from controller.services.deliveries import Deliveries
 from controller.services.tickets import Tickets
 from controller.store.messages import MessageStore
@@ -56,7 +57,7 @@ class Talk(World):
         self.tickets = Tickets(self.store, self.kube)
         self.handlers = {
             **channel_tools.handlers(self.channels),
-            **ticket_tools.handlers(self.tickets),
+            **ticket_tools.handlers(self.tickets, Claims(self.store, self.kube, self.clock)),
         }
 
     @override

@@ -30,6 +30,7 @@ from controller.services.asks import Asks
 from controller.services.channels import Channels
 from controller.services.deliveries import Deliveries
 from controller.services.prompting import Prompting
+from controller.services.tickets import Tickets
 from controller.store.messages import MessageStore
 from controller.store.open import StoreSettings, opened
 from controller.tools.call import Caller, Handler
@@ -89,6 +90,7 @@ class MemoryPlacement:
     online: set[RunnerKey] = field(default_factory=set)
     beats: int = 0
     agents: link_pb2.AgentCatalogue = field(default_factory=link_pb2.AgentCatalogue)
+    ready: link_pb2.WarmRepositories = field(default_factory=link_pb2.WarmRepositories)
     agents_found: asyncio.Queue[tuple[RunnerKey, link_pb2.AgentsFound]] = field(
         default_factory=asyncio.Queue
     )
@@ -99,6 +101,13 @@ class MemoryPlacement:
 
     def catalogue(self) -> link_pb2.AgentCatalogue:
         return self.agents
+
+    def keep_ready(self, runner: RunnerKey, *repositories: link_pb2.WarmRepository) -> None:
+        self.ready = link_pb2.WarmRepositories(repositories=repositories)
+        self.signals.notify(runner)
+
+    def warm(self, runner: RunnerKey) -> link_pb2.WarmRepositories:  # noqa: ARG002 - the port's
+        return self.ready
 
     def found(self, runner: RunnerKey, agents: link_pb2.AgentsFound) -> None:
         self.agents_found.put_nowait((runner, agents))
@@ -178,6 +187,7 @@ class Tools:
 
     def __post_init__(self) -> None:
         handlers: dict[str, Handler] = dict.fromkeys(CATALOGUE, self._handled)
+        self.tickets = Tickets(self.store, self.kube)
         self.toolbox = Toolbox(self.store, lambda _: None, handlers)
         self.asks = Asks(self.deliveries, link_wait_seconds=0.3)
         deliveries = Deliveries(self.store, self.messages, MemoryRecorder())
@@ -403,7 +413,9 @@ async def world(
         registry=registry,
         placement=placement,
         recorder=recorder,
-        tools=ToolServices(tools.toolbox, tools.asks, tools.channels, tools.prompting),
+        tools=ToolServices(
+            tools.toolbox, tools.asks, tools.channels, tools.tickets, tools.prompting
+        ),
     )
     ports = await gateway.start()
     async with contextlib.AsyncExitStack() as stack:

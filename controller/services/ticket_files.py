@@ -1,0 +1,330 @@
+"""Tickets that live in git: changed by operations of the write-back, never by a patch.
+
+Refusals are ``controller.tools.call.ToolError``.
+"""
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
+
+from pydantic import ValidationError
+
+from controller.gitops.facts import Origin
+from controller.gitops.values import Author, Operation, OperationKind
+from controller.gitops.writeback.commits import TRAILER_POD
+from controller.gitops.writeback.compose import X_STATUS
+from controller.gitops.writeback.journal import JournalError
+from controller.gitops.writeback.values import End, File, Outcome
+from controller.gitops.writeback.writeback import Answer, WriteBack
+from controller.kernel.clock import stamp
+from controller.kernel.store import Store
+from controller.services.ticket_values import By, ByKind, Written
+from controller.tools.call import ToolError
+from schemas.gitsource import GitSource, SourcedKind
+from schemas.names import (
+    ANNOTATION_SOURCE_PATH,
+    API_VERSION,
+    LABEL_SOURCE,
+    TICKET,
+)
+from schemas.ticket import Ticket, TicketSpec
+
+FILE_ID: Final = re.compile(r"[a-z]{1,8}-[0-9a-z]{4,32}")
+"""Ids that files may have. Source: docs/gitops.md."""
+
+TICKETS_PER_POD: Final = 1000
+"""So many tickets one pod may make as files within two days."""
+
+_REASONS: Final = {
+    "FileGone": "NotFound",
+    "SourceGone": "NotFound",
+    "AlreadyExists": "AlreadyExists",
+    "Invalid": "InvalidArgument",
+}
+"""Any other refusal is a state of the repository: Conflict."""
+
+_UNFIT: Final = re.compile(r"[^-A-Za-z0-9._+]+")
+_ADDRESS: Final = re.compile(r"[-A-Za-z0-9._+]{1,64}@[-A-Za-z0-9.]{1,128}")
+_NAMELESS: Final = re.compile(r"[\x00-\x1f\x7f<>]+")
+_SHOWN: Final = 40
+
+
+class Sources(Protocol):
+    """What is known of tickets in git. ``controller.gitops.sources.Sources`` is one."""
+
+    def of_ticket(self, namespace: str, ticket: str) -> Origin | None:
+        """Return where the Ticket is kept in git, None if it is kept on the API alone."""
+        ...
+
+    def for_new_tickets(self, namespace: str) -> str | None:
+        """Return the name of the GitSource that takes new tickets, None if none does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A change that somebody asks for."""
+
+    by: By
+    changes: Mapping[str, Any]
+    """Fields of the spec, camelCase; None removes."""
+    seen: Mapping[str, Any] | None = None
+    """Those fields as whoever asks saw them; None: as the ticket is now."""
+    exact: bool = False
+    """Whoever asks named the revision: what others asked for since was not seen."""
+    operation_id: str = ""
+    """Given twice it is one change; empty: it is a new one."""
+    summary: str = ""
+    """Subject of the commit; empty: it is made up."""
+    wait_seconds: float = 10.0
+
+
+class TicketFiles:
+    """The tickets of all organizations that are files."""
+
+    def __init__(self, store: Store, sources: Sources, write_back: WriteBack) -> None:
+        self._sources = store.of(GitSource)
+        self._tickets = store.of(Ticket)
+        self._known = sources
+        self._write_back = write_back
+
+    def file_of(self, ticket: Ticket) -> File | None:
+        """Return where the ticket lies in git, None if it is kept on the API alone."""
+        meta = ticket.metadata
+        origin = self._known.of_ticket(meta.namespace, meta.name)
+        name = origin.source if origin is not None else meta.labels.get(LABEL_SOURCE, "")
+        source = self._sources.get(meta.namespace, name) if name else None
+        if source is None:
+            return None
+        path = origin.path if origin is not None else meta.annotations.get(ANNOTATION_SOURCE_PATH)
+        return File(
+            source_uid=source.metadata.uid,
+            namespace=meta.namespace,
+            source=name,
+            path=path or "",
+            commit=origin.commit if origin is not None else None,
+            writable=_unwritable(source, path or ""),
+        )
+
+    def unborn(self, namespace: str, name: str) -> Written | None:
+        """Return a ticket whose file is accepted and not there yet."""
+        operations = self._write_back.unborn(namespace, name)
+        if not operations:
+            return None
+        spec: dict[str, Any] = {}
+        for operation in operations:
+            spec |= {key: value for key, value in operation.changes.items() if key != X_STATUS}
+        first = operations[0]
+        ticket = Ticket.model_validate(
+            {
+                "apiVersion": API_VERSION,
+                "kind": TICKET.kind,
+                "metadata": {
+                    "name": name,
+                    "namespace": namespace,
+                    "creationTimestamp": stamp(self._write_back.accepted_at(first) or 0.0),
+                },
+                "spec": {key: value for key, value in spec.items() if value is not None},
+            }
+        )
+        file = File(first.source_uid, namespace, first.source, "", None)
+        return Written(ticket, pending=True, message=_waits("its file"), file=file)
+
+    def taker(self, namespace: str, wanted: str) -> GitSource | None:
+        """Return the source that gets a new ticket: *wanted*, or the one that takes them.
+
+        Raises:
+            ToolError: The one that is wanted cannot.
+        """
+        name = wanted or self._known.for_new_tickets(namespace)
+        if not name:
+            return None
+        source = self._sources.get(namespace, name)
+        if not wanted:
+            return source
+        if source is None or source.metadata.deleting:
+            raise ToolError(
+                "NotFound", f"source: there is no GitSource {name} in your organization"
+            )
+        if SourcedKind.TICKET not in source.spec.kinds:
+            raise ToolError("Forbidden", f"source: GitSource {name} holds no Tickets (spec.kinds)")
+        if not source.spec.write_back.enabled:
+            raise ToolError(
+                "Forbidden", f"source: GitSource {name} writes nothing (spec.writeBack.enabled)"
+            )
+        return source
+
+    async def create(self, source: GitSource, name: str, wish: Wish) -> Written:
+        """Make the ticket's file.
+
+        Raises:
+            ToolError: It cannot be.
+        """
+        if not FILE_ID.fullmatch(name):
+            raise ToolError(
+                "InvalidArgument",
+                f"name: {name!r} is no id of a ticket in git: up to 8 letters, a dash, and 4 to 32 "
+                "letters or digits, in lower case, such as tk-7f3kq9xw2m",
+            )
+        if wish.by.kind is ByKind.POD and self._write_back.made_by(wish.by.uid) >= TICKETS_PER_POD:
+            raise ToolError(
+                "LimitExceeded", f"you have made {TICKETS_PER_POD} tickets lately: wait, or ask"
+            )
+        spec = {key: value for key, value in wish.changes.items() if value is not None}
+        _fits(spec)
+        title = str(spec.get("title", ""))
+        named = replace(wish, summary=wish.summary or f"Create {name}: {title}")
+        operation = self._operation(OperationKind.CREATE, source, name, named, spec, None)
+        answer = await self._submit(operation, wish)
+        return self._written(operation, answer)
+
+    async def update(self, ticket: Ticket, file: File, wish: Wish) -> Written:
+        """Change the ticket's file.
+
+        Raises:
+            ToolError: It cannot be.
+        """
+        if file.writable:
+            raise ToolError("Forbidden", f"ticket {ticket.metadata.name}: {file.writable}")
+        source = self._sources.by_uid(file.source_uid)
+        if source is None:
+            raise ToolError("NotFound", f"GitSource {file.source} was deleted")
+        now = self._as_seen(ticket, source, wish)
+        seen = now if wish.seen is None else {**wish.seen}
+        base = {key: seen.get(key) for key in wish.changes}
+        _fits({**now, **wish.changes})
+        named = replace(wish, summary=wish.summary or _summary(ticket.metadata.name, wish.changes))
+        operation = self._operation(
+            OperationKind.UPDATE, source, ticket.metadata.name, named, wish.changes, base
+        )
+        answer = await self._submit(operation, wish)
+        return self._written(operation, answer, ticket)
+
+    def _as_seen(self, ticket: Ticket, source: GitSource, wish: Wish) -> dict[str, Any]:
+        """Return the spec as whoever asks knows it: with what is under way and theirs to know.
+
+        A pod knows what it asked for itself, and what other pods did unless it named a revision.
+        What a person asked for meanwhile it has not seen: that person wins.
+        """
+        spec = ticket.spec.manifest()
+        author = _author(wish.by, source)
+        for operation in self._write_back.ahead(source.metadata.uid, ticket.metadata.name):
+            mine = operation.author == author
+            others = wish.by.kind is ByKind.PERSON or not operation.person
+            if mine or (others and not wish.exact):
+                spec |= {key: value for key, value in operation.changes.items() if key != X_STATUS}
+        return spec
+
+    def _operation(  # noqa: PLR0913, PLR0917 - the parts of an operation
+        self,
+        kind: OperationKind,
+        source: GitSource,
+        ticket: str,
+        wish: Wish,
+        changes: Mapping[str, Any],
+        base: Mapping[str, Any] | None,
+    ) -> Operation:
+        by = wish.by
+        pod = {TRAILER_POD: f"{by.name} {by.uid}"} if by.kind is ByKind.POD else {}
+        return Operation(
+            id=wish.operation_id or secrets.token_hex(16),
+            kind=kind,
+            source_uid=source.metadata.uid,
+            namespace=source.metadata.namespace,
+            source=source.metadata.name,
+            ticket=ticket,
+            changes=changes,
+            base=base,
+            author=_author(by, source),
+            person=by.kind is ByKind.PERSON,
+            summary=wish.summary,
+            trailers=pod,
+        )
+
+    async def _submit(self, operation: Operation, wish: Wish) -> Answer:
+        uid = wish.by.uid if wish.by.kind is ByKind.POD else ""
+        try:
+            return await self._write_back.submit(operation, uid, wish.wait_seconds)
+        except JournalError as exc:
+            raise ToolError("Unavailable", f"nothing was changed: {exc}") from exc
+
+    def _written(
+        self, operation: Operation, answer: Answer, before: Ticket | None = None
+    ) -> Written:
+        """Return what became of the operation. Raises ToolError where it was refused."""
+        outcome = answer.outcome
+        if outcome is not None and outcome.end is End.REFUSED:
+            raise ToolError(_REASONS.get(outcome.reason, "Conflict"), outcome.message)
+        now = self._tickets.get(operation.namespace, operation.ticket)
+        file = self.file_of(now) if now is not None else None
+        pending = not answer.applied or now is None
+        if now is None:
+            unborn = self.unborn(operation.namespace, operation.ticket)
+            now = unborn.ticket if unborn is not None else before
+            file = unborn.file if unborn is not None else file
+        if now is None:
+            raise ToolError("NotFound", f"ticket {operation.ticket} was deleted meanwhile")
+        outcome = outcome or Outcome(End.LANDED)
+        said = outcome.message or (_pending(operation, answer, self._write_back) if pending else "")
+        return Written(now, outcome.commit, pending, outcome.conflicts, said, file)
+
+
+def _unwritable(source: GitSource, path: str) -> str:
+    """Return why the file is changed in git alone; empty: it is not."""
+    if source.spec.write_back.enabled and not source.metadata.deleting:
+        return ""
+    name = source.metadata.name
+    return (
+        f"it is the file {path} of GitSource {name}, which writes nothing (spec.writeBack.enabled):"
+        " change the file in git"
+    )
+
+
+def _author(by: By, source: GitSource) -> Author:
+    """Return whose name stands on the commit."""
+    match by.kind:
+        case ByKind.POD:
+            name = f"{by.agent_class} ({by.name})" if by.agent_class else by.name
+            return Author(name, f"{by.name}.{by.uid}@pods.invalid")
+        case ByKind.PERSON:
+            name = _NAMELESS.sub(" ", by.name).strip() or "somebody"
+            if _ADDRESS.fullmatch(by.name):
+                return Author(name, by.name)
+            local = _UNFIT.sub("-", by.name).strip("-.")[:64] or "somebody"
+            return Author(name[:128], f"{local}@users.invalid")
+        case ByKind.CONTROLLER:
+            said = source.spec.write_back.author
+            return Author(said.name, said.email)
+
+
+def _summary(ticket: str, changes: Mapping[str, Any]) -> str:
+    """Return the subject of a commit: the ticket, and what it is to be."""
+    parts = []
+    for key, value in changes.items():
+        short = isinstance(value, str) and len(value) <= _SHOWN and "\n" not in value
+        parts.append(f"{key} {value}" if short and key != "body" else key)
+    return f"Update {ticket}: {', '.join(parts)}"
+
+
+def _fits(spec: Mapping[str, Any]) -> None:
+    """Make sure that the spec is one. Raises ToolError."""
+    try:
+        TicketSpec.model_validate({key: value for key, value in spec.items() if value is not None})
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "spec"
+        raise ToolError("InvalidArgument", f"{where}: {first['msg']}") from None
+
+
+def _pending(operation: Operation, answer: Answer, write_back: WriteBack) -> str:
+    if answer.outcome is not None:
+        return "the change is pushed; the Ticket shows it as soon as the branch is read again"
+    trouble = write_back.facts(operation.source_uid).trouble
+    return _waits("the change", trouble.message if trouble is not None else "")
+
+
+def _waits(what: str, why: str = "") -> str:
+    said = f"{what} is accepted and kept, and is pushed as soon as the repository lets us"
+    return f"{said}; just now: {why}" if why else said
