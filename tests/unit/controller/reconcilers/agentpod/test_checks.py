@@ -194,7 +194,7 @@ def test_a_pod_waits_for_its_ticket(
         ),
         pytest.param(
             {"ticketRef": {"name": "am-1", "claim": "Required"}},
-            {"claim": OTHERS | {"podUID": "uid-fix"}},
+            {"claim": OTHERS | {"podUID": "uid-of-fix"}},
             id="a ticket that is its own",
         ),
         pytest.param({"ticketRef": {"name": "am-1", "claim": "Never"}}, {}, id="a helper"),
