@@ -13,6 +13,7 @@ from typing import Final
 
 from cli import (
     channel_arguments,
+    plan_arguments,
     port_forward_arguments,
     prompt_arguments,
     reconcile_arguments,
@@ -70,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     prompt_arguments.add(commands, _cluster)
     port_forward_arguments.add(commands, _cluster)
     worktree_arguments.add(commands, _cluster)
+    plan_arguments.add(commands, _cluster)
     reconcile_arguments.add(commands, _cluster, _duration)
     _enroll_command(commands)
     version = commands.add_parser("version", help="print the version")

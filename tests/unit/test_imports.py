@@ -24,6 +24,7 @@ STARTS_PROGRAMS = {
     "runner/shim/scope.py": "what a scope is around, in place of itself",
     "cli/kept.py": "git, to list what the caches of runners keep",
     "cli/clone.py": "git, in the clone that the user is in",
+    "cli/plan/place.py": "git, in the repository that a plan is made of",
     "cli/up/supervise.py": "the processes of a mesh",
     "cli/up/detached.py": "agentsmesh up in the background",
     "cli/up/child.py": "one process of a mesh, in place of itself",

@@ -1,0 +1,161 @@
+"""What the controller's sync would decide for a commit: its own parts, on what the user may read.
+
+What the controller remembers of earlier passes is not on the API. The commit that is applied now
+says the same, where it can be read: which file each resource came from, what it said, and which
+pods have had their end.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from cli.errors import CommandError
+from cli.plan.cluster import Cluster
+from cli.plan.place import Commit
+from controller.gitops.apply import Applied, Live, Prune, SyncPlan, plan
+from controller.gitops.desired import Collected, Known, Seen
+from controller.gitops.ledger import Ledger, Marks
+from controller.gitops.listing import Listing, Scope
+from controller.gitops.living import RESOURCES, Living
+from controller.gitops.remote import MirrorError, Remote
+from controller.gitops.values import Declared, Identity
+from controller.kernel.store import Store
+from schemas.gitsource import GitSource
+from schemas.names import AGENT_POD, ANNOTATION_ALLOW_PRUNE
+
+_UID = "plan"
+
+
+@dataclass(slots=True)
+class Memory:
+    """What the sync would have in its index."""
+
+    seen: dict[str, Seen] = field(default_factory=dict)
+    applied: dict[Identity, Applied] = field(default_factory=dict)
+    marks: Marks = field(default_factory=Marks)
+    files: dict[str, Declared] = field(default_factory=dict)
+
+    async def load(self, source: str) -> "Memory":  # noqa: ARG002 - there is one
+        """Return itself."""
+        return self
+
+    async def declared(self, source: str, paths: Iterable[str]) -> dict[str, Declared]:  # noqa: ARG002
+        """Return what the files said when they could last be used."""
+        return {path: self.files[path] for path in paths if path in self.files}
+
+    async def read(
+        self,
+        source: str,  # noqa: ARG002
+        seen: Mapping[str, Seen],
+        declared: Mapping[str, Declared],
+        gone: Iterable[str],
+    ) -> None:
+        """Remember what was read, and that files are gone."""
+        self.seen.update(seen)
+        self.files.update(declared)
+        for path in gone:
+            self.seen.pop(path, None)
+
+    async def wrote(
+        self, source: str, applied: Iterable[Applied], gone: Iterable[Identity]
+    ) -> None:
+        """Do nothing: nothing is written."""
+
+    async def mark(self, source: str, marks: Marks) -> None:
+        """Do nothing."""
+
+    async def forget(self, source: str) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What the sync would do."""
+
+    collected: Collected
+    plan: SyncPlan
+    live: Mapping[Identity, Live] = field(repr=False)
+    declared: Mapping[str, Declared] = field(repr=False)
+    """What files say, by path."""
+    applied: Mapping[Identity, Applied] = field(repr=False)
+    unknown: tuple[Known, ...] = ()
+    """What files ask for of kinds that may not be read."""
+
+
+async def draw(
+    cluster: Cluster, store: Store, source: GitSource, after: Commit, before: Commit | None
+) -> Drawn:
+    """Return what the sync of *source* would do at the commit *after*.
+
+    *before*: the commit that is applied now; None if it is not known, or cannot be read.
+
+    Raises:
+        CommandError: The folder is not in the commit, or has too many files.
+    """
+    memory = Memory()
+    ledger = Ledger(memory, _UID)
+    scope, remote = Scope.of(source), Remote(url="", branch="")
+    living = Living(store, source.metadata.namespace, source.metadata.name)
+    last: Collected | None = None
+    if before is not None:
+        last = await _look(before, ledger, remote, scope, missing_is_empty=True)
+    ledger.applied = dict(_applied(source, living, last))
+    collected = await _look(after, ledger, remote, scope)
+    if collected is None:
+        raise AssertionError("a folder that is missing is an error")
+    unread = {kind for kind, resource in RESOURCES.items() if not cluster.readable(resource)}
+    unknown = [known for known in collected.resources.values() if known.identity.kind in unread]
+    readable = {
+        identity: known
+        for identity, known in collected.resources.items()
+        if identity.kind not in unread
+    }
+    collected = replace(collected, resources=readable)
+    live = living.all(collected)
+    allowed = source.metadata.annotations.get(ANNOTATION_ALLOW_PRUNE, "")
+    prune = Prune.of(source.metadata.name, source.spec, allowed)
+    drawn = plan(collected, live, ledger.applied, prune)
+    return Drawn(collected, drawn, live, memory.files, ledger.applied, tuple(unknown))
+
+
+async def _look(
+    commit: Commit, ledger: Ledger, remote: Remote, scope: Scope, *, missing_is_empty: bool = False
+) -> Collected | None:
+    try:
+        return await Listing(commit, ledger).look(remote, scope)
+    except MirrorError as exc:
+        if missing_is_empty:
+            return None
+        raise CommandError(exc.sentence) from exc
+
+
+def _applied(
+    source: GitSource, living: Living, last: Collected | None
+) -> Iterable[tuple[Identity, Applied]]:
+    """Give what the sync remembers of what it has applied."""
+    known = dict(last.resources) if last is not None else {}
+    refused = {error.path for error in source.status.errors}
+    for identity, live in living.owned().items():
+        if live.path:
+            said = known.pop(identity, None)
+            said = said if said is not None and said.path == live.path else None
+            yield identity, _row(identity, said, live.path, live.uid)
+    for identity, said in known.items():
+        there = living.one(identity)
+        if there is not None:  # its label was taken away
+            if not there.owner and there.path == said.path:
+                yield identity, _row(identity, said, said.path, there.uid)
+        elif identity.kind == AGENT_POD.kind and said.path not in refused:
+            yield identity, replace(_row(identity, said, said.path, "gone"), ended=True)
+
+
+def _row(identity: Identity, said: Known | None, path: str, uid: str) -> Applied:
+    return Applied(
+        identity,
+        said.digest if said is not None else "",
+        path,
+        said.blob if said is not None else "",
+        "",
+        uid,
+        labels=tuple(said.labels) if said is not None else (),
+        annotations=tuple(said.annotations) if said is not None else (),
+    )
