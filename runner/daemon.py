@@ -256,6 +256,9 @@ def _join(
     agents.subscribe(lambda: _tell(performer, used.news()))
     link = Link(settings.controller, keeper, converger, agents, hello)
     secrets.source = link
+    link.warm = lambda found: worktrees.warm.know(
+        {each.url_sha256: each.worktrees for each in found.repositories}
+    )
     link.connected = lambda: _note_session(places, begun=True)
 
     def rows() -> Mapping[str, Row]:

@@ -137,7 +137,7 @@ class GitWorktrees:
                     limits = Limits(self._settings.local_seconds)
                     maker = Maker(cache, self._git, self._trash, limits, self.warm, self._extras)
                     record = await maker.make(files, location, request)
-                    self.warm.want(record.cache, request.warm, request.default_branch)
+                    self.warm.want(record.cache, request.warm, request.default_branch, request.url)
                 elif files.building.exists():
                     finish(files)
             except OSError as exc:

@@ -2,7 +2,7 @@
 
 Below the runner's data directory::
 
-    warm/<cache>/wanted.json      how many, of which branch, and when one was last asked for
+    warm/<cache>/wanted.json      how many, of what, and when one was last asked for
     warm/<cache>/<number>/        worktree, its index, and warm.json: which commit it holds
     warm/<cache>/making-<number>  under way; what a runner that was killed left there goes
 
@@ -10,12 +10,13 @@ No agent has seen them. Whoever takes one renames it away: it is taken once, or 
 """
 
 import asyncio
+import hashlib
 import itertools
 import json
 import logging
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -44,6 +45,8 @@ class Wanted:
     number: int
     default_branch: str
     asked_ms: int
+    url_sha256: str = ""
+    """Of the Repository, hexadecimal; empty: an older runner noted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +67,32 @@ class WarmTrees:
         self._trash = trash
         self._limits = limits
         self._changed = asyncio.Event()
+        self._known: Mapping[str, int] | None = None
+        """How many of each Repository there are to be; None: nobody has told."""
 
-    def want(self, cache: str, number: int, default_branch: str) -> None:
+    def want(self, cache: str, number: int, default_branch: str, url: str) -> None:
         """Note how many there are to be, as the latest pod of the repository says."""
         folder = self._directory / cache
         if number or folder.exists():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_through(folder / "wanted.json", Wanted(number, default_branch, wall_ms()))
+            digest = hashlib.sha256(url.encode()).hexdigest()
+            wanted = Wanted(number, default_branch, wall_ms(), digest)
+            write_through(folder / "wanted.json", wanted)
             self._changed.set()
+
+    def know(self, known: Mapping[bytes, int]) -> None:
+        """Take from the controller how many there are to be, by the digest of the url.
+
+        Repositories that are not named are gone, or want none any more.
+        """
+        self._known = {digest.hex(): number for digest, number in known.items()}
+        self._changed.set()
+
+    def _wanted(self, folder: Path) -> Wanted:
+        wanted = _noted(folder)
+        if self._known is None or not wanted.url_sha256:
+            return wanted
+        return replace(wanted, number=self._known.get(wanted.url_sha256, 0))
 
     def take(self, cache: str, target: Path) -> Taken | None:
         """Move one that is ready to *target*, which does not exist; None when there is none."""
@@ -107,7 +128,7 @@ class WarmTrees:
 
     async def _tend(self, folder: Path, cache: Cache | None) -> None:
         """Bring one cache's worktrees to what is wanted."""
-        wanted = _wanted(folder)
+        wanted = self._wanted(folder)
         if wanted.number == 0 or not 0 <= wall_ms() - wanted.asked_ms < _UNUSED_MS:
             self._trash.discard(folder)
             return
@@ -120,7 +141,7 @@ class WarmTrees:
         for entry in self._ready(folder.name):
             if _commit(entry) != commit:
                 await self._renew(entry, cache, commit)
-        while len(self._ready(folder.name)) < _wanted(folder).number and self._has_room():
+        while len(self._ready(folder.name)) < self._wanted(folder).number and self._has_room():
             await self._make(folder, cache, commit)
 
     async def _make(self, folder: Path, cache: Cache, commit: str) -> None:
@@ -218,7 +239,7 @@ def _commit(entry: Path) -> str:
         return ""
 
 
-def _wanted(folder: Path) -> Wanted:
+def _noted(folder: Path) -> Wanted:
     try:
         return Wanted(**json.loads((folder / "wanted.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):

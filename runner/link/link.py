@@ -50,6 +50,8 @@ class Link:
         self._gone = asyncio.Event()
         self.connected: Callable[[], None] = lambda: None
         """Called whenever the controller has welcomed a session."""
+        self.warm: Callable[[link_pb2.WarmRepositories], None] = lambda _: None
+        """Takes the newest list of worktrees to be kept ready."""
 
     async def run(self) -> None:
         """Hold a session until ``close``."""
@@ -136,7 +138,12 @@ class Link:
         await self._pods.known_as(identity.about.uid)
         channel = mutual(self._endpoint, identity)
         session = Session(
-            channel, self._hello(identity), self._pods, self._agents, self._keeper.take_bundle
+            channel,
+            self._hello(identity),
+            self._pods,
+            self._agents,
+            self._keeper.take_bundle,
+            on_warm=self.warm,
         )
         before = self._session, self._channel
         self._session, self._channel = session, channel

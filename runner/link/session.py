@@ -23,8 +23,8 @@ from runner.link.pace import Pace
 logger = logging.getLogger(__name__)
 
 PROTOCOL: Final = 1
-FEATURES: Final = ("agents",)
-"""What is understood beyond the protocol: catalogues of agents."""
+FEATURES: Final = ("agents", "warm")
+"""What is understood beyond the protocol: catalogues of agents, worktrees to be kept ready."""
 _WELCOME_SECONDS: Final = 20.0
 _BATCH_BYTES: Final = 256 * 1024
 _SILENT_BEATS: Final = 3
@@ -127,6 +127,8 @@ class Session:
         pods: Pods,
         agents: Agents,
         on_bundle: Callable[[link_pb2.TrustBundle], Any],
+        *,
+        on_warm: Callable[[link_pb2.WarmRepositories], None] = lambda _: None,
     ) -> None:
         self._channel = channel
         self._hello = hello
@@ -135,6 +137,7 @@ class Session:
         self._agents_asked = False
         self._agents_told: link_pb2.AgentsFound | None = None
         self._on_bundle = on_bundle
+        self._on_warm = on_warm
         self._inbox = Inbox()
         self._welcome: link_pb2.Welcome | None = None
         self._ending: Ending | None = None
@@ -226,6 +229,8 @@ class Session:
             self._agents.look_for(message.agents)
             self._agents_asked = True
             self._wake.set()
+        elif kind == "warm":
+            self._on_warm(message.warm)
         if isinstance(result, Gap):
             self._resync = result.reason
             self._wake.set()

@@ -1,4 +1,4 @@
-# Generated from meshwire/v1/link.proto (sha256 91499643e580) by proto/generate.py. Do not edit.
+# Generated from meshwire/v1/link.proto (sha256 628414deb253) by proto/generate.py. Do not edit.
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -367,7 +367,7 @@ class Worktree(_message.Message):
     def __init__(self, branch: _Optional[str] = ..., commit: _Optional[str] = ..., dirty: _Optional[bool] = ..., saved_ref: _Optional[str] = ..., note: _Optional[str] = ..., kept_files: _Optional[str] = ..., base_commit: _Optional[str] = ...) -> None: ...
 
 class ControllerMessage(_message.Message):
-    __slots__ = ("seq", "controller_epoch", "welcome", "snapshot", "delta", "heartbeat_ack", "bundle", "agents", "close")
+    __slots__ = ("seq", "controller_epoch", "welcome", "snapshot", "delta", "heartbeat_ack", "bundle", "agents", "close", "warm")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     CONTROLLER_EPOCH_FIELD_NUMBER: _ClassVar[int]
     WELCOME_FIELD_NUMBER: _ClassVar[int]
@@ -377,6 +377,7 @@ class ControllerMessage(_message.Message):
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
     AGENTS_FIELD_NUMBER: _ClassVar[int]
     CLOSE_FIELD_NUMBER: _ClassVar[int]
+    WARM_FIELD_NUMBER: _ClassVar[int]
     seq: int
     controller_epoch: int
     welcome: Welcome
@@ -386,7 +387,22 @@ class ControllerMessage(_message.Message):
     bundle: BundleUpdate
     agents: AgentCatalogue
     close: CloseSession
-    def __init__(self, seq: _Optional[int] = ..., controller_epoch: _Optional[int] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., snapshot: _Optional[_Union[Snapshot, _Mapping]] = ..., delta: _Optional[_Union[Delta, _Mapping]] = ..., heartbeat_ack: _Optional[_Union[HeartbeatAck, _Mapping]] = ..., bundle: _Optional[_Union[BundleUpdate, _Mapping]] = ..., agents: _Optional[_Union[AgentCatalogue, _Mapping]] = ..., close: _Optional[_Union[CloseSession, _Mapping]] = ...) -> None: ...
+    warm: WarmRepositories
+    def __init__(self, seq: _Optional[int] = ..., controller_epoch: _Optional[int] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., snapshot: _Optional[_Union[Snapshot, _Mapping]] = ..., delta: _Optional[_Union[Delta, _Mapping]] = ..., heartbeat_ack: _Optional[_Union[HeartbeatAck, _Mapping]] = ..., bundle: _Optional[_Union[BundleUpdate, _Mapping]] = ..., agents: _Optional[_Union[AgentCatalogue, _Mapping]] = ..., close: _Optional[_Union[CloseSession, _Mapping]] = ..., warm: _Optional[_Union[WarmRepositories, _Mapping]] = ...) -> None: ...
+
+class WarmRepositories(_message.Message):
+    __slots__ = ("repositories",)
+    REPOSITORIES_FIELD_NUMBER: _ClassVar[int]
+    repositories: _containers.RepeatedCompositeFieldContainer[WarmRepository]
+    def __init__(self, repositories: _Optional[_Iterable[_Union[WarmRepository, _Mapping]]] = ...) -> None: ...
+
+class WarmRepository(_message.Message):
+    __slots__ = ("url_sha256", "worktrees")
+    URL_SHA256_FIELD_NUMBER: _ClassVar[int]
+    WORKTREES_FIELD_NUMBER: _ClassVar[int]
+    url_sha256: bytes
+    worktrees: int
+    def __init__(self, url_sha256: _Optional[bytes] = ..., worktrees: _Optional[int] = ...) -> None: ...
 
 class AgentCatalogue(_message.Message):
     __slots__ = ("agents",)

@@ -73,7 +73,7 @@ async def test_agents_are_looked_for_and_told_with_their_versions(
     controller: Any, daemon: Any
 ) -> None:
     await connected(controller, daemon)
-    assert list(controller.sessions[0].hello.features) == ["agents"]
+    assert list(controller.sessions[0].hello.features) == ["agents", "warm"]
     shell = link_pb2.AgentProgram(name="a", executable="bash", version_args=["--version"])
     none = link_pb2.AgentProgram(name="b", executable="no-such-agent")
     await controller.say(agents=link_pb2.AgentCatalogue(agents=[shell, none]))

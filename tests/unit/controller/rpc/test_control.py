@@ -274,6 +274,20 @@ async def test_an_older_runner_is_not_told_of_agents(mesh: World) -> None:
     await _nothing_comes(call)
 
 
+async def test_a_runner_is_told_of_which_repositories_to_keep_worktrees_ready(mesh: World) -> None:
+    holder = await mesh.runner()
+    one = link_pb2.WarmRepository(url_sha256=b"1" * 32, worktrees=2)
+    mesh.placement.keep_ready(holder.runner, one)
+    call = await _connect(mesh, holder, features=["warm"])
+    await read(call, "welcome")
+    assert list((await read(call, "warm")).repositories) == [one]
+    await read(call, "snapshot")
+    mesh.placement.keep_ready(holder.runner, one)
+    await _nothing_comes(call)
+    mesh.placement.keep_ready(holder.runner)
+    assert list((await read(call, "warm")).repositories) == []
+
+
 async def test_a_heartbeat_is_noted_and_answered(mesh: World) -> None:
     call = await _connect(mesh, await mesh.runner())
     await call.write(_say(heartbeat=link_pb2.Heartbeat(beat=41, running=3)))

@@ -1,6 +1,7 @@
 """Worktrees that are ready are taken once each, and hold what a pod would have got anyway."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -95,6 +96,26 @@ async def test_fewer_and_none_are_kept_when_the_number_falls(
         await worktrees.ensure(request_for(2, warm=1))
         await until(lambda: len(ready(data_dir)) == 1)
         await worktrees.ensure(request_for(3, warm=0))
+        await until(lambda: not list(data_dir.glob("warm/*")))
+
+
+async def test_of_a_repository_that_is_gone_none_are_kept(
+    worktrees: GitWorktrees, request_for: Requests, data_dir: Path
+) -> None:
+    def known(url: str, number: int) -> dict[bytes, int]:
+        return {hashlib.sha256(url.encode()).digest(): number}
+
+    url = request_for(1).url
+    async with tended(worktrees):
+        await worktrees.ensure(request_for(1, warm=3))
+        await until(lambda: len(ready(data_dir)) == 3)
+        worktrees.warm.know(known(url, 1) | known("https://other.example/x", 3))
+        await until(lambda: len(ready(data_dir)) == 1)
+        worktrees.warm.know(known(url, 2))
+        await until(lambda: len(ready(data_dir)) == 2)
+        worktrees.warm.know(known("https://other.example/x", 3))
+        await until(lambda: not list(data_dir.glob("warm/*")))
+        await worktrees.ensure(request_for(2, warm=3))  # it was on its way before
         await until(lambda: not list(data_dir.glob("warm/*")))
 
 
