@@ -27,7 +27,8 @@ _FORBIDDEN: Final = re.compile(
 )
 """What no reader of YAML takes, and line breaks that only some take for such."""
 _INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)", re.ASCII)
-_MAX_DIGITS: Final = 18
+_MAX_DIGITS: Final = 20
+_MAX_INTEGER: Final = 2**63 - 1
 """Whole numbers of the API have 64 bits."""
 _WORDS: Final[dict[str, bool | None]] = {"true": True, "false": False, "null": None, "~": None}
 _ADVICE: Final = {
@@ -130,7 +131,7 @@ def resolve(text: str) -> str | int | bool | None:
     if text in _WORDS:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
-        if len(text) > _MAX_DIGITS:
+        if len(text) > _MAX_DIGITS or abs(int(text)) > _MAX_INTEGER:
             raise ValueError
         return int(text)
     return text
