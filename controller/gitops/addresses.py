@@ -1,27 +1,84 @@
 """Which addresses git may connect to: public ones, and those that the operator allows.
 
-Whoever may edit a Repository chooses the host: without this he would reach what listens to the
+Whoever may edit a Repository chooses the host: without this he would reach what answers to the
 controller alone.
 """
 
+import asyncio
+import socket
 from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import Final
+from urllib.request import getproxies_environment, proxy_bypass
 
-from controller.services.notification_addresses import Network
+from controller.gitops.remote import (
+    ADDRESS_NOT_ALLOWED,
+    REMOTE_UNREACHABLE,
+    RefusedError,
+    UnreachableError,
+)
+from controller.services.notification_addresses import METADATA, Network, real_address
 from gitaccess.places import Location
+
+_RESOLVE_SECONDS: Final = 10.0
+_MOST: Final = 16
+"""Addresses of one host."""
 
 
 def is_open(address: str, allowed: Sequence[Network]) -> bool:
-    """Whether git may connect to the address; *allowed* is what the operator allows. Pure."""
-    raise NotImplementedError
+    """Whether git may connect to the address; *allowed* is what the operator allows."""
+    try:
+        real = real_address(ip_address(address.partition("%")[0]))
+    except ValueError:
+        return False
+    if any(real in network for network in allowed if network.version == real.version):
+        return True
+    if not real.is_global or real.is_multicast or real.is_reserved or real.is_unspecified:
+        return False
+    return not any(real in each for each in METADATA if each.version == real.version)
 
 
-async def open_addresses(location: Location, allowed: Sequence[Network]) -> tuple[str, ...]:
-    """Return the addresses of the host that may be connected to; none of a local repository.
+async def pinned(location: Location, allowed: Sequence[Network]) -> Location:
+    """Return *location* with the addresses of its host that git may connect to, and no others.
 
-    Git is told these, so that the name cannot mean another one a moment later.
+    Behind a proxy of the operator's, a name that is not known here is left to it.
 
     Raises:
-        RefusedError: ``AddressNotAllowed``: it has none that may be.
+        RefusedError: ``AddressNotAllowed``: the host has none that may be.
         UnreachableError: Its name is not known.
     """
-    raise NotImplementedError
+    if location.local:
+        return location
+    found = await _resolved(location)
+    good = tuple(address for address in found if is_open(address, allowed))
+    if found and not good:
+        raise RefusedError(
+            ADDRESS_NOT_ALLOWED,
+            f"the repository's host {location.host} is at a private address: the operator may"
+            " allow it (--git-allow)",
+        )
+    return replace(location, addresses=good[:_MOST])
+
+
+async def _resolved(location: Location) -> tuple[str, ...]:
+    """Return what the name means, without repetition; nothing if that is the proxy's to know."""
+    try:
+        async with asyncio.timeout(_RESOLVE_SECONDS):
+            found = await asyncio.get_running_loop().getaddrinfo(
+                location.host, location.port, type=socket.SOCK_STREAM
+            )
+    except (OSError, UnicodeError) as exc:  # a timeout is one, too
+        if _is_proxied(location):
+            return ()
+        raise UnreachableError(
+            REMOTE_UNREACHABLE, f"the host name {location.host} is not known here"
+        ) from exc
+    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def _is_proxied(location: Location) -> bool:
+    proxies = getproxies_environment()
+    if location.protocol != "https" or not ({"https", "all"} & proxies.keys()):
+        return False
+    return not proxy_bypass(f"{location.host}:{location.port}")

@@ -4,50 +4,72 @@ A mirror is a copy: whatever is wrong with it, it is made anew.
 Errors: ``controller.gitops.remote``.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import asyncio
+import logging
+import shutil
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
-from controller.gitops.committing import Draft
-from controller.gitops.reading import TicketCommit
-from controller.gitops.remote import Outcome, Remote
-from controller.gitops.values import MAX_FILES, Author, Entry
-from controller.services.notification_addresses import Network
-from gitaccess.command import Git
+from controller.gitops import pushing
+from controller.gitops.committing import Committer, Draft
+from controller.gitops.reading import Reader, TicketCommit
+from controller.gitops.remote import (
+    COMMIT_GONE,
+    FETCH_FAILED,
+    REPOSITORY_DAMAGED,
+    URL_NOT_ALLOWED,
+    Declined,
+    GoneError,
+    MirrorError,
+    Outcome,
+    RefusedError,
+    Rejected,
+    Remote,
+    Unreachable,
+)
+from controller.gitops.upkeep import swap, tidy
+from controller.gitops.upstream import TIP, MirrorSettings, Upstream, reason_of
+from controller.gitops.values import MAX_FILES, Entry
+from gitaccess.command import Call, Git, GitRunError, Limits
+from gitaccess.explain import TOO_LARGE, explain
+from gitaccess.leavings import sweep
+from gitaccess.places import is_commit
 
+logger = logging.getLogger(__name__)
 
-@dataclass(frozen=True, slots=True)
-class MirrorSettings:
-    """What mirrors may open, and how much of it."""
-
-    local_folders: tuple[Path, ...] = ()
-    """Below these a repository may be opened by its path."""
-    networks: tuple[Network, ...] = ()
-    """Addresses that may be connected to although they are not public."""
-    fetch_seconds: float = 300.0
-    idle_seconds: float = 60.0
-    """Longest time without a word from the server."""
-    local_seconds: float = 60.0
-    """For what needs no server."""
-    fetch_bytes: int = 512 * 1024 * 1024
-    """Longest pack that is taken in one fetch."""
+_DEPTH: Final = 300
+"""Commits that a new mirror begins with. Later ones come without a gap."""
+_DEEPER: Final = 20_000
+"""Commits to find out whether an operation landed."""
 
 
 class Mirror:
     """The mirror of one source. Its methods may be called at the same time."""
 
-    def __init__(
-        self, directory: Path, git: Git, settings: MirrorSettings, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, directory: Path, git: Git, settings: MirrorSettings) -> None:
         """*directory* is this source's alone: ``<data-dir>/git/<uid>``; it need not exist."""
-        self._clock = clock
         self._directory = directory
+        self._repository = directory / "repo.git"
         self._git = git
         self._settings = settings
+        self._upstream = Upstream(directory, git, settings)
+        self._reader = Reader(self._repository, git, settings.local_seconds)
+        self._committer = Committer(self._repository, git, settings.local_seconds)
+        self._writing = asyncio.Lock()
+        """Held by whoever writes to the mirror or speaks to the server; readers need it not."""
+        self._using: Remote | None = None
+        self._swept = False
+        self._suspect = False
+        """Something was missing that must be there."""
+        self._made = 0
+        """How often it was made anew: what a reader missed meanwhile proves nothing."""
+        self._fetched = ""
 
     def use(self, remote: Remote) -> None:
         """Set which branch it is and what opens it, from the next call on."""
-        raise NotImplementedError
+        self._using = remote
 
     async def remote_tip(self) -> str | None:
         """Return the commit of the branch as the server says (one round trip), None if absent.
@@ -55,7 +77,8 @@ class Mirror:
         Raises:
             MirrorError: It cannot be asked, or refuses.
         """
-        raise NotImplementedError
+        async with self._writing:
+            return await self._upstream.tip(self._remote())
 
     async def is_empty(self) -> bool:
         """Tell whether the repository has no branch at all; to be asked when the tip is None.
@@ -63,10 +86,11 @@ class Mirror:
         Raises:
             MirrorError: It cannot be asked, or refuses.
         """
-        raise NotImplementedError
+        async with self._writing:
+            return await self._upstream.is_empty(self._remote())
 
     async def fetch(self) -> str:
-        """Bring the branch here, the last 300 commits of it; return its commit.
+        """Bring the branch here; return its commit. A new mirror has the last 300 commits.
 
         Files that are too large to be read are left out where the server can do so. A damaged
         mirror is made anew.
@@ -74,7 +98,23 @@ class Mirror:
         Raises:
             MirrorError: ``BranchNotFound`` (refused) if it is not there.
         """
-        raise NotImplementedError
+        async with self._writing:
+            remote = self._remote()
+            if self._suspect or not self._repository.exists():
+                return await self._fetch_anew(remote)
+            await self._sweep()
+            try:
+                await self._upstream.fetch(self._repository, remote)
+                self._fetched = await self._tip(self._repository)
+            except GitRunError as exc:
+                self._swept = False
+                failure = explain(exc, remote.credentials)
+                if not failure.damaged and failure.reason != TOO_LARGE:
+                    raise reason_of(exc, remote) from exc
+                logger.warning("mirror is made anew", extra={"reason": failure.sentence})
+                return await self._fetch_anew(remote)
+            self._suspect = not await tidy(self._repository, self._git, self._settings)
+            return self._fetched
 
     async def path_exists(self, commit: str, path: str) -> bool:
         """Tell whether *path* (``.`` is the root) is a folder in the commit.
@@ -82,7 +122,8 @@ class Mirror:
         Raises:
             MirrorError: The commit is not here, or the path can be none.
         """
-        raise NotImplementedError
+        async with self._reading(commit) as reader:
+            return await reader.tree(commit, path) is not None
 
     async def entries(self, commit: str, path: str, most: int = MAX_FILES) -> list[Entry]:
         """Return everything below *path* (``.`` is the root) by path; nothing if there is none.
@@ -93,7 +134,9 @@ class Mirror:
             RefusedError: ``TooManyFiles``: there are more than *most*.
             MirrorError: The commit is not here, or the path can be none.
         """
-        raise NotImplementedError
+        async with self._reading(commit) as reader:
+            tree = await reader.tree(commit, path)
+            return await reader.entries(tree, path, most) if tree else []
 
     async def blobs(self, ids: Iterable[str]) -> dict[str, bytes]:
         """Return the contents; those that are not here or longer than MAX_FILE_BYTES are left out.
@@ -103,9 +146,10 @@ class Mirror:
         Raises:
             MirrorError: They cannot be read.
         """
-        raise NotImplementedError
+        async with self._reading() as reader:
+            return await reader.blobs(ids)
 
-    async def commits(self, old: str | None, new: str, most: int = 300) -> list[TicketCommit]:
+    async def commits(self, old: str | None, new: str, most: int = _DEPTH) -> list[TicketCommit]:
         """Return the commits in *new* and not in *old* that name a ticket, newest first.
 
         None for *old*, or one that is not here: as far as the mirror goes back.
@@ -113,50 +157,143 @@ class Mirror:
         Raises:
             MirrorError: *new* is not here.
         """
-        raise NotImplementedError
+        async with self._reading(new) as reader:
+            await reader.tree(new, ".")
+            known = old if old and await self._is_here(old) else None
+            return await reader.log(known, new, "Ticket", most)
 
     async def operations_landed(self, old: str | None, new: str) -> dict[str, str]:
         """Return ``Operation-Id`` and commit, of those in *new* and not in *old*.
 
-        Raises:
-            MirrorError: *new* is not here.
-        """
-        raise NotImplementedError
-
-    async def commit(
-        self,
-        parent: str,
-        files: Mapping[str, bytes | None],
-        author: Author,
-        committer: Author,
-        message: str,
-    ) -> str:
-        """Make a commit on *parent* in which *files* are as given; None deletes.
+        A mirror that does not go back to *old* is filled up as far as 20,000 commits.
 
         Raises:
-            MirrorError: As ``commit_all``.
+            MirrorError: *new* is not here, or the server that must be asked cannot be.
         """
-        raise NotImplementedError
+        async with self._reading(new) as reader:
+            await reader.tree(new, ".")
+            if old and not await reader.descends(new, old):
+                await self._deepen()
+            known = old if old and await self._is_here(old) else None
+            found = await reader.log(known, new, "Operation-Id", _DEEPER)
+        return {each: commit.commit for commit in reversed(found) for each in commit.operations}
 
     async def commit_all(self, parent: str, drafts: Sequence[Draft]) -> list[str]:
         """Make one commit for each draft, each on the one before, the first on *parent*.
 
-        Nothing refers to them until they are pushed. A file keeps its mode.
+        Nothing but the mirror knows of them until they are pushed. A file keeps its mode.
 
         Raises:
             RefusedError: ``PathInvalid``: a path that must not be written, or where a link,
                 a submodule or a folder is in its way.
             MirrorError: *parent* is not here, or it cannot be done.
         """
-        raise NotImplementedError
+        async with self._writing, self._reading(parent) as reader:
+            await self._sweep()
+            await reader.tree(parent, ".")
+            try:
+                return await self._committer.make(parent, drafts)
+            except BaseException:
+                self._swept = False  # a git that was ended may leave its locks
+                raise
 
     async def push(self, commit: str, expect: str) -> Outcome:
         """Set the branch to *commit*, which descends from *expect*, if the branch is there.
 
         Never by force.
         """
-        raise NotImplementedError
+        async with self._writing:
+            remote = self._remote()
+            try:
+                if (tip := await self._upstream.tip(remote)) != expect:
+                    return Rejected(f"the branch is at {tip or 'no commit'} meanwhile")
+                if not await self._reader.descends(commit, expect):
+                    return Rejected(f"commit {commit} does not descend from {expect}")
+                output = await self._upstream.push(self._repository, remote, commit)
+            except RefusedError as exc:
+                return Declined(exc.reason, exc.sentence)
+            except MirrorError as exc:
+                return Unreachable(exc.reason, exc.sentence)
+            except GitRunError as exc:
+                return pushing.failed(exc, remote.credentials)
+        return pushing.settled(commit, output)
 
     async def remove(self) -> None:
         """Delete the mirror with all that is in it; there may be none."""
-        raise NotImplementedError
+        async with self._writing:
+            self._made += 1
+            await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
+
+    def _remote(self) -> Remote:
+        if self._using is None:
+            raise RefusedError(URL_NOT_ALLOWED, "it is not known yet where the repository is")
+        return self._using
+
+    async def _sweep(self) -> None:
+        """Remove the locks of a git that was killed: no other one is at work here now."""
+        if not self._swept:
+            await asyncio.to_thread(sweep, self._repository)
+            self._swept = True
+
+    async def _fetch_anew(self, remote: Remote) -> str:
+        """Make a new mirror; the old one stays in its place until there is one."""
+        new = self._directory / "new.git"
+        await asyncio.to_thread(shutil.rmtree, new, ignore_errors=True)
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        init = ("init", "--quiet", "--bare", "--template=", "--", str(new))
+        try:
+            await self._git.run(Call(init, limits=Limits(self._settings.local_seconds)))
+            await self._upstream.fetch(new, remote, _DEPTH)
+            tip = await self._tip(new)
+        except GitRunError as exc:
+            if explain(exc, remote.credentials).damaged:  # nothing of ours is in a new one
+                text = "the repository is damaged itself: repair it there (git fsck tells)"
+                raise RefusedError(REPOSITORY_DAMAGED, text) from exc
+            raise reason_of(exc, remote) from exc
+        await asyncio.to_thread(swap, self._repository, new)
+        self._made += 1
+        self._suspect, self._swept, self._fetched = False, True, tip
+        return tip
+
+    async def _deepen(self) -> None:
+        async with self._writing:
+            remote = self._remote()
+            try:
+                await self._upstream.fetch(self._repository, remote, _DEEPER)
+            except GitRunError as exc:
+                self._swept = False
+                raise reason_of(exc, remote) from exc
+
+    async def _tip(self, repository: Path) -> str:
+        """Return the commit that was fetched, with its tree.
+
+        Raises:
+            GitRunError: It is not there.
+        """
+        args = ("rev-parse", f"{TIP}^{{commit}}", f"{TIP}^{{tree}}")
+        limits = Limits(self._settings.local_seconds)
+        commit = (await self._git.run(Call(args, repository, limits=limits))).decode().split()[0]
+        if not is_commit(commit):
+            raise MirrorError(FETCH_FAILED, "the branch leads to no commit")
+        return commit
+
+    async def _is_here(self, commit: str) -> bool:
+        try:
+            return await self._reader.tree(commit, ".") is not None
+        except GoneError:
+            return False
+
+    @asynccontextmanager
+    async def _reading(self, commit: str = "") -> AsyncIterator[Reader]:
+        """Give the reader; what it cannot read although it must be here is remembered."""
+        made = self._made
+        if not self._repository.exists():
+            raise GoneError(COMMIT_GONE, "the repository is not fetched yet")
+        try:
+            yield self._reader
+        except GoneError:
+            self._suspect |= made == self._made and commit == self._fetched
+            raise
+        except GitRunError as exc:
+            self._suspect |= made == self._made and exc.code is not None
+            raise MirrorError(FETCH_FAILED, explain(exc).sentence) from exc

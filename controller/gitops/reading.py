@@ -1,9 +1,46 @@
 """Reads trees, files and messages of commits from a bare mirror, bounded in time and memory."""
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+import asyncio
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
 
-from controller.gitops.values import Entry
+from controller.gitops import paths
+from controller.gitops.remote import (
+    COMMIT_GONE,
+    PATH_INVALID,
+    TOO_MANY_FILES,
+    GoneError,
+    RefusedError,
+)
+from controller.gitops.values import MAX_FILE_BYTES, Entry, EntryType
+from gitaccess.command import Call, Git, GitRunError, Limits
+from gitaccess.places import is_commit, shown
+
+_LISTING_BYTES: Final = 32 * 1024 * 1024
+_BATCH_BYTES: Final = 16 * 1024 * 1024
+_LOG_BYTES: Final = 16 * 1024 * 1024
+_LONGEST_SUBJECT: Final = 200
+_MOST_TRAILERS: Final = 10_000
+_TYPES: Final = {
+    b"100644": EntryType.FILE,
+    b"100755": EntryType.FILE,
+    b"100664": EntryType.FILE,  # of very old commits
+    b"120000": EntryType.SYMLINK,
+    b"160000": EntryType.SUBMODULE,
+}
+_LOG_FORMAT: Final = "%x00".join(
+    (
+        "%H",
+        "%an",
+        "%at",
+        "%s",
+        "%(trailers:key=Ticket,valueonly=true,unfold=true,separator=%x0A)",
+        "%(trailers:key=Operation-Id,valueonly=true,unfold=true,separator=%x0A)",
+    )
+)
+_FIELDS: Final = 6
 
 
 class TicketCommit(NamedTuple):
@@ -21,7 +58,145 @@ class TicketCommit(NamedTuple):
     """Printable, at most 200 characters."""
 
 
-def batches(entries: Iterable[Entry], most_bytes: int = 16 * 1024 * 1024) -> Iterator[list[Entry]]:
+class Reader:
+    """Reads one bare repository. Blobs that are not here are never fetched."""
+
+    def __init__(self, repository: Path, git: Git, seconds: float) -> None:
+        self._repository = repository
+        self._git = git
+        self._seconds = seconds
+
+    async def tree(self, commit: str, path: str) -> str | None:
+        """Return the tree at *path*, None if there is no folder.
+
+        Raises:
+            RefusedError: ``PathInvalid``.
+            GoneError: The commit is not here.
+            GitRunError: It cannot be read.
+        """
+        folder = paths.folder(path)
+        if folder is None:
+            raise RefusedError(PATH_INVALID, f"the path {shown(path)} cannot be one of a folder")
+        if not is_commit(commit):
+            raise GoneError(COMMIT_GONE, f"{shown(commit)} is no commit id")
+        names = (f"{commit}^{{commit}}", f"{commit}:{folder}" if folder else f"{commit}^{{tree}}")
+        text = "".join(f"{name}\n" for name in names).encode(errors="surrogateescape")
+        found = (await self._run("cat-file", "--batch-check", stdin=text)).split(b"\n")
+        if not found[0].startswith(commit.encode() + b" commit "):
+            raise GoneError(COMMIT_GONE, f"commit {commit} is not in the mirror: fetch again")
+        known = re.fullmatch(rb"([0-9a-f]{40}) tree [0-9]+", found[1])
+        return known[1].decode() if known else None
+
+    async def entries(self, tree: str, path: str, most: int) -> list[Entry]:
+        """Return everything below the tree, which is at *path*.
+
+        Raises:
+            RefusedError: ``TooManyFiles``.
+            GitRunError: It cannot be read.
+        """
+        try:
+            listing = await self._run("ls-tree", "-r", "-z", tree, output_bytes=_LISTING_BYTES)
+        except GitRunError as exc:
+            if not exc.flooded:
+                raise
+            raise _too_many(most) from exc
+        if listing.count(b"\0") > most:
+            raise _too_many(most)
+        lines = [_line(line) for line in listing.split(b"\0") if line]
+        sizes = await self.sizes({blob for _, blob, kind in lines if kind is EntryType.FILE})
+        folder = paths.folder(path)
+        before = f"{folder}/" if folder else ""
+        return [
+            Entry(before + name, blob, sizes[blob] if kind is EntryType.FILE else 0, kind)
+            for name, blob, kind in lines
+        ]
+
+    async def sizes(self, ids: Iterable[str]) -> dict[str, int]:
+        """Return the sizes of blobs; of those that were left out, one byte more than is read.
+
+        Raises:
+            GitRunError: They cannot be read.
+        """
+        wanted = [blob for blob in ids if is_commit(blob)]
+        if not wanted:
+            return {}
+        form = "--batch-check=%(objectname) %(objecttype) %(objectsize)"
+        text = "".join(f"{blob}\n" for blob in wanted).encode()
+        sizes = dict.fromkeys(wanted, MAX_FILE_BYTES + 1)
+        missing = []
+        for line in (await self._run("cat-file", form, stdin=text)).decode().splitlines():
+            blob, _, rest = line.partition(" ")
+            if rest.startswith("blob "):
+                sizes[blob] = int(rest.removeprefix("blob "))
+            elif rest == "missing":
+                missing.append(blob)
+        if await asyncio.to_thread(self._any_loose, missing):
+            raise GitRunError("cat-file", 0, "fatal: loose object is corrupt")
+        return sizes
+
+    async def blobs(self, ids: Iterable[str]) -> dict[str, bytes]:
+        """Return the contents of those that are here and not too long.
+
+        Raises:
+            GitRunError: They cannot be read.
+        """
+        sizes = await self.sizes(dict.fromkeys(ids))
+        found: dict[str, bytes] = {}
+        small = [Entry("", blob, size, EntryType.FILE) for blob, size in sizes.items()]
+        for part in batches((each for each in small if each.size <= MAX_FILE_BYTES), _BATCH_BYTES):
+            text = "".join(f"{each.blob}\n" for each in part).encode()
+            found |= _contents(await self._run("cat-file", "--batch", stdin=text))
+        return found
+
+    async def log(self, old: str | None, new: str, trailer: str, most: int) -> list[TicketCommit]:
+        """Return the commits in *new* and not in *old* with such a trailer, newest first.
+
+        Raises:
+            GitRunError: They cannot be read.
+        """
+        args = (
+            "log", "-z", f"--format={_LOG_FORMAT}", f"--max-count={most}", "--no-show-signature",
+            "--no-notes", "--no-mailmap", "--encoding=UTF-8", "-E", f"--grep=^{trailer}: ", new,
+        )  # fmt: skip
+        try:
+            text = await self._run(*args, *((f"^{old}",) if old else ()), output_bytes=_LOG_BYTES)
+        except GitRunError as exc:
+            if not exc.flooded:
+                raise
+            text = exc.output.rpartition(b"\0")[0]  # someone wrote novels: what is complete counts
+        fields = text.removesuffix(b"\0").split(b"\0")
+        whole = range(0, len(fields) - _FIELDS + 1, _FIELDS)
+        return [_commit(fields[start : start + _FIELDS]) for start in whole]
+
+    async def descends(self, new: str, old: str) -> bool | None:
+        """Tell whether *old* is an ancestor of *new*, as far as is known here; None: not here.
+
+        Raises:
+            GitRunError: It cannot be told.
+        """
+        try:
+            await self._run("merge-base", "--is-ancestor", old, new)
+        except GitRunError as exc:
+            if exc.code == 1:
+                return False
+            if exc.code is not None:
+                return None
+            raise
+        return True
+
+    async def _run(self, *args: str, stdin: bytes = b"", output_bytes: int | None = None) -> bytes:
+        limits = Limits(self._seconds)
+        if output_bytes is not None:
+            limits = Limits(self._seconds, output_bytes=output_bytes)
+        return await self._git.run(Call(args, self._repository, stdin=stdin, limits=limits))
+
+    def _any_loose(self, ids: Sequence[str]) -> bool:
+        """Tell whether one of them is here after all: then it is what git cannot read."""
+        objects = self._repository / "objects"
+        return any((objects / blob[:2] / blob[2:]).exists() for blob in ids)
+
+
+def batches(entries: Iterable[Entry], most_bytes: int = _BATCH_BYTES) -> Iterator[list[Entry]]:
     """Cut *entries* into parts whose files have at most so many bytes (or are one file)."""
     part: list[Entry] = []
     total = 0
@@ -33,3 +208,55 @@ def batches(entries: Iterable[Entry], most_bytes: int = 16 * 1024 * 1024) -> Ite
         total += entry.size
     if part:
         yield part
+
+
+def _too_many(most: int) -> RefusedError:
+    return RefusedError(
+        TOO_MANY_FILES,
+        f"there are more than {most} files below spec.path: name a folder with fewer",
+    )
+
+
+def _line(line: bytes) -> tuple[str, str, EntryType]:
+    """Read ``<mode> <type> <id>TAB<path>``. Source: git-ls-tree(1), Output Format."""
+    head, _, path = line.partition(b"\t")
+    mode, _, blob = head.split(b" ")
+    kind = _TYPES.get(mode, EntryType.OTHER)
+    return path.decode(errors="surrogateescape"), blob.decode(), kind
+
+
+def _contents(output: bytes) -> dict[str, bytes]:
+    """Read ``<id> blob <size>LF<content>LF``. Source: git-cat-file(1), Batch Output."""
+    found: dict[str, bytes] = {}
+    at = 0
+    while (end := output.find(b"\n", at)) >= 0:
+        blob, kind, *rest = output[at:end].decode().split(" ")
+        at = end + 1
+        if kind == "blob":
+            size = int(rest[0])
+            found[blob] = output[at : at + size]
+            at += size + 1
+    return found
+
+
+def _commit(fields: Sequence[bytes]) -> TicketCommit:
+    commit, author, at, subject, tickets, operations = (
+        field.decode(errors="replace") for field in fields
+    )
+    return TicketCommit(
+        commit.strip(),
+        _values(tickets),
+        _values(operations),
+        _printable(author),
+        int(at) if re.fullmatch(r"[0-9]{1,12}", at) else 0,
+        _printable(subject),
+    )
+
+
+def _values(text: str) -> tuple[str, ...]:
+    found = (_printable(line.strip()) for line in text.split("\n")[:_MOST_TRAILERS])
+    return tuple(dict.fromkeys(value for value in found if value))
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text[:_LONGEST_SUBJECT])
