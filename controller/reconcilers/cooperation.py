@@ -14,7 +14,7 @@ from controller.reconcilers.channel import status as channel_status
 from controller.reconcilers.channel.observe import ChannelObserver
 from controller.reconcilers.ticket import plan as ticket_plan
 from controller.reconcilers.ticket import status as ticket_status
-from controller.reconcilers.ticket.observe import TicketObserver
+from controller.reconcilers.ticket.observe import Origins, TicketObserver
 from controller.services.deadlines import promptable
 from controller.store.messages import MessageStore
 from schemas.agentpod import AgentPod
@@ -48,8 +48,10 @@ class Cooperation:
         store.listen(AgentPod, self._pod)
         store.listen(Repository, self._repository)
 
-    def reconcilers(self, messages: MessageStore) -> list[Reconciler]:
-        """Return how the two kinds are reconciled."""
+    def reconcilers(
+        self, messages: MessageStore, origins: Origins | None = None
+    ) -> list[Reconciler]:
+        """Return how the two kinds are reconciled; without *origins* no ticket lies in git."""
         return [
             Reconciler(
                 CHANNEL.kind,
@@ -59,7 +61,7 @@ class Cooperation:
             ),
             Reconciler(
                 TICKET.kind,
-                TicketObserver(self._store).observe,
+                TicketObserver(self._store, origins=origins).observe,
                 ticket_plan.plan,
                 ticket_status.report,
             ),

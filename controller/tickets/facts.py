@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from schemas.agentpod import AgentPod
-from schemas.ticket import Progress, Ticket, TicketPod, TicketState
+from schemas.ticket import Progress, Ticket, TicketCommit, TicketPod, TicketState
 
 _CLOSED = frozenset({TicketState.DONE, TicketState.CANCELED})
 
@@ -43,6 +43,11 @@ def worked_on(pods: Iterable[AgentPod], before: Iterable[TicketPod]) -> tuple[Ti
     now = tuple(_as_seen(pod) for pod in reversed(there))
     uids = {pod.uid for pod in now}
     return (*now, *(pod for pod in before if pod.uid not in uids))
+
+
+def joined(new: Iterable[TicketCommit], before: Iterable[TicketCommit]) -> tuple[TicketCommit, ...]:
+    """Return the commits that name it, each once, those that are new first."""
+    return tuple({commit.sha: commit for commit in (*new, *before)}.values())
 
 
 def cycle(name: str, following: Callable[[str], Iterable[str]]) -> tuple[str, ...]:

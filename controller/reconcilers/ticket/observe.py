@@ -1,23 +1,59 @@
 """Gathers what a Ticket's status is computed from: all of it is in the store."""
 
 from collections.abc import Iterable
+from typing import Protocol
 
+from controller.gitops.facts import Origin
 from controller.kernel.key import Key
+from controller.kernel.reconciler import Finding
 from controller.kernel.store import Store
 from controller.placement.indexes import OF_PARENT, OF_TICKET
 from controller.reconcilers.ticket.snapshot import TicketSnapshot
-from controller.tickets.facts import cycle
+from controller.tickets.facts import blockers, cycle
 from schemas.agentpod import AgentPod
 from schemas.repository import Repository
-from schemas.ticket import Ticket
+from schemas.ticket import Ticket, TicketCommit
+
+
+class Origins(Protocol):
+    """What is needed of ``controller.gitops.sources.Sources``."""
+
+    def of_ticket(self, namespace: str, ticket: str) -> Origin | None:
+        """Return where the Ticket is kept in git, None if it is kept on the API alone."""
+        ...
+
+    def sure(self, namespace: str) -> bool:
+        """Whether that is known of all Tickets of the namespace."""
+        ...
+
+    def commits(self, namespace: str, ticket: str) -> tuple[TicketCommit, ...]:
+        """Return new commits of the source's branch that name the ticket, the newest first."""
+        ...
+
+
+class Runs(Protocol):
+    """What is needed of ``controller.services.ticket_runs.TicketRuns``."""
+
+    def knows(self, namespace: str) -> bool:
+        """Whether it has looked at the namespace since our start."""
+        ...
+
+    def why(self, ticket: Ticket) -> Finding | None:
+        """Return why no pod is started for the ticket; None: nothing starts any."""
+        ...
 
 
 class TicketObserver:
     """Reads tickets, their relatives and their pods."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self, store: Store, origins: Origins | None = None, runs: Runs | None = None
+    ) -> None:
+        """Without *origins* no ticket lies in git, without *runs* none starts pods."""
         self._store = store
         self._tickets = store.of(Ticket)
+        self._runs = runs
+        self._origins = origins
 
     async def observe(self, key: Key) -> TicketSnapshot | None:
         """Return the snapshot, None if the ticket is gone."""
@@ -26,14 +62,30 @@ class TicketObserver:
             return None
         where = (key.namespace, key.name)
         children = self._tickets.indexed(OF_PARENT, where)
+        origins = self._origins
         return TicketSnapshot(
             item,
+            origin=origins.of_ticket(*where) if origins is not None else None,
+            origin_known=origins is None or origins.sure(key.namespace),
+            commits=origins.commits(*where) if origins is not None else (),
             children=tuple(child for child in children if not child.metadata.deleting),
-            pods=tuple(self._store.of(AgentPod).indexed(OF_TICKET, where)),
+            pods=self._pods(item),
             missing=tuple(self._missing(item)),
             parents_cycle=cycle(key.name, lambda name: self._parent(key.namespace, name)),
             dependencies_cycle=cycle(key.name, lambda name: self._needed(key.namespace, name)),
+            blockers=blockers(item, lambda name: self._tickets.get(key.namespace, name)),
+            run=self._runs.why(item) if self._runs else None,
+            runs_known=self._runs is None or self._runs.knows(key.namespace),
         )
+
+    def _pods(self, item: Ticket) -> tuple[AgentPod, ...]:
+        """Return the pods that name it, and the one that has claimed it."""
+        pods, claim = self._store.of(AgentPod), item.status.claim
+        found = pods.indexed(OF_TICKET, (item.metadata.namespace, item.metadata.name))
+        owner = pods.by_uid(claim.pod_uid) if claim is not None else None
+        if owner is not None and owner.metadata.uid not in {pod.metadata.uid for pod in found}:
+            found.append(owner)
+        return tuple(found)
 
     def _parent(self, namespace: str, name: str) -> Iterable[str]:
         ticket = self._tickets.get(namespace, name)

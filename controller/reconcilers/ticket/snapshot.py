@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from controller.gitops.facts import Origin
+from controller.kernel.reconciler import Finding
 from schemas.agentpod import AgentPod
-from schemas.ticket import Ticket
+from schemas.ticket import Ticket, TicketCommit
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +21,15 @@ class TicketSnapshot:
     """The way from it to itself along parents; empty = there is none."""
     dependencies_cycle: tuple[str, ...] = ()
     """The same along dependencies."""
+    blockers: tuple[str, ...] = ()
+    """Tickets that it waits for."""
+    run: Finding | None = None
+    """Why no pod is started for it by itself; None: nothing starts any."""
+    runs_known: bool = True
+    """Whether that has been looked at since our start."""
+    origin: Origin | None = None
+    """Where it is kept in git."""
+    origin_known: bool = False
+    """Whether it is known that it is kept nowhere in git, where ``origin`` is None."""
+    commits: tuple[TicketCommit, ...] = ()
+    """Commits that name it, as far as they were seen by now; the newest first."""
