@@ -17,6 +17,7 @@ from cli import (
     port_forward_arguments,
     prompt_arguments,
     reconcile_arguments,
+    ticket_arguments,
     worktree_arguments,
 )
 from cli.errors import CommandError
@@ -73,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     worktree_arguments.add(commands, _cluster)
     plan_arguments.add(commands, _cluster)
     reconcile_arguments.add(commands, _cluster, _duration)
+    ticket_arguments.add(commands, _cluster, _count)
     _enroll_command(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version)
