@@ -16,9 +16,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
-from controller import logs
+from controller import gitset, logs
 from controller.bootstrap import prepare
 from controller.directory import DirectoryTaken, identity, lock
+from controller.gitops.database import DatabaseError
+from controller.gitops.sources import Sources
 from controller.kernel.events import Recorder
 from controller.kernel.key import Key
 from controller.kernel.lease import Leadership, LeadershipLost
@@ -162,9 +164,22 @@ class Controller:
             await patiently("a list of everything", self._sweep.once)
             self._fleet.synced()
             tasks.create_task(self._sweep.run())
-            await self._serve(tasks, messages)
+            async with gitset.opened(
+                gitset.GitSettings(
+                    self._settings.data_dir,
+                    self._settings.allow_local_repositories,
+                    self._settings.git_networks,
+                ),
+                store=self._store,
+                kube=self._kube,
+                recorder=self._recorder,
+                touch=self._queue.add,
+            ) as sources:
+                await self._serve(tasks, messages, sources)
 
-    async def _serve(self, tasks: asyncio.TaskGroup, messages: MessageStore) -> None:
+    async def _serve(
+        self, tasks: asyncio.TaskGroup, messages: MessageStore, sources: Sources
+    ) -> None:
         toolset = Toolset(
             kube=self._kube,
             store=self._store,
@@ -177,7 +192,7 @@ class Controller:
         async with Sender(self._settings.webhook_networks) as sender:
             notifications = Notifications(self._store, messages, self._kube, sender, self._touch)
             tasks.create_task(notifications.run())
-            await self._open(tasks, messages, toolset, notifications)
+            await self._open(tasks, messages, toolset, notifications, sources)
 
     def _touch(self, organization: str) -> None:
         self._queue.add(Key(ORGANIZATION.kind, "", organization))
@@ -188,6 +203,7 @@ class Controller:
         messages: MessageStore,
         toolset: Toolset,
         notifications: Notifications,
+        sources: Sources,
     ) -> None:
         """Open the ports and reconcile, until cancelled."""
         gateway = Gateway(
@@ -209,14 +225,19 @@ class Controller:
             await asyncio.to_thread(_announce, self._settings.data_dir, ports)
             leases = RunnerLeases(self._kube, self._store, self._fleet.links)
             tasks.create_task(leases.run(self._leadership.sure))
-            kernel = self._kernel(gateway, messages, notifications)
+            kernel = self._kernel(gateway, messages, notifications, sources)
+            tasks.create_task(sources.run())
             await kernel.run(self._settings.workers, self._leadership.sure)
         finally:
             await gateway.stop()
             await self._recorder.drain(timeout_seconds=2)
 
     def _kernel(
-        self, gateway: Gateway, messages: MessageStore, notifications: Notifications
+        self,
+        gateway: Gateway,
+        messages: MessageStore,
+        notifications: Notifications,
+        sources: Sources,
     ) -> Kernel:
         def bundle() -> dict[str, str]:
             return {
@@ -231,7 +252,8 @@ class Controller:
             fleet=self._fleet,
             scheduler=self._scheduler,
             bundle=bundle,
-            local_repositories=self._settings.allow_local_repositories,
+            local_repositories=bool(self._settings.allow_local_repositories),
+            sources=sources,
             failing=notifications.failing,
         )
         return Kernel(
@@ -241,7 +263,7 @@ class Controller:
             recorder=self._recorder,
             reconcilers=[
                 *kinds,
-                *self._cooperation.reconcilers(messages),
+                *self._cooperation.reconcilers(messages, sources),
                 self._routing.reviews(),
             ],
         )
@@ -264,7 +286,7 @@ def _told() -> Iterator[None]:
     """Turn what can end the controller into one sentence."""
     try:
         yield
-    except* (KubeError, PkiError, PortTaken, LeadershipLost, OpenError) as group:
+    except* (KubeError, PkiError, PortTaken, LeadershipLost, OpenError, DatabaseError) as group:
         raise StartError(redact(str(_first(group)))) from group
     except* OSError as group:
         raise StartError(f"the system refused: {_first(group)}") from group

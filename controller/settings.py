@@ -28,7 +28,10 @@ class Settings:
     log_file: Path | None = None
     """None: standard error."""
     leaf_lifetime_seconds: int = 86_400
-    allow_local_repositories: bool = False
+    allow_local_repositories: tuple[Path, ...] = ()
+    """Below these folders repositories are opened by their path."""
+    git_networks: tuple[Network, ...] = ()
+    """Where git may connect to beside what is allowed by itself."""
     workers: int = 16
     """Objects reconciled at the same time."""
     sweep_seconds: float = 600.0
@@ -61,6 +64,10 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         webhook_networks = networks(given.webhook_allow)
     except ValueError as exc:
         parser.error(f"--webhook-allow must be an address or a network, such as 10.0.0.0/8: {exc}")
+    try:
+        git_networks = networks(given.git_allow)
+    except ValueError as exc:
+        parser.error(f"--git-allow must be an address or a network, such as 10.0.0.0/8: {exc}")
     return Settings(
         webhook_networks=webhook_networks,
         data_dir=given.data_dir.absolute(),
@@ -71,7 +78,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         advertise_host=given.advertise_host,
         log_file=given.log_file,
         leaf_lifetime_seconds=given.leaf_lifetime_seconds,
-        allow_local_repositories=given.allow_local_repositories,
+        allow_local_repositories=tuple(path.absolute() for path in given.allow_local_repositories),
+        git_networks=git_networks,
         workers=given.workers,
         sweep_seconds=given.sweep_seconds,
         relist_seconds=given.relist_seconds,
@@ -118,8 +126,20 @@ def _parser() -> argparse.ArgumentParser:
     add("--leaf-lifetime-seconds", type=int, default=86_400, help="of runners' certificates")
     add(
         "--allow-local-repositories",
-        action="store_true",
-        help="let runners open repositories by path, below the folders that each of them allows",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="open repositories below this folder by their path, and let runners do so below the "
+        "folders that each of them allows (repeatable)",
+    )
+    add(
+        "--git-allow",
+        action="append",
+        default=[],
+        metavar="NETWORK",
+        help="let git connect to this address or network for GitSources although it is loopback, "
+        "private or link-local (repeatable)",
     )
     add("--workers", type=int, default=16, help="objects reconciled at the same time")
     add("--sweep-seconds", type=float, default=600.0, help="how often everything is listed")

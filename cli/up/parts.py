@@ -104,8 +104,8 @@ class Parts:
             *("--public-listen", f"{LOOPBACK}:{self._ports.enrolment}"),
             *("--webhook-listen", f"{LOOPBACK}:{self._ports.webhooks}"),
         ]
-        if self._settings.local_repositories:
-            arguments.append("--allow-local-repositories")
+        for folder in self._settings.local_repositories:
+            arguments += ["--allow-local-repositories", str(folder)]
         if self._settings.message_store_url_file is not None:
             arguments += ["--message-store-url-file", str(self._settings.message_store_url_file)]
         return arguments

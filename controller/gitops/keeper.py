@@ -28,6 +28,7 @@ from schemas.repository import Repository
 
 logger = logging.getLogger(__name__)
 
+REPOSITORY_NOT_FOUND: Final = "RepositoryNotFound"
 _SPREAD: Final = 0.1
 _LOOK_SECONDS: Final = 0.5
 """So often the refs of a repository on this machine are looked at."""
@@ -149,7 +150,7 @@ class Keeper:
         if dirty:
             self._put_back.append(self._began)
         try:
-            remote = await self._remote(item)
+            remote = await self.remote(item)
         except MirrorError as exc:
             stalled = isinstance(exc, RefusedError)
             self.sync.failed(item, Trouble(exc.reason, redact(exc.sentence), stalled))
@@ -161,14 +162,19 @@ class Keeper:
         if remote is None:
             name = item.spec.repository_ref.name
             said = f"repositoryRef.name: there is no Repository {name!r}: create it"
-            self.sync.failed(item, Trouble("RepositoryNotFound", said))
+            self.sync.failed(item, Trouble(REPOSITORY_NOT_FOUND, said))
             return Ending.FAILED
         self._see(remote)
         self.mirror.use(remote)
         return await self.sync.run(item, remote, lambda: self._asked > number, dirty=dirty)
 
-    async def _remote(self, item: GitSource) -> Remote | None:
-        """Return the branch and what opens it, None without a Repository."""
+    async def remote(self, item: GitSource) -> Remote | None:
+        """Return the branch and what opens it, None without a Repository.
+
+        Raises:
+            RefusedError: Its Secret is not there or cannot be used.
+            KubeError: The API server cannot be asked.
+        """
         namespace, spec = item.metadata.namespace, item.spec
         repository = self._around.store.of(Repository).get(namespace, spec.repository_ref.name)
         if repository is None:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from controller.gitops.facts import Origin, SourceFacts
-from controller.gitops.keeper import Keeper
+from controller.gitops.keeper import REPOSITORY_NOT_FOUND, Keeper
 from controller.gitops.ledger import Ledger
 from controller.gitops.living import MODELS
 from controller.gitops.mirror import Mirror
 from controller.gitops.remembered import Remembered
+from controller.gitops.remote import RefusedError, Remote
 from controller.gitops.sync import Around, Sync
 from controller.gitops.values import Identity
 from controller.gitops.writing import Writer
@@ -112,6 +113,21 @@ class Sources:
         """Return the mirror that the source is fetched into, None while there is none."""
         keeper = self._named(namespace, name)
         return keeper.mirror if keeper is not None else None
+
+    async def remote(self, namespace: str, name: str) -> Remote:
+        """Return the source's branch and what opens it, as of now.
+
+        Raises:
+            RefusedError: There is no such source, Repository or Secret, or it cannot be used.
+            KubeError: The API server cannot be asked.
+        """
+        keeper = self._named(namespace, name)
+        item = keeper.item if keeper is not None else None
+        remote = await keeper.remote(item) if keeper is not None and item is not None else None
+        if remote is None:
+            sentence = f"GitSource {name!r} or its Repository is not there: create it"
+            raise RefusedError(REPOSITORY_NOT_FOUND, sentence)
+        return remote
 
     def facts(self, namespace: str, name: str) -> SourceFacts:
         """Return what is known of the source."""

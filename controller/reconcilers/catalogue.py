@@ -15,6 +15,9 @@ from controller.reconcilers.agentpod.observe import PodObserver
 from controller.reconcilers.enrollment import plan as enrollment_plan
 from controller.reconcilers.enrollment import status as enrollment_status
 from controller.reconcilers.enrollment.observe import EnrollmentObserver
+from controller.reconcilers.gitsource import plan as source_plan
+from controller.reconcilers.gitsource import status as source_status
+from controller.reconcilers.gitsource.observe import Commits, GitSourceObserver, Passes
 from controller.reconcilers.organization import plan as organization_plan
 from controller.reconcilers.organization import status as organization_status
 from controller.reconcilers.organization.observe import OrganizationObserver
@@ -30,6 +33,7 @@ from controller.reconcilers.runner.observe import RunnerObserver
 from controller.services.notification_health import Failing
 from schemas.names import (
     AGENT_CLASS,
+    GIT_SOURCE,
     ORGANIZATION,
     POD_BINDING,
     REPOSITORY,
@@ -61,12 +65,15 @@ def reconcilers(  # noqa: PLR0913 - what they share, by name
     scheduler: Scheduler,
     bundle: Callable[[], Mapping[str, str]],
     local_repositories: bool,
+    sources: Passes,
+    commits: Commits | None = None,
     failing: Callable[[str], tuple[Failing, ...]] = lambda _: (),
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Reconciler]:
     """Return how each kind is reconciled. *bundle* gives the data of the trust bundle.
 
-    *failing* gives the webhooks of an Organization that cannot be told anything.
+    *failing* gives the webhooks of an Organization that cannot be told anything. Without *commits*
+    nothing is written back to git.
     """
     repositories = RepositoryObserver(store, kube, local_allowed=local_repositories)
     runners = RunnerObserver(store, fleet, clock=clock)
@@ -101,5 +108,11 @@ def reconcilers(  # noqa: PLR0913 - what they share, by name
             BindingObserver(store).observe,
             binding_plan.plan,
             binding_status.report,
+        ),
+        Reconciler(
+            GIT_SOURCE.kind,
+            GitSourceObserver(store, sources, commits).observe,
+            source_plan.plan,
+            source_status.report,
         ),
     ]

@@ -20,6 +20,7 @@ from controller.placement.scheduler import PLACEMENT, Scheduler
 from schemas.agentclass import AgentClass
 from schemas.agentpod import AgentPod
 from schemas.base import Object, Status
+from schemas.gitsource import GitSource
 from schemas.names import ORGANIZATION, RUNNER
 from schemas.organization import Organization
 from schemas.podbinding import PodBinding
@@ -38,6 +39,7 @@ _KINDS: Final[tuple[type[Object], ...]] = (
     RunnerEnrollment,
     AgentPod,
     PodBinding,
+    GitSource,
 )
 """Those whose objects are looked at whenever they change."""
 

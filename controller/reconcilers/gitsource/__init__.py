@@ -1,0 +1,1 @@
+"""How GitSource resources are reconciled: ``controller.gitops`` keeps them, this tells."""

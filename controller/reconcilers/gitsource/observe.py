@@ -1,0 +1,45 @@
+"""Gathers what a GitSource's status is computed from: all of it is in memory."""
+
+from typing import Protocol
+
+from controller.gitops.facts import SourceFacts
+from controller.gitops.writeback.values import SourceWrites
+from controller.kernel.key import Key
+from controller.kernel.store import Store
+from controller.reconcilers.gitsource.snapshot import GitSourceSnapshot
+from schemas.gitsource import GitSource
+
+
+class Passes(Protocol):
+    """What is needed of ``controller.gitops.sources.Sources``."""
+
+    def facts(self, namespace: str, name: str) -> SourceFacts:
+        """Return what is known of the source."""
+        ...
+
+
+class Commits(Protocol):
+    """What is needed of the write-back."""
+
+    def facts(self, source_uid: str) -> SourceWrites:
+        """Return how the commits of the source do."""
+        ...
+
+
+class GitSourceObserver:
+    """Reads sources from the store, and what their passes have found."""
+
+    def __init__(self, store: Store, passes: Passes, commits: Commits | None = None) -> None:
+        self._store = store
+        self._passes = passes
+        self._commits = commits
+
+    async def observe(self, key: Key) -> GitSourceSnapshot | None:
+        """Return the snapshot, None if the source is gone."""
+        item = self._store.of(GitSource).get(key.namespace, key.name)
+        if item is None:
+            return None
+        facts = self._passes.facts(key.namespace, key.name)
+        commits = self._commits
+        writes = commits.facts(item.metadata.uid) if commits is not None else SourceWrites()
+        return GitSourceSnapshot(item, facts, writes)

@@ -1,0 +1,16 @@
+"""All that a GitSource's plan and status are computed from."""
+
+from dataclasses import dataclass
+
+from controller.gitops.facts import SourceFacts
+from controller.gitops.writeback.values import SourceWrites
+from schemas.gitsource import GitSource
+
+
+@dataclass(frozen=True, slots=True)
+class GitSourceSnapshot:
+    """The source, what its last pass has found, and how its commits do."""
+
+    subject: GitSource
+    facts: SourceFacts
+    writes: SourceWrites
