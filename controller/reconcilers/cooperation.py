@@ -14,7 +14,7 @@ from controller.reconcilers.channel import status as channel_status
 from controller.reconcilers.channel.observe import ChannelObserver
 from controller.reconcilers.ticket import plan as ticket_plan
 from controller.reconcilers.ticket import status as ticket_status
-from controller.reconcilers.ticket.observe import Origins, TicketObserver
+from controller.reconcilers.ticket.observe import Origins, Runs, TicketObserver
 from controller.services.deadlines import promptable
 from controller.store.messages import MessageStore
 from schemas.agentpod import AgentPod
@@ -49,9 +49,15 @@ class Cooperation:
         store.listen(Repository, self._repository)
 
     def reconcilers(
-        self, messages: MessageStore, origins: Origins | None = None
+        self,
+        messages: MessageStore,
+        origins: Origins | None = None,
+        runs: Runs | None = None,
     ) -> list[Reconciler]:
-        """Return how the two kinds are reconciled; without *origins* no ticket lies in git."""
+        """Return how the two kinds are reconciled.
+
+        Without *origins* no ticket lies in git, without *runs* none starts pods.
+        """
         return [
             Reconciler(
                 CHANNEL.kind,
@@ -61,7 +67,7 @@ class Cooperation:
             ),
             Reconciler(
                 TICKET.kind,
-                TicketObserver(self._store, origins=origins).observe,
+                TicketObserver(self._store, origins, runs).observe,
                 ticket_plan.plan,
                 ticket_status.report,
             ),
