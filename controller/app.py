@@ -44,6 +44,8 @@ from controller.reconcilers.routing import Routing
 from controller.rpc.gateway import Gateway, GatewaySettings, Ports, PortTaken
 from controller.services.notification_sender import Sender
 from controller.services.notifications import Notifications
+from controller.services.ticket_runs import TicketRuns
+from controller.services.ticket_work import TicketWork
 from controller.settings import Settings
 from controller.store.errors import OpenError
 from controller.store.messages import MessageStore
@@ -225,7 +227,7 @@ class Controller:
             await asyncio.to_thread(_announce, self._settings.data_dir, ports)
             leases = RunnerLeases(self._kube, self._store, self._fleet.links)
             tasks.create_task(leases.run(self._leadership.sure))
-            kernel = self._kernel(gateway, messages, notifications, sources)
+            kernel = self._kernel(gateway, messages, notifications, sources, toolset)
             tasks.create_task(sources.run())
             await kernel.run(self._settings.workers, self._leadership.sure)
         finally:
@@ -238,7 +240,12 @@ class Controller:
         messages: MessageStore,
         notifications: Notifications,
         sources: Sources,
+        toolset: Toolset,
     ) -> Kernel:
+        claims, recorder = toolset.claims, self._recorder
+        work = TicketWork(self._store, self._queue, claims, toolset.tickets, recorder)
+        runs = TicketRuns(self._store, self._queue, self._kube, claims, recorder)
+
         def bundle() -> dict[str, str]:
             return {
                 "ca.crt": self._authority.roots_pem.decode(),
@@ -263,7 +270,9 @@ class Controller:
             recorder=self._recorder,
             reconcilers=[
                 *kinds,
-                *self._cooperation.reconcilers(messages, sources),
+                *self._cooperation.reconcilers(messages, sources, runs),
+                work.reconciler(),
+                runs.reconciler(),
                 self._routing.reviews(),
             ],
         )
