@@ -65,15 +65,15 @@ def reconcilers(  # noqa: PLR0913 - what they share, by name
     scheduler: Scheduler,
     bundle: Callable[[], Mapping[str, str]],
     local_repositories: bool,
-    sources: Passes,
+    sources: Passes | None = None,
     commits: Commits | None = None,
     failing: Callable[[str], tuple[Failing, ...]] = lambda _: (),
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Reconciler]:
     """Return how each kind is reconciled. *bundle* gives the data of the trust bundle.
 
-    *failing* gives the webhooks of an Organization that cannot be told anything. Without *commits*
-    nothing is written back to git.
+    *failing* gives the webhooks of an Organization that cannot be told anything. Without *sources*
+    GitSources are left alone, without *commits* nothing is written back to git.
     """
     repositories = RepositoryObserver(store, kube, local_allowed=local_repositories)
     runners = RunnerObserver(store, fleet, clock=clock)
@@ -109,10 +109,12 @@ def reconcilers(  # noqa: PLR0913 - what they share, by name
             binding_plan.plan,
             binding_status.report,
         ),
-        Reconciler(
-            GIT_SOURCE.kind,
-            GitSourceObserver(store, sources, commits).observe,
-            source_plan.plan,
-            source_status.report,
-        ),
+        *_git(store, sources, commits),
     ]
+
+
+def _git(store: Store, sources: Passes | None, commits: Commits | None) -> list[Reconciler]:
+    if sources is None:
+        return []
+    observer = GitSourceObserver(store, sources, commits)
+    return [Reconciler(GIT_SOURCE.kind, observer.observe, source_plan.plan, source_status.report)]
