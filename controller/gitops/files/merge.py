@@ -77,7 +77,9 @@ class _Merging:
 
     def field(self, name: str, base: Any, theirs: Any, ours: Any) -> None:
         """Merge one field of the spec."""
-        if name in _SETS:
+        if name != "body" and not _differ(theirs, base):
+            self.take(name, theirs, ours)
+        elif name in _SETS:
             self.take(name, theirs, _sets(base or (), theirs or (), ours or ()))
         elif name == "acceptance" and all(map(_distinct, (base, theirs, ours))):
             self.take(name, theirs, self._items(base, theirs, ours))
