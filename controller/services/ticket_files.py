@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
-from pydantic import ValidationError
-
 from controller.gitops.facts import Origin
+from controller.gitops.files.create import new_ticket
+from controller.gitops.files.edit import EditError
+from controller.gitops.files.shape import ShapeError, field_name, spec_of
 from controller.gitops.values import Author, Operation, OperationKind
 from controller.gitops.writeback.commits import TRAILER_POD
 from controller.gitops.writeback.compose import X_STATUS
@@ -29,10 +30,7 @@ from schemas.names import (
     LABEL_SOURCE,
     TICKET,
 )
-from schemas.ticket import Ticket, TicketSpec
-
-FILE_ID: Final = re.compile(r"[a-z]{1,8}-[0-9a-z]{4,32}")
-"""Ids that files may have. Source: docs/gitops.md."""
+from schemas.ticket import Ticket
 
 TICKETS_PER_POD: Final = 1000
 """So many tickets one pod may make as files within two days."""
@@ -162,18 +160,15 @@ class TicketFiles:
         Raises:
             ToolError: It cannot be.
         """
-        if not FILE_ID.fullmatch(name):
-            raise ToolError(
-                "InvalidArgument",
-                f"name: {name!r} is no id of a ticket in git: up to 8 letters, a dash, and 4 to 32 "
-                "letters or digits, in lower case, such as tk-7f3kq9xw2m",
-            )
         if wish.by.kind is ByKind.POD and self._write_back.made_by(wish.by.uid) >= TICKETS_PER_POD:
             raise ToolError(
                 "LimitExceeded", f"you have made {TICKETS_PER_POD} tickets lately: wait, or ask"
             )
         spec = {key: value for key, value in wish.changes.items() if value is not None}
-        _fits(spec)
+        try:
+            new_ticket(name, spec)
+        except EditError as exc:
+            raise ToolError("InvalidArgument", str(exc)) from None
         title = str(spec.get("title", ""))
         named = replace(wish, summary=wish.summary or f"Create {name}: {title}")
         operation = self._operation(OperationKind.CREATE, source, name, named, spec, None)
@@ -311,11 +306,9 @@ def _summary(ticket: str, changes: Mapping[str, Any]) -> str:
 def _fits(spec: Mapping[str, Any]) -> None:
     """Make sure that the spec is one. Raises ToolError."""
     try:
-        TicketSpec.model_validate({key: value for key, value in spec.items() if value is not None})
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "spec"
-        raise ToolError("InvalidArgument", f"{where}: {first['msg']}") from None
+        spec_of(TICKET.kind, {key: value for key, value in spec.items() if value is not None})
+    except ShapeError as exc:
+        raise ToolError("InvalidArgument", f"{field_name(exc.path)}: {exc.message}") from None
 
 
 def _pending(operation: Operation, answer: Answer, write_back: WriteBack) -> str:

@@ -121,7 +121,14 @@ class Tickets:
 
     # --- writing ---
 
-    async def create(self, by: By, place: Place, spec: Mapping[str, Any]) -> Written:
+    async def create(
+        self,
+        by: By,
+        place: Place,
+        spec: Mapping[str, Any],
+        *,
+        wait_seconds: float = WAIT_SECONDS,
+    ) -> Written:
         """Make a ticket: a file where a GitSource takes new tickets, a resource elsewhere.
 
         *spec* is as in a manifest: repositoryRef and parent are checked here, in any case of
@@ -143,7 +150,7 @@ class Tickets:
             raise _taken(place.name)
         source = None if self._files is None else self._files.taker(place.namespace, place.source)
         if self._files is not None and source is not None:
-            wish = Wish(by, spec, wait_seconds=WAIT_SECONDS)
+            wish = Wish(by, spec, wait_seconds=wait_seconds)
             return await self._files.create(source, place.name or new_id(), wish)
         if place.source:
             raise ToolError("NotFound", f"source: there is no GitSource {place.source}")

@@ -302,6 +302,14 @@ class Journal:
         connection = sqlite3.connect(
             self._path, check_same_thread=False, isolation_level=None
         )  # one thread uses it, and close may come from it too
+        try:
+            self._read(connection, forget_before)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+
+    def _read(self, connection: sqlite3.Connection, forget_before: float) -> None:
         for pragma in _PRAGMAS:
             connection.execute(pragma)
         with rows.transaction(connection):
@@ -313,7 +321,6 @@ class Journal:
         self._created.update(dict(connection.execute(rows.CREATED)))
         self._pushing = dict(connection.execute(rows.PUSHES))
         self._reported = rows.reports(connection.execute(rows.REPORTS))
-        self._connection = connection
 
     def _recall(self, found: rows.Found) -> None:
         kept = found.kept
