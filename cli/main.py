@@ -102,6 +102,14 @@ def _mesh_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser
         help="folder below which a Repository's url may be a path; repeatable",
     )
     up.add_argument(
+        "--git-allow",
+        metavar="NETWORK",
+        action="append",
+        default=[],
+        help="let GitSources read repositories at this private address or network, such as "
+        "10.0.0.0/8; repeatable",
+    )
+    up.add_argument(
         "--allow-no-isolation",
         action="store_true",
         help="let pods run without a sandbox: with all that your account can read and do",

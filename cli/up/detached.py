@@ -87,6 +87,8 @@ def _arguments(wanted: Settings) -> list[str]:
         arguments += ["--kubeconfig", str(wanted.kubeconfig)]
     for folder in wanted.local_repositories:
         arguments += ["--allow-local-repositories", str(folder)]
+    for network in wanted.git_networks:
+        arguments += ["--git-allow", network]
     if wanted.no_isolation:
         arguments.append("--allow-no-isolation")
     if wanted.max_pods is not None:

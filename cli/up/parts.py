@@ -106,6 +106,8 @@ class Parts:
         ]
         for folder in self._settings.local_repositories:
             arguments += ["--allow-local-repositories", str(folder)]
+        for network in self._settings.git_networks:
+            arguments += ["--git-allow", network]
         if self._settings.message_store_url_file is not None:
             arguments += ["--message-store-url-file", str(self._settings.message_store_url_file)]
         return arguments

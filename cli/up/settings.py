@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 
 from cli.datadir import DataDir, locate
@@ -26,6 +27,8 @@ class Settings:
     """A file with the URL of a PostgreSQL database; None: messages are in the data directory."""
     include_dir: Path | None = None
     """Files to be put into worktrees: ``<namespace>/<repository>/...`` below it."""
+    git_networks: tuple[str, ...] = ()
+    """Private addresses and networks at which GitSources may read repositories."""
 
     @property
     def embedded(self) -> bool:
@@ -60,6 +63,7 @@ def settings(arguments: Namespace) -> Settings:
         arguments.allow_no_isolation,
         _file(arguments.message_store_url_file),
         _folder(arguments.include_dir, "--include-dir") if arguments.include_dir else None,
+        tuple(_network(text) for text in arguments.git_allow),
     )
 
 
@@ -70,6 +74,15 @@ def _file(name: str | None) -> Path | None:
     if not file.is_file():
         raise Usage(f"--message-store-url-file {file}: there is no such file")
     return file
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text, strict=False))
+    except ValueError as exc:
+        raise Usage(
+            f"--git-allow {text}: must be an address or a network, such as 10.0.0.0/8"
+        ) from exc
 
 
 def _folder(name: str, option: str = "--allow-local-repositories") -> Path:
