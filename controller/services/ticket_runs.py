@@ -189,8 +189,9 @@ class TicketRuns:
         }
         try:
             ticket = await self._claims.write(ticket, {"runs": change})
-        except Conflict:
+        except Conflict:  # perhaps its conditions alone have changed, which asks for no pass
             await self._look(ticket)
+            self._ask(ticket.metadata.namespace)
             return
         except NotFound:
             return
