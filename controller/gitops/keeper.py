@@ -19,11 +19,12 @@ from controller.gitops.local_refs import Marks, marks
 from controller.gitops.mirror import Mirror
 from controller.gitops.remote import MirrorError, RefusedError, Remote
 from controller.gitops.sync import Around, Ending, Sync
+from controller.gitops.writing import Turn
 from controller.kernel.redact import redact
 from controller.kube.errors import KubeError
 from gitaccess.places import Location, PlaceError, locate
 from schemas.gitsource import GitSource
-from schemas.names import FINALIZER_GIT_PRUNE
+from schemas.names import ANNOTATION_RECONCILE, FINALIZER_GIT_PRUNE
 from schemas.repository import Repository
 
 logger = logging.getLogger(__name__)
@@ -111,11 +112,13 @@ class Keeper:
     async def keep(self) -> None:
         """Run passes until the source is gone."""
         try:
-            while (item := self.item) is not None and not self.sync.facts.released:
+            while True:
                 await self._spaced()
-                self._wake.clear()
-                pause = await self._look(item)
-                await self._wait(pause)
+                self._wake.clear()  # what happens from here on is seen, or wakes us again
+                item = self.item
+                if item is None or self.sync.facts.released:
+                    break
+                await self._wait(await self._look(item))
             await self._forget()
         finally:
             self._reply(self._asked, done=False)
@@ -131,7 +134,7 @@ class Keeper:
             if FINALIZER_GIT_PRUNE not in item.metadata.finalizers:
                 self._dirty = dirty
                 return None  # nothing is made that could be left behind; its change wakes us
-            if item.spec.suspend:
+            if is_suspended(item):
                 self.sync.suspended(item)
                 self._dirty = True
                 self._reply(number, done=False)
@@ -166,7 +169,18 @@ class Keeper:
             return Ending.FAILED
         self._see(remote)
         self.mirror.use(remote)
-        return await self.sync.run(item, remote, lambda: self._asked > number, dirty=dirty)
+        turn = Turn(lambda: self._asked > number, lambda: self._changed(item))
+        return await self.sync.run(item, remote, turn, dirty=dirty)
+
+    def _changed(self, item: GitSource) -> bool:
+        """Whether the source is not any more what a pass began with."""
+        now = self.item
+        return (
+            now is None
+            or now.metadata.generation != item.metadata.generation
+            or now.metadata.annotations != item.metadata.annotations
+            or now.metadata.deleting
+        )
 
     async def remote(self, item: GitSource) -> Remote | None:
         """Return the branch and what opens it, None without a Repository.
@@ -268,6 +282,11 @@ class Keeper:
 
     def _key(self, item: GitSource) -> str:
         return f"{item.metadata.namespace}/{item.metadata.name}"
+
+
+def is_suspended(item: GitSource) -> bool:
+    """Whether a person wants everything left as it is."""
+    return item.spec.suspend or item.metadata.annotations.get(ANNOTATION_RECONCILE) == "disabled"
 
 
 def seconds(interval: str) -> float:

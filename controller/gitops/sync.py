@@ -21,7 +21,7 @@ from controller.gitops.living import RESOURCES, Living
 from controller.gitops.reading import TicketCommit
 from controller.gitops.remote import MirrorError, RefusedError, Remote
 from controller.gitops.values import Identity, Problem
-from controller.gitops.writing import Hand, Writer, Writing, Written, named, printable, row_of
+from controller.gitops.writing import Hand, Turn, Writer, Writing, Written, named, printable, row_of
 from controller.kernel.events import Recorder
 from controller.kernel.redact import redact
 from controller.kernel.store import Store
@@ -154,13 +154,12 @@ class Sync:
         ours = live.owner == self._living.source and live.path == known.path
         return not ours or not self._living.same(known, live, before)
 
-    async def run(
-        self, item: GitSource, remote: Remote, stop: Callable[[], bool], *, dirty: bool
-    ) -> Ending:
+    async def run(self, item: GitSource, remote: Remote, turn: Turn, *, dirty: bool) -> Ending:
         """Make one pass; return how it ended. Troubles are in the facts.
 
-        *dirty*: something of the source has changed on the API since the last pass. *stop* is asked
-        now and then whether the pass is to end early, because a new one is due.
+        *dirty*: something of the source has changed on the API since the last pass. *turn* is asked
+        now and then whether the pass is to end early: nothing is deleted by a spec that somebody
+        has changed meanwhile.
         """
         meta = item.metadata
         request = meta.annotations.get(ANNOTATION_REQUESTED_AT)
@@ -178,8 +177,10 @@ class Sync:
         form = (collected.commit, meta.generation, request, allowed)
         if form == self._applied and not dirty and self._around.ticks() < self._due():
             return Ending.WHOLE
+        if turn.stale():
+            return Ending.AGAIN
         self._applied = None
-        ending = await self._apply(item, collected, stop)
+        ending = await self._apply(item, collected, turn)
         if ending is Ending.WHOLE:
             self._applied = form
         return ending
@@ -225,9 +226,7 @@ class Sync:
         """
         return tuple(self._commits.get(ticket, ()))
 
-    async def _apply(
-        self, item: GitSource, collected: Collected, stop: Callable[[], bool]
-    ) -> Ending:
+    async def _apply(self, item: GitSource, collected: Collected, turn: Turn) -> Ending:
         allowed = item.metadata.annotations.get(ANNOTATION_ALLOW_PRUNE, "")
         prune = Prune.of(item.metadata.name, item.spec, allowed)
         live = self._living.all(collected)
@@ -238,7 +237,7 @@ class Sync:
             self._progress(collected, left)
 
         hand = Hand(item, collected.commit, self._listing.fresh)
-        done = await self._writing.carry_out(again, hand, stop, progress)
+        done = await self._writing.carry_out(again, hand, turn, progress)
         self._remember(done, collected, live)
         problems = (*collected.problems, *drawn.problems, *skipped, *done.refused.values())
         whole = done.failure is None and not done.raced and not done.left

@@ -76,6 +76,22 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """Whether a pass is to end early. Both are cheap."""
+
+    late: Callable[[], bool]
+    """A new pass is due. This one goes on to its end all the same, or the next one would be late,
+    too: but it does not write for minutes what is old."""
+    stale: Callable[[], bool]
+    """The source itself has changed: what was read of it holds no more."""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to be begun that takes long."""
+        return self.late() or self.stale()
+
+
+@dataclass(frozen=True, slots=True)
 class Hand:
     """What the writes are done for."""
 
@@ -101,21 +117,24 @@ class Writing:
         self,
         plan: SyncPlan,
         hand: Hand,
-        stop: Callable[[], bool],
+        turn: Turn,
         progress: Callable[[int], None],
     ) -> Written:
         """Carry out the plan; what is refused harms nothing else.
 
-        *stop* is asked between batches, *progress* told how many files are still to be applied.
+        *turn* is asked between batches, *progress* told how many files are still to be applied.
         """
         done = Written()
         steps = _ordered(plan, hand.fresh)
         for start in range(0, len(steps), _BATCH):
             progress(len(steps) - start)
             await self._batch(steps[start : start + _BATCH], hand, done)
-            if done.failure is not None or (start + _BATCH < len(steps) and stop()):
+            if done.failure is not None or (start + _BATCH < len(steps) and turn.over):
                 done.left = max(0, len(steps) - start - _BATCH)
                 return done
+        if (plan.deletes or plan.cancels) and turn.stale():
+            done.raced += 1
+            return done
         await self._prune(plan, hand, done)
         return done
 

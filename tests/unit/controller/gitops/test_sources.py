@@ -1,0 +1,525 @@
+"""Commits become resources, and nothing else does: sources against real git."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.kube.errors import Refused, Unavailable
+from schemas.names import (
+    ANNOTATION_ALLOW_PRUNE,
+    ANNOTATION_RECONCILE,
+    ANNOTATION_REQUESTED_AT,
+    ANNOTATION_SOURCE_PATH,
+    CHANNEL,
+    GIT_SOURCE,
+    LABEL_SOURCE,
+    TICKET,
+    Resource,
+)
+from tests.unit.controller.gitops.source_scene import Scene, manifest, ticket, until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+def tickets(count: int, first: int = 0) -> dict[str, str | bytes | None]:
+    return {
+        f"fleet/tickets/tk-{number:04}.md": ticket(f"tk-{number:04}", f"Ticket {number}")
+        for number in range(first, first + count)
+    }
+
+
+async def test_a_commit_becomes_resources_that_say_where_they_are_from(scene: Scene) -> None:
+    channel = manifest("Channel", "design", "{description: Where designs are argued}")
+    commit = scene.team.push({**tickets(1), "fleet/design.yaml": channel, "README.md": "hello"})
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        made = scene.find(TICKET, "tk-0000")
+        assert made is not None
+        assert made["metadata"]["labels"] == {LABEL_SOURCE: "plan"}
+        path = "fleet/tickets/tk-0000.md"
+        assert made["metadata"]["annotations"] == {ANNOTATION_SOURCE_PATH: path}
+        assert made["spec"]["title"] == "Ticket 0"
+        assert made["spec"]["body"] == "What there is to do.\n"
+        assert scene.spec(CHANNEL, "design")["description"] == "Where designs are argued"
+        assert scene.status["files"] == {
+            "total": 2, "synced": 2, "invalid": 0, "duplicate": 0, "pending": 0,
+        }  # fmt: skip
+        assert scene.status["inventory"]["count"] == 2
+        assert scene.condition("Ready")["status"] == "True"
+        await until(lambda: (scene.find(TICKET, "tk-0000") or {}).get("status"))
+        status = scene.find(TICKET, "tk-0000")["status"]  # type: ignore[index]
+        assert status["source"]["path"] == path
+        assert status["source"]["commit"] == commit
+        assert status["source"]["name"] == "plan"
+        assert status["observedDigest"].startswith("sha256:")
+
+
+async def test_a_pass_without_news_writes_nothing(scene: Scene) -> None:
+    commit = scene.team.push(tickets(30))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        await controller.quiet()
+        writes = len(scene.writes)
+        for _ in range(10):
+            assert await controller.synced()
+        await controller.quiet()
+        assert len(scene.writes) == writes
+    assert scene.team.tip() == commit
+
+
+async def test_each_resource_costs_one_write_and_one_status(scene: Scene) -> None:
+    commit = scene.team.push(tickets(20))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        await controller.quiet()
+        of_tickets = [one for one in scene.writes if one[1] == TICKET.kind]
+        assert len(of_tickets) == 40
+
+
+async def test_a_controller_that_starts_again_writes_nothing(scene: Scene) -> None:
+    commit = scene.team.push(tickets(20))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        await controller.quiet()
+    writes = len(scene.writes)
+    async with scene.controller() as controller:
+        assert await controller.synced()
+        await controller.quiet()
+        assert scene.writes[writes:] == []
+
+
+async def test_without_its_memory_it_finds_again_what_is_its_own(scene: Scene) -> None:
+    commit = scene.team.push(tickets(20))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        await controller.quiet()
+    (scene.folder / "gitops.db").unlink()
+    writes = len(scene.writes)
+    async with scene.controller() as controller:
+        assert await controller.synced()
+        await controller.quiet()
+        assert [one for one in scene.writes[writes:] if one[1] == TICKET.kind] == []
+        commit = scene.team.push({"fleet/tickets/tk-0003.md": None})
+        assert await controller.synced()
+        assert len(scene.names(TICKET)) == 19
+
+
+async def test_a_killed_controller_goes_on_where_it_was(scene: Scene) -> None:
+    scene.team.push(tickets(40))
+    made = 0
+
+    def dies(verb: str, resource: Resource, name: str) -> None:
+        nonlocal made
+        made += (verb, resource) == ("create", TICKET)
+        if made > 15 and resource == TICKET:
+            raise Unavailable(f"{name}: no answer")
+
+    scene.refuse = dies
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        assert not await controller.synced()
+        assert 0 < len(scene.names(TICKET)) < 40
+    scene.refuse = lambda *_: None
+    async with scene.controller() as controller:
+        assert await controller.synced()
+        assert len(scene.names(TICKET)) == 40
+    created = [name for verb, kind, name in scene.writes if (verb, kind) == ("create", "Ticket")]
+    found = [name for name in created if created.count(name) > 1]
+    assert all(name not in list(scene.names(TICKET))[:0] for name in found)
+
+
+async def test_a_bad_file_harms_itself_alone_and_is_named_with_its_line(scene: Scene) -> None:
+    files = tickets(100)
+    files["fleet/tickets/tk-0042.md"] = "---\nid: tk-0042\ntitle: [\n---\n"
+    commit = scene.team.push(files)
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        assert len(scene.names(TICKET)) == 99
+        assert scene.status["files"]["invalid"] == 1
+        assert scene.status["files"]["synced"] == 99
+        (error,) = scene.status["errors"]
+        assert error["path"] == "fleet/tickets/tk-0042.md"
+        assert error["line"] >= 3
+        assert scene.condition("FilesValid")["status"] == "False"
+        assert scene.condition("Ready")["reason"] == "InvalidFiles"
+        assert "tk-0042.md" in scene.condition("Ready")["message"]
+
+
+async def test_the_last_good_version_stays_and_is_no_deletion(scene: Scene) -> None:
+    commit = scene.team.push(tickets(3))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        uid = scene.find(TICKET, "tk-0001")["metadata"]["uid"]  # type: ignore[index]
+        commit = scene.team.push({"fleet/tickets/tk-0001.md": "---\nid: tk-0001\n"})
+        await controller.applied(commit)
+        assert scene.spec(TICKET, "tk-0001")["title"] == "Ticket 1"
+        await until(lambda: scene.condition("Synced", TICKET, "tk-0001")["status"] == "False")
+        assert scene.condition("Synced", TICKET, "tk-0001")["reason"] == "InvalidFile"
+        # what it said before still holds
+        await scene.change(TICKET, "tk-0001", spec={"title": "Mine"})
+        await until(lambda: scene.spec(TICKET, "tk-0001")["title"] == "Ticket 1")
+        commit = scene.team.push({"fleet/tickets/tk-0001.md": ticket("tk-0001", "Mended")})
+        await controller.applied(commit)
+        assert scene.spec(TICKET, "tk-0001")["title"] == "Mended"
+        assert scene.find(TICKET, "tk-0001")["metadata"]["uid"] == uid  # type: ignore[index]
+        await until(lambda: scene.condition("Synced", TICKET, "tk-0001")["status"] == "True")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param("---\nid: tk-0001\n  title: x\n---\n", id="not YAML"),
+        pytest.param("no front matter at all\n", id="not a ticket any more"),
+        pytest.param(b"\x00\xff\xfe", id="no text"),
+    ],
+)
+async def test_a_file_that_stops_parsing_is_never_a_deletion(
+    scene: Scene, broken: str | bytes
+) -> None:
+    commit = scene.team.push(tickets(3))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        commit = scene.team.push({"fleet/tickets/tk-0001.md": broken})
+        await controller.applied(commit)
+        assert scene.names(TICKET) == {"tk-0000", "tk-0001", "tk-0002"}
+        assert scene.status["files"]["invalid"] == 1
+
+
+async def test_a_file_that_is_renamed_and_broken_at_once_is_no_deletion(scene: Scene) -> None:
+    commit = scene.team.push(tickets(3))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        commit = scene.team.push(
+            {
+                "fleet/tickets/tk-0001.md": None,
+                "fleet/tickets/elsewhere.md": "---\nid: tk-0001\ntitle: [\n---\n",
+            }
+        )
+        await controller.applied(commit)
+        assert "tk-0001" in scene.names(TICKET)
+        commit = scene.team.push({"fleet/tickets/elsewhere.md": None})
+        await controller.applied(commit)
+        await until(lambda: "tk-0001" not in scene.names(TICKET))
+
+
+async def test_who_had_an_id_keeps_it_and_both_paths_are_named(scene: Scene) -> None:
+    commit = scene.team.push(tickets(2))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        commit = scene.team.push({"fleet/tickets/aaa.md": ticket("tk-0001", "Usurper")})
+        await controller.applied(commit)
+        assert scene.spec(TICKET, "tk-0001")["title"] == "Ticket 1"
+        (error,) = scene.status["errors"]
+        assert error["reason"] == "DuplicateId"
+        assert error["path"] == "fleet/tickets/aaa.md"
+        assert "fleet/tickets/tk-0001.md" in error["message"]
+        assert scene.status["files"]["duplicate"] == 1
+
+
+async def test_where_nobody_had_an_id_nobody_gets_it(scene: Scene) -> None:
+    files: dict[str, str | bytes | None] = {
+        "fleet/one.md": ticket("tk-same", "One"),
+        "fleet/two.md": ticket("tk-same", "Two"),
+        "fleet/three.md": ticket("tk-three", "Three"),
+    }
+    commit = scene.team.push(files)
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        assert scene.names(TICKET) == {"tk-three"}
+        assert [error["path"] for error in scene.status["errors"]] == [
+            "fleet/one.md",
+            "fleet/two.md",
+        ]
+        assert "fleet/two.md" in scene.status["errors"][0]["message"]
+        commit = scene.team.push({"fleet/one.md": None})
+        await controller.applied(commit)
+        assert scene.spec(TICKET, "tk-same")["title"] == "Two"
+        assert "errors" not in scene.status or scene.status["errors"] == []
+
+
+async def test_a_mass_deletion_is_held_until_a_person_allows_that_commit(scene: Scene) -> None:
+    commit = scene.team.push(tickets(30))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        gone: dict[str, str | bytes | None] = dict.fromkeys(tickets(20))
+        commit = scene.team.push(gone)
+        await controller.applied(commit)
+        assert len(scene.names(TICKET)) == 30
+        said = scene.condition("PruneHeld")
+        assert said["status"] == "True"
+        assert f"{ANNOTATION_ALLOW_PRUNE}={commit}" in said["message"]
+        assert "Ticket tk-0000" in said["message"]
+        assert scene.condition("Ready")["reason"] == "PruneHeld"
+        await scene.annotate(GIT_SOURCE, "plan", ANNOTATION_ALLOW_PRUNE, "0" * 40)
+        assert await controller.synced()
+        assert len(scene.names(TICKET)) == 30
+        await scene.annotate(GIT_SOURCE, "plan", ANNOTATION_ALLOW_PRUNE, commit)
+        await until(lambda: len(scene.names(TICKET)) == 10)
+        await until(lambda: scene.condition("PruneHeld") == {})
+        # the word holds for that commit alone
+        scene.team.push(tickets(25, 100))
+        assert await controller.synced()
+        scene.team.push(dict.fromkeys(tickets(25, 100)))
+        assert await controller.synced()
+        assert len(scene.names(TICKET)) == 35
+
+
+async def test_a_few_deletions_are_carried_out(scene: Scene) -> None:
+    commit = scene.team.push(tickets(12))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        commit = scene.team.push(dict.fromkeys(tickets(3)))
+        await controller.applied(commit)
+        await until(lambda: len(scene.names(TICKET)) == 9)
+        await until(lambda: scene.events("Pruned"))
+        assert "Ticket tk-0000" in scene.events("Pruned")[0]
+
+
+async def test_what_is_protected_or_not_pruned_stays(scene: Scene) -> None:
+    commit = scene.team.push(tickets(4))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        await scene.annotate(TICKET, "tk-0000", "agentsmesh.io/prune", "disabled")
+        commit = scene.team.push(dict.fromkeys(tickets(2)))
+        await controller.applied(commit)
+        await until(lambda: "tk-0001" not in scene.names(TICKET))
+        assert "tk-0000" in scene.names(TICKET)
+        await scene.change(GIT_SOURCE, "plan", spec={"prune": False})
+        commit = scene.team.push({"fleet/tickets/tk-0002.md": None})
+        await controller.applied(commit)
+        assert await controller.synced()
+        assert "tk-0002" in scene.names(TICKET)
+
+
+async def test_neither_branch_nor_folder_nor_repository_that_is_gone_deletes(
+    scene: Scene,
+) -> None:
+    commit = scene.team.push({**tickets(3), "README.md": "here"})
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        for spec, reason in (
+            ({"path": "elsewhere"}, "PathNotFound"),
+            ({"path": "fleet", "branch": "nobody"}, "BranchNotFound"),
+        ):
+            await scene.change(GIT_SOURCE, "plan", spec=spec)
+            await scene.fetched(reason)
+            assert scene.condition("Ready")["status"] == "False"
+            assert scene.condition("Stalled")["status"] == "True"
+            assert len(scene.names(TICKET)) == 3
+        await scene.change(GIT_SOURCE, "plan", spec={"branch": "main"})
+        await until(lambda: scene.condition("Ready")["status"] == "True")
+        # the whole folder goes in a commit
+        scene.team.push(dict.fromkeys(tickets(3)))
+        assert not await controller.synced()
+        await until(lambda: scene.condition("Fetched")["reason"] == "PathNotFound")
+        assert len(scene.names(TICKET)) == 3
+
+
+async def test_an_empty_repository_is_no_deletion(scene: Scene) -> None:
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        assert not await controller.synced()
+        await until(lambda: scene.condition("Fetched").get("reason") == "EmptyRepository")
+        commit = scene.team.push(tickets(2))
+        await controller.applied(commit)
+        assert len(scene.names(TICKET)) == 2
+
+
+async def test_a_branch_that_was_forced_is_followed(scene: Scene) -> None:
+    first = scene.team.push(tickets(3))
+    scene.team.push({"fleet/tickets/tk-0000.md": ticket("tk-0000", "Later")})
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        assert await controller.synced()
+        assert scene.spec(TICKET, "tk-0000")["title"] == "Later"
+        scene.team.force(f"{first}:refs/heads/main")
+        await controller.applied(first)
+        assert scene.spec(TICKET, "tk-0000")["title"] == "Ticket 0"
+
+
+async def test_a_renamed_file_keeps_its_ticket(scene: Scene) -> None:
+    commit = scene.team.push(tickets(2))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        uid = scene.find(TICKET, "tk-0001")["metadata"]["uid"]  # type: ignore[index]
+        new = "fleet/tickets/tk-0001-with-words.md"
+        commit = scene.team.push({"fleet/tickets/tk-0001.md": None, new: ticket("tk-0001", "New")})
+        await controller.applied(commit)
+        found = scene.find(TICKET, "tk-0001")
+        assert found is not None
+        assert found["metadata"]["uid"] == uid
+        assert found["metadata"]["annotations"][ANNOTATION_SOURCE_PATH] == new
+        assert found["spec"]["title"] == "New"
+        assert controller.sources.path_of("acme", "plan", "tk-0001") == new
+
+
+async def test_what_drifts_is_put_back_with_a_word(scene: Scene) -> None:
+    commit = scene.team.push(tickets(2))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        await scene.change(TICKET, "tk-0001", spec={"title": "Mine"})
+        await until(lambda: scene.spec(TICKET, "tk-0001")["title"] == "Ticket 1")
+        await until(lambda: scene.events("DriftReverted"))
+        (said,) = scene.events("DriftReverted")
+        assert "spec.title" in said
+        assert "fleet/tickets/tk-0001.md" in said
+        await scene.change(TICKET, "tk-0001", metadata={"labels": {LABEL_SOURCE: None}})
+        await until(
+            lambda: (scene.find(TICKET, "tk-0001") or {})["metadata"]["labels"].get(LABEL_SOURCE)
+        )
+        await scene.delete(TICKET, "tk-0000")
+        await until(lambda: "tk-0000" in scene.names(TICKET))
+        # what is nobody's business stays
+        await scene.change(TICKET, "tk-0001", metadata={"labels": {"team": "red"}})
+        assert await controller.synced()
+        assert scene.find(TICKET, "tk-0001")["metadata"]["labels"]["team"] == "red"  # type: ignore[index]
+
+
+async def test_what_is_to_be_left_alone_is(scene: Scene) -> None:
+    commit = scene.team.push(tickets(2))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        await scene.annotate(TICKET, "tk-0001", ANNOTATION_RECONCILE, "disabled")
+        await scene.change(TICKET, "tk-0001", spec={"title": "Mine"})
+        commit = scene.team.push({"fleet/tickets/tk-0001.md": ticket("tk-0001", "Theirs")})
+        await controller.applied(commit)
+        assert scene.spec(TICKET, "tk-0001")["title"] == "Mine"
+        await scene.annotate(TICKET, "tk-0001", ANNOTATION_RECONCILE, "enabled")
+        await until(lambda: scene.spec(TICKET, "tk-0001")["title"] == "Theirs")
+
+
+async def test_a_suspended_source_does_nothing_until_it_is_resumed(scene: Scene) -> None:
+    commit = scene.team.push(tickets(1))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        await scene.change(GIT_SOURCE, "plan", spec={"suspend": True})
+        await until(lambda: scene.condition("Ready")["reason"] == "Suspended")
+        later = scene.team.push(tickets(1, 1))
+        await scene.change(TICKET, "tk-0000", spec={"title": "Mine"})
+        assert not await controller.synced()
+        assert scene.names(TICKET) == {"tk-0000"}
+        assert scene.spec(TICKET, "tk-0000")["title"] == "Mine"
+        await scene.change(GIT_SOURCE, "plan", spec={"suspend": False})
+        await controller.applied(later)
+        assert scene.names(TICKET) == {"tk-0000", "tk-0001"}
+        assert scene.spec(TICKET, "tk-0000")["title"] == "Ticket 0"
+
+
+@pytest.mark.parametrize("policy", ["Orphan", "Delete"])
+async def test_a_deleted_source_lets_go_or_deletes_as_it_says(scene: Scene, policy: str) -> None:
+    commit = scene.team.push(tickets(3))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet", deletionPolicy=policy)
+        await controller.applied(commit)
+        await scene.delete(GIT_SOURCE, "plan")
+        await until(lambda: scene.find(GIT_SOURCE, "plan") is None)
+        if policy == "Delete":
+            assert scene.names(TICKET) == set()
+            return
+        assert len(scene.names(TICKET)) == 3
+        for name in scene.names(TICKET):
+            metadata = scene.find(TICKET, name)["metadata"]  # type: ignore[index]
+            assert LABEL_SOURCE not in metadata["labels"]
+            assert ANNOTATION_SOURCE_PATH not in metadata["annotations"]
+        await until(
+            lambda: all(
+                "source" not in (scene.find(TICKET, name) or {}).get("status", {})
+                for name in scene.names(TICKET)
+            )
+        )
+
+
+async def test_what_nobody_owns_is_adopted_and_what_another_source_has_is_not(
+    scene: Scene,
+) -> None:
+    commit = scene.team.push({**tickets(2), "other/tk-0000.md": ticket("tk-0000", "Theirs")})
+    async with scene.controller() as controller:
+        body: dict[str, Any] = {"metadata": {"name": "tk-0001"}, "spec": {"title": "By hand"}}
+        uid = (await scene.kube.create(TICKET, "acme", body))["metadata"]["uid"]
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        assert scene.spec(TICKET, "tk-0001")["title"] == "Ticket 1"
+        assert scene.find(TICKET, "tk-0001")["metadata"]["uid"] == uid  # type: ignore[index]
+        spec = {"repositoryRef": {"name": "shop"}, "interval": "1h", "path": "other"}
+        await scene.kube.create(GIT_SOURCE, "acme", {"metadata": {"name": "second"}, "spec": spec})
+        await until(lambda: scene.condition("Ready", name="second").get("reason") == "InvalidFiles")
+        assert "GitSource plan" in scene.condition("Ready", name="second")["message"]
+        assert scene.spec(TICKET, "tk-0000")["title"] == "Ticket 0"
+
+
+async def test_what_the_api_server_refuses_is_the_files_problem_alone(scene: Scene) -> None:
+    commit = scene.team.push(tickets(3))
+
+    def no(verb: str, resource: Resource, name: str) -> None:
+        if (verb, resource, name) == ("create", TICKET, "tk-0001"):
+            raise Refused("spec.title: it must not be so")
+
+    scene.refuse = no
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        assert scene.names(TICKET) == {"tk-0000", "tk-0002"}
+        (error,) = scene.status["errors"]
+        assert (error["reason"], error["line"]) == ("Refused", 3)
+        tried = len(scene.writes)
+        assert await controller.synced()
+        assert [one for one in scene.writes[tried:] if one[0] == "create"] == []
+        scene.refuse = lambda *_: None
+        commit = scene.team.push({"fleet/tickets/tk-0001.md": ticket("tk-0001", "Better")})
+        await controller.applied(commit)
+        assert len(scene.names(TICKET)) == 3
+
+
+async def test_a_request_is_answered_once_its_pass_has_ended(scene: Scene) -> None:
+    scene.team.push(tickets(1))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        assert await controller.synced()
+        later = scene.team.push(tickets(1, 1))
+        await scene.annotate(GIT_SOURCE, "plan", ANNOTATION_REQUESTED_AT, "now")
+        await until(lambda: scene.status.get("lastHandledRequestAt") == "now")
+        assert scene.status["appliedCommit"] == later
+
+
+async def test_a_branch_on_this_machine_that_moves_is_seen_without_a_word(scene: Scene) -> None:
+    scene.team.push(tickets(1))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        assert await controller.synced()
+        later = scene.team.push(tickets(1, 1))
+        await controller.applied(later)
+
+
+async def test_which_source_takes_new_tickets(scene: Scene) -> None:
+    scene.team.push(tickets(1))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        assert await controller.synced()
+        assert controller.sources.for_new_tickets("acme") is None
+        await scene.change(GIT_SOURCE, "plan", spec={"writeBack": {"enabled": True}})
+        assert controller.sources.for_new_tickets("acme") == "plan"
