@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
@@ -21,6 +21,7 @@ from controller.bootstrap import prepare
 from controller.directory import DirectoryTaken, identity, lock
 from controller.gitops.database import DatabaseError
 from controller.gitops.sources import Sources
+from controller.gitops.writeback.journal import JournalError
 from controller.kernel.events import Recorder
 from controller.kernel.key import Key
 from controller.kernel.lease import Leadership, LeadershipLost
@@ -166,21 +167,34 @@ class Controller:
             await patiently("a list of everything", self._sweep.once)
             self._fleet.synced()
             tasks.create_task(self._sweep.run())
-            async with gitset.opened(
-                gitset.GitSettings(
-                    self._settings.data_dir,
-                    self._settings.allow_local_repositories,
-                    self._settings.git_networks,
-                ),
-                store=self._store,
-                kube=self._kube,
-                recorder=self._recorder,
-                touch=self._queue.add,
-            ) as sources:
-                await self._serve(tasks, messages, sources)
+            async with self._git() as (sources, writing):
+                await self._serve(tasks, messages, sources, writing)
+
+    @contextlib.asynccontextmanager
+    async def _git(self) -> AsyncIterator[tuple[Sources, gitset.Writing]]:
+        """Give what keeps GitSources in step, and what writes back to them."""
+        settings = gitset.GitSettings(
+            self._settings.data_dir,
+            self._settings.allow_local_repositories,
+            self._settings.git_networks,
+        )
+        store, recorder, touch = self._store, self._recorder, self._queue.add
+        async with (
+            gitset.opened(
+                settings, store=store, kube=self._kube, recorder=recorder, touch=touch
+            ) as sources,
+            gitset.writing(
+                settings, sources, store=store, recorder=recorder, touch=touch
+            ) as writing,
+        ):
+            yield sources, writing
 
     async def _serve(
-        self, tasks: asyncio.TaskGroup, messages: MessageStore, sources: Sources
+        self,
+        tasks: asyncio.TaskGroup,
+        messages: MessageStore,
+        sources: Sources,
+        writing: gitset.Writing,
     ) -> None:
         toolset = Toolset(
             kube=self._kube,
@@ -189,12 +203,13 @@ class Controller:
             recorder=self._recorder,
             messages=messages,
             touched=self._cooperation.touched,
+            files=writing.files,
         )
         tasks.create_task(toolset.run())
         async with Sender(self._settings.webhook_networks) as sender:
             notifications = Notifications(self._store, messages, self._kube, sender, self._touch)
             tasks.create_task(notifications.run())
-            await self._open(tasks, messages, toolset, notifications, sources)
+            await self._open(tasks, messages, toolset, notifications, sources, writing)
 
     def _touch(self, organization: str) -> None:
         self._queue.add(Key(ORGANIZATION.kind, "", organization))
@@ -206,6 +221,7 @@ class Controller:
         toolset: Toolset,
         notifications: Notifications,
         sources: Sources,
+        writing: gitset.Writing,
     ) -> None:
         """Open the ports and reconcile, until cancelled."""
         gateway = Gateway(
@@ -227,8 +243,9 @@ class Controller:
             await asyncio.to_thread(_announce, self._settings.data_dir, ports)
             leases = RunnerLeases(self._kube, self._store, self._fleet.links)
             tasks.create_task(leases.run(self._leadership.sure))
-            kernel = self._kernel(gateway, messages, notifications, sources, toolset)
+            kernel = self._kernel(gateway, messages, notifications, sources, toolset, writing)
             tasks.create_task(sources.run())
+            tasks.create_task(writing.run())
             await kernel.run(self._settings.workers, self._leadership.sure)
         finally:
             await gateway.stop()
@@ -241,6 +258,7 @@ class Controller:
         notifications: Notifications,
         sources: Sources,
         toolset: Toolset,
+        writing: gitset.Writing,
     ) -> Kernel:
         claims, recorder = toolset.claims, self._recorder
         work = TicketWork(self._store, self._queue, claims, toolset.tickets, recorder)
@@ -261,6 +279,7 @@ class Controller:
             bundle=bundle,
             local_repositories=bool(self._settings.allow_local_repositories),
             sources=sources,
+            commits=writing.write_back,
             failing=notifications.failing,
         )
         return Kernel(
@@ -270,7 +289,7 @@ class Controller:
             recorder=self._recorder,
             reconcilers=[
                 *kinds,
-                *self._cooperation.reconcilers(messages, sources, runs),
+                *self._cooperation.reconcilers(messages, sources, runs, writing.write_back),
                 work.reconciler(),
                 runs.reconciler(),
                 self._routing.reviews(),
@@ -295,7 +314,15 @@ def _told() -> Iterator[None]:
     """Turn what can end the controller into one sentence."""
     try:
         yield
-    except* (KubeError, PkiError, PortTaken, LeadershipLost, OpenError, DatabaseError) as group:
+    except* (
+        KubeError,
+        PkiError,
+        PortTaken,
+        LeadershipLost,
+        OpenError,
+        DatabaseError,
+        JournalError,
+    ) as group:
         raise StartError(redact(str(_first(group)))) from group
     except* OSError as group:
         raise StartError(f"the system refused: {_first(group)}") from group

@@ -1,5 +1,6 @@
-"""Joins the parts of the sync with git: index, mirrors, sources."""
+"""Joins the parts of the sync with git: index, mirrors, sources, and what is written back."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,17 +14,27 @@ from controller.gitops.mirror import Mirror
 from controller.gitops.remembered import Remembered
 from controller.gitops.sources import Sources
 from controller.gitops.upstream import MirrorSettings
+from controller.gitops.writeback.journal import Journal
+from controller.gitops.writeback.reporting import Reporting, reports_of
+from controller.gitops.writeback.telling import Telling
+from controller.gitops.writeback.writeback import WriteBack
+from controller.kernel.clock import wall
 from controller.kernel.events import Recorder
 from controller.kernel.key import Key
 from controller.kernel.store import Store
 from controller.kube.client import Kube
 from controller.services.notification_addresses import Network
+from controller.services.ticket_files import TicketFiles
 from gitaccess.command import Git
 
 logger = logging.getLogger(__name__)
 
 INDEX_FILE: Final = "gitops.db"
+OPERATIONS_FILE: Final = "operations.db"
 MIRRORS: Final = "git"
+
+Touch = Callable[[Key], None]
+"""Has an object looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +55,7 @@ async def opened(
     store: Store,
     kube: Kube,
     recorder: Recorder,
-    touch: Callable[[Key], None],
+    touch: Touch,
 ) -> AsyncIterator[Sources]:
     """Give the sources, with all that was known of them; they stand still until they are run.
 
@@ -75,3 +86,44 @@ async def opened(
         yield sources
     finally:
         await database.close()
+
+
+class Writing:
+    """What changes tickets that lie in git."""
+
+    def __init__(
+        self, store: Store, sources: Sources, journal: Journal, recorder: Recorder, touch: Touch
+    ) -> None:
+        self.write_back = WriteBack(
+            store,
+            journal,
+            sources,
+            reports=reports_of(store),
+            touched=touch,
+            watching=Telling(store, recorder),
+        )
+        self.files = TicketFiles(store, sources, self.write_back)
+        self._reporting = Reporting(store, journal, sources, self.write_back, clock=wall)
+
+    async def run(self) -> None:
+        """Push what is accepted, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.write_back.run())
+            tasks.create_task(self._reporting.run())
+
+
+@asynccontextmanager
+async def writing(
+    settings: GitSettings, sources: Sources, *, store: Store, recorder: Recorder, touch: Touch
+) -> AsyncIterator[Writing]:
+    """Give what writes back, with all that was accepted before; nothing is pushed until it is run.
+
+    Raises:
+        JournalError: What was accepted cannot be read.
+    """
+    journal = Journal(settings.data_dir / OPERATIONS_FILE)
+    await journal.open(wall())
+    try:
+        yield Writing(store, sources, journal, recorder, touch)
+    finally:
+        await journal.close()

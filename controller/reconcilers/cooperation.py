@@ -14,7 +14,7 @@ from controller.reconcilers.channel import status as channel_status
 from controller.reconcilers.channel.observe import ChannelObserver
 from controller.reconcilers.ticket import plan as ticket_plan
 from controller.reconcilers.ticket import status as ticket_status
-from controller.reconcilers.ticket.observe import Origins, Runs, TicketObserver
+from controller.reconcilers.ticket.observe import Origins, Runs, TicketObserver, Writes
 from controller.services.deadlines import promptable
 from controller.store.messages import MessageStore
 from schemas.agentpod import AgentPod
@@ -53,10 +53,12 @@ class Cooperation:
         messages: MessageStore,
         origins: Origins | None = None,
         runs: Runs | None = None,
+        writes: Writes | None = None,
     ) -> list[Reconciler]:
         """Return how the two kinds are reconciled.
 
-        Without *origins* no ticket lies in git, without *runs* none starts pods.
+        Without *origins* no ticket lies in git, without *runs* none starts pods, and without
+        *writes* nothing is known of changes of files.
         """
         return [
             Reconciler(
@@ -67,7 +69,7 @@ class Cooperation:
             ),
             Reconciler(
                 TICKET.kind,
-                TicketObserver(self._store, origins, runs).observe,
+                TicketObserver(self._store, origins, runs, writes).observe,
                 ticket_plan.plan,
                 ticket_status.report,
             ),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from controller.gitops.values import Operation
 
@@ -79,6 +79,9 @@ class TicketWrites:
     """What keeps them, if anything does."""
     conflict: str = ""
     """One sentence: what the last change of it could not set, and who did; empty: nothing."""
+
+
+NOTHING_WRITTEN: Final = TicketWrites()
 
 
 @dataclass(frozen=True, slots=True)

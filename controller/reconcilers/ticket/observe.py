@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from controller.gitops.facts import Origin
+from controller.gitops.writeback.values import TicketWrites
 from controller.kernel.key import Key
 from controller.kernel.reconciler import Finding
 from controller.kernel.store import Store
@@ -43,13 +44,29 @@ class Runs(Protocol):
         ...
 
 
+class Writes(Protocol):
+    """What is needed of ``controller.gitops.writeback.writeback.WriteBack``."""
+
+    def ticket(self, source_uid: str, name: str) -> TicketWrites:
+        """Return how changes of the ticket's file do."""
+        ...
+
+
 class TicketObserver:
     """Reads tickets, their relatives and their pods."""
 
     def __init__(
-        self, store: Store, origins: Origins | None = None, runs: Runs | None = None
+        self,
+        store: Store,
+        origins: Origins | None = None,
+        runs: Runs | None = None,
+        writes: Writes | None = None,
     ) -> None:
-        """Without *origins* no ticket lies in git, without *runs* none starts pods."""
+        """Without *origins* no ticket lies in git, without *runs* none starts pods.
+
+        Without *writes* nothing is known of changes of files.
+        """
+        self._writes = writes
         self._store = store
         self._tickets = store.of(Ticket)
         self._runs = runs
@@ -63,9 +80,11 @@ class TicketObserver:
         where = (key.namespace, key.name)
         children = self._tickets.indexed(OF_PARENT, where)
         origins = self._origins
+        origin = origins.of_ticket(*where) if origins is not None else None
         return TicketSnapshot(
             item,
-            origin=origins.of_ticket(*where) if origins is not None else None,
+            origin=origin,
+            writes=self._written(origin, key.name),
             origin_known=origins is None or origins.sure(key.namespace),
             commits=origins.commits(*where) if origins is not None else (),
             children=tuple(child for child in children if not child.metadata.deleting),
@@ -77,6 +96,11 @@ class TicketObserver:
             run=self._runs.why(item) if self._runs else None,
             runs_known=self._runs is None or self._runs.knows(key.namespace),
         )
+
+    def _written(self, origin: Origin | None, name: str) -> TicketWrites:
+        if origin is None or self._writes is None:
+            return TicketWrites()
+        return self._writes.ticket(origin.source_uid, name)
 
     def _pods(self, item: Ticket) -> tuple[AgentPod, ...]:
         """Return the pods that name it, and the one that has claimed it."""

@@ -9,6 +9,11 @@ from schemas.ticket import TicketSource
 
 SYNCED: Final = "Synced"
 """Normal-true, absent of a ticket that is kept on the API alone. It is as its file says."""
+WRITE_BACK_PENDING: Final = "WriteBackPending"
+"""Abnormal-true, absent otherwise. Changes of its file are accepted, and not pushed for a while."""
+CONFLICT: Final = "Conflict"
+"""Abnormal-true, absent otherwise. The last change that a pod or person asked for was not taken,
+or not all of it."""
 
 _MESSAGE: Final = 1000
 
@@ -45,6 +50,18 @@ def say_synced(said: Conditions, snapshot: TicketSnapshot) -> None:
     at = f"{_path(origin.path)}{f':{problem.line}' if problem.line else ''}"
     text = f"{at} of GitSource {origin.source} cannot be used, what it said before holds: "
     said.false(SYNCED, "InvalidFile", (text + f"{problem.reason}: {problem.message}")[:_MESSAGE])
+
+
+def say_written(said: Conditions, snapshot: TicketSnapshot) -> None:
+    """Add the conditions about changes of the file, where there is something to say."""
+    writes = snapshot.writes
+    if writes.pending:
+        what = "a change is" if writes.pending == 1 else f"{writes.pending} changes are"
+        why = f": {writes.why}" if writes.why else ""
+        text = f"{what} accepted and not pushed yet{why}"
+        said.true(WRITE_BACK_PENDING, "Pending", text[:_MESSAGE])
+    if writes.conflict:
+        said.true(CONFLICT, "NotTaken", writes.conflict[:_MESSAGE])
 
 
 def _path(path: str) -> str:

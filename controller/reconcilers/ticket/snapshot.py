@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from controller.gitops.facts import Origin
+from controller.gitops.writeback.values import NOTHING_WRITTEN, TicketWrites
 from controller.kernel.reconciler import Finding
 from schemas.agentpod import AgentPod
 from schemas.ticket import Ticket, TicketCommit
@@ -31,5 +32,7 @@ class TicketSnapshot:
     """Where it is kept in git."""
     origin_known: bool = False
     """Whether it is known that it is kept nowhere in git, where ``origin`` is None."""
+    writes: TicketWrites = NOTHING_WRITTEN
+    """How changes of its file do."""
     commits: tuple[TicketCommit, ...] = ()
     """Commits that name it, as far as they were seen by now; the newest first."""

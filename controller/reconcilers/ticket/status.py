@@ -9,7 +9,7 @@ from controller.kernel.reconciler import ReconcileError, Report
 from controller.reconcilers.conditions import Conditions
 from controller.reconcilers.references import say
 from controller.reconcilers.ticket.checks import first
-from controller.reconcilers.ticket.origin import digest_of, say_synced, source_of
+from controller.reconcilers.ticket.origin import digest_of, say_synced, say_written, source_of
 from controller.reconcilers.ticket.snapshot import TicketSnapshot
 from controller.tickets.facts import children_of, joined, progress, worked_on
 from controller.tickets.follow import COMMITTED
@@ -39,6 +39,7 @@ def report(snapshot: TicketSnapshot, error: ReconcileError | None, now: float) -
     _run(said, snapshot)
     _worked(said, snapshot)
     say_synced(said, snapshot)
+    say_written(said, snapshot)
     said.ready(first(snapshot), "its references are there and it waits for nothing of its own")
     return Report(
         item.status.model_copy(
