@@ -77,7 +77,7 @@ class Committer:
             RefusedError: ``PathInvalid``: what is there is no file, or no folder.
         """
         asked = list(dict.fromkeys(each for path in touched for each in _on_the_way(path)))
-        args = ("ls-tree", "-z", "-t", "--full-tree", parent, *asked)
+        args = ("ls-tree", "-z", "-t", "--full-tree", "--", parent, *asked)
         call = Call(args, self._repository, None, _LITERALLY, b"", self._limits)
         modes = {}
         for line in (await self._git.run(call)).split(b"\0"):

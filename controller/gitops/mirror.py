@@ -30,7 +30,7 @@ from controller.gitops.remote import (
     Unreachable,
 )
 from controller.gitops.upkeep import swap, tidy
-from controller.gitops.upstream import TIP, MirrorSettings, Upstream, reason_of
+from controller.gitops.upstream import TIP, MirrorSettings, Upstream, is_flawed, reason_of
 from controller.gitops.values import MAX_FILES, Entry
 from gitaccess.command import Call, Git, GitRunError, Limits
 from gitaccess.explain import TOO_LARGE, explain
@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 _DEPTH: Final = 300
 """Commits that a new mirror begins with. Later ones come without a gap."""
+_WHOLE: Final = "agentsmesh-whole"
+"""A file in mirrors from which nothing is left out."""
 _DEEPER: Final = 20_000
 """Commits to find out whether an operation landed."""
 
@@ -104,15 +106,16 @@ class Mirror:
                 return await self._fetch_anew(remote)
             await self._sweep()
             try:
-                await self._upstream.fetch(self._repository, remote)
+                await self._upstream.fetch(self._repository, remote, whole=self._is_whole())
                 self._fetched = await self._tip(self._repository)
             except GitRunError as exc:
                 self._swept = False
                 failure = explain(exc, remote.credentials)
-                if not failure.damaged and failure.reason != TOO_LARGE:
+                flawed = is_flawed(exc) and not self._is_whole()
+                if not failure.damaged and failure.reason != TOO_LARGE and not flawed:
                     raise reason_of(exc, remote) from exc
                 logger.warning("mirror is made anew", extra={"reason": failure.sentence})
-                return await self._fetch_anew(remote)
+                return await self._fetch_anew(remote, whole=flawed)
             self._suspect = not await tidy(self._repository, self._git, self._settings)
             return self._fetched
 
@@ -235,7 +238,10 @@ class Mirror:
             await asyncio.to_thread(sweep, self._repository)
             self._swept = True
 
-    async def _fetch_anew(self, remote: Remote) -> str:
+    def _is_whole(self) -> bool:
+        return (self._repository / _WHOLE).exists()
+
+    async def _fetch_anew(self, remote: Remote, *, whole: bool = False) -> str:
         """Make a new mirror; the old one stays in its place until there is one."""
         new = self._directory / "new.git"
         await asyncio.to_thread(shutil.rmtree, new, ignore_errors=True)
@@ -243,13 +249,18 @@ class Mirror:
         init = ("init", "--quiet", "--bare", "--template=", "--", str(new))
         try:
             await self._git.run(Call(init, limits=Limits(self._settings.local_seconds)))
-            await self._upstream.fetch(new, remote, _DEPTH)
+            await self._upstream.fetch(new, remote, _DEPTH, whole=whole)
             tip = await self._tip(new)
         except GitRunError as exc:
+            await asyncio.to_thread(shutil.rmtree, new, ignore_errors=True)
+            if is_flawed(exc) and not whole:
+                return await self._fetch_anew(remote, whole=True)
             if explain(exc, remote.credentials).damaged:  # nothing of ours is in a new one
                 text = "the repository is damaged itself: repair it there (git fsck tells)"
                 raise RefusedError(REPOSITORY_DAMAGED, text) from exc
             raise reason_of(exc, remote) from exc
+        if whole:
+            (new / _WHOLE).touch()
         await asyncio.to_thread(swap, self._repository, new)
         self._made += 1
         self._suspect, self._swept, self._fetched = False, True, tip
@@ -259,7 +270,8 @@ class Mirror:
         async with self._writing:
             remote = self._remote()
             try:
-                await self._upstream.fetch(self._repository, remote, _DEEPER)
+                whole = self._is_whole()
+                await self._upstream.fetch(self._repository, remote, _DEEPER, whole=whole)
             except GitRunError as exc:
                 self._swept = False
                 raise reason_of(exc, remote) from exc

@@ -53,8 +53,7 @@ def shadow(repository: Path, directory: Path, *, to_push: bool = False) -> Path:
     (directory / "config").write_text(
         "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
         + (f"\tsharedRepository = {shared[1]}\n" if shared else "")
-        + "[uploadpack]\n\tallowFilter = true\n[receive]\n\tautogc = false\n"
-        "\tfsckObjects = true\n",
+        + "[uploadpack]\n\tallowFilter = true\n[receive]\n\tautogc = false\n",
         encoding="utf-8",
     )
     (directory / "HEAD").write_bytes(_head(real))
@@ -82,7 +81,7 @@ def unlock(repository: Path, branch: str, directory: Path) -> None:
 def _git_dir(repository: Path) -> Path:
     """Return the git directory at or in *repository*; what it consists of are no links."""
     for folder in (repository, repository / ".git"):
-        if all(_is_real_folder(folder / name) for name in ("", "objects", "refs/heads")):
+        if all(_is_real_folder(folder / name) for name in ("", "objects", "refs", "refs/heads")):
             return folder
     raise RefusedError(_NOT_FOUND, "there is no repository in that folder")
 

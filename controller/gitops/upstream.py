@@ -53,11 +53,13 @@ _BOUNDED: Final = {
     "core.deltaBaseCacheLimit": "32m",
     "pack.threads": "1",
 }
-_FETCH_SETTINGS: Final = {
-    **PROMISED,
+_CHECKS: Final = {
     **_BOUNDED,
     **{f"fetch.fsck.{what}": "ignore" for what in _UNCHECKED},
 }
+_FULL: Final = "index-pack died of signal 25"
+"""What git says of it, where it says so."""
+
 _PUSH_SETTINGS: Final = {
     "http.postBuffer": "16m",  # longer requests come in pieces, which not every server takes
     "push.recurseSubmodules": "no",
@@ -132,8 +134,12 @@ class Upstream:
                     return exc.output.decode(errors="replace")
                 raise reason_of(exc, remote) from exc
 
-    async def fetch(self, repository: Path, remote: Remote, depth: int = 0) -> None:
+    async def fetch(
+        self, repository: Path, remote: Remote, depth: int = 0, *, whole: bool = False
+    ) -> None:
         """Bring the branch into *repository*; with *depth* only so many commits of it.
+
+        *whole*: with files that are too large to be read, which servers can leave out.
 
         Raises:
             MirrorError: It cannot be opened.
@@ -146,12 +152,20 @@ class Upstream:
             file_bytes=settings.fetch_bytes,
             memory_bytes=settings.memory_bytes,
         )
-        deep = (f"--depth={depth}",) if depth else ()
+        options = [f"--depth={depth}"] if depth else []
+        options += [] if whole else [f"--filter={_FILTER}"]
         spec = f"+refs/heads/{remote.branch}:{TIP}"
-        async with self._opened(remote, _FETCH_SETTINGS) as (location, way):
+        rules = _CHECKS if whole else {**_CHECKS, **PROMISED}
+        async with self._opened(remote, rules) as (location, way):
             where = {**way.environment, **_named(location, way)}
-            args = ("fetch", *_QUIET, *deep, f"--filter={_FILTER}", "--", _NAME, spec)
-            await self._git.run(Call(args, repository, None, where, b"", limits, way.descriptors))
+            args = ("fetch", *_QUIET, *options, "--", _NAME, spec)
+            call = Call(args, repository, None, where, b"", limits, way.descriptors)
+            try:
+                await self._git.run(call)
+            except GitRunError as exc:
+                if not await asyncio.to_thread(_is_full, repository, settings.fetch_bytes):
+                    raise
+                raise GitRunError(exc.verb, exc.code, _FULL) from exc
 
     async def push(self, repository: Path, remote: Remote, commit: str) -> bytes:
         """Set the branch to *commit*, a descendant of where it is; return what git says.
@@ -209,6 +223,20 @@ def _named(location: Location, way: Way) -> dict[str, str]:
         f"GIT_CONFIG_KEY_{number}": f"remote.{_NAME}.url",
         f"GIT_CONFIG_VALUE_{number}": location.url,
     }
+
+
+def _is_full(repository: Path, most_bytes: int) -> bool:
+    """Tell whether a pack that came only in part is as long as it may be."""
+    begun = repository.glob("objects/pack/tmp_pack_*")
+    return any(path.stat().st_size >= most_bytes for path in begun)
+
+
+def is_flawed(error: GitRunError) -> bool:
+    """Tell whether git found an object malformed.
+
+    Where files are left out, git before 2.45 does not know which flaws harm nobody.
+    """
+    return "fsck error" in error.stderr
 
 
 def reason_of(error: GitRunError, remote: Remote) -> MirrorError:
