@@ -103,7 +103,7 @@ class ObedientRunner:
 class Mesh:
     """A controller over an API server in memory, on a clock that only moves when told."""
 
-    def __init__(self, kube: Any) -> None:
+    def __init__(self, kube: Any, sources: Any = None) -> None:
         self.kube = kube
         self.now = 1000.0
         clock: Callable[[], float] = lambda: self.now  # noqa: E731 - shared by all parts
@@ -119,6 +119,7 @@ class Mesh:
             scheduler=self.scheduler,
             bundle=lambda: {"ca.crt": "PEM"},
             local_repositories=True,
+            sources=sources,
             clock=clock,
         )
         self.recorder = Recorder(kube)
