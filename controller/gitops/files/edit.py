@@ -7,6 +7,7 @@ library that writes YAML: such a library lays out the whole file anew, however c
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Final, cast
 
 from controller.gitops.files import frontmatter, nodes, shape, ticketfile
@@ -93,9 +94,10 @@ class _File:
         expected = {key: value for key, value in self.raw().items() if key != name}
         if target is not None:
             expected[name] = target
-        for way in (self._in_place, self._anew):
+        for way, blocks in product((self._in_place, self._anew), (True, False)):
             try:
-                front = applied(self.document.front, way(name, target))
+                spans = self._spans(blocks=blocks)
+                front = applied(self.document.front, way(spans, name, target))
                 changed = _parsed(self.style, replace(self.document, front=front))
             except (CannotSpanError, DialectError, EditError):
                 continue
@@ -112,19 +114,20 @@ class _File:
             document = replace(document, closing=document.closing + document.newline)
         return replace(self, document=replace(document, body=body))
 
-    def _in_place(self, name: str, target: Any) -> Iterator[Change]:
+    def _in_place(self, spans: Spans, name: str, target: Any) -> Iterator[Change]:
         if target is None:
-            return self._spans().without_key(self.outer, name)
-        return self._spans().key(self.outer, name, target)
+            return spans.without_key(self.outer, name)
+        return spans.key(self.outer, name, target)
 
-    def _anew(self, name: str, target: Any) -> Iterator[Change]:
+    def _anew(self, spans: Spans, name: str, target: Any) -> Iterator[Change]:
         pair = self.outer.pair(name)
         if pair is None or target is None:
             raise CannotSpanError
-        return iter((self._spans().whole_key(self.outer, pair, target),))
+        return iter((spans.whole_key(self.outer, pair, target),))
 
-    def _spans(self) -> Spans:
-        return Spans(self.document.front, self.document.newline, self.outer, self.order)
+    def _spans(self, *, blocks: bool) -> Spans:
+        document = self.document
+        return Spans(document.front, document.newline, self.outer, self.order, blocks=blocks)
 
 
 def _opened(data: bytes, style: Style) -> _File:

@@ -54,21 +54,25 @@ def flow(value: Any, style: str = "") -> str:
     return scalar(value, style, in_flow=True)
 
 
-def entry(key: str, value: Any, indent: int) -> list[str]:
-    """Return the lines of a key and its value in a mapping whose keys stand in that column."""
+def entry(key: str, value: Any, indent: int, *, blocks: bool = True) -> list[str]:
+    """Return the lines of a key and its value in a mapping whose keys stand in that column.
+
+    *blocks*: texts of several lines may become blocks of text.
+    """
     margin = " " * indent
     head = f"{margin}{scalar(key)}:"
     if isinstance(value, Mapping):
         if len(value) <= 1:
             return [f"{head} {flow(value)}"]
-        return [head, *(line for k, v in value.items() for line in entry(k, v, indent + STEP))]
+        inner = (entry(k, v, indent + STEP, blocks=blocks) for k, v in value.items())
+        return [head, *(line for lines in inner for line in lines)]
     if isinstance(value, Sequence) and not isinstance(value, str):
         line = f"{head} {flow(value)}"
         if len(line) <= _WIDTH and not any(isinstance(item, Mapping) for item in value):
             return [line]
         return [head, *(f"{margin}{' ' * STEP}- {flow(item)}" for item in value)]
-    if isinstance(value, str) and "\n" in value:
-        lines = literal(value, indent + STEP)
+    if blocks and isinstance(value, str) and "\n" in value:
+        lines = literal(value, indent + STEP, STEP)
         if lines is not None:
             return [f"{head} {lines[0]}", *lines[1:]]
     return [f"{head} {scalar(value)}"]
@@ -83,10 +87,10 @@ def item(value: Any, indent: int, *, block: bool) -> list[str]:
     return [f"{margin}- {flow(value)}"]
 
 
-def literal(text: str, indent: int) -> list[str] | None:
+def literal(text: str, indent: int, step: int) -> list[str] | None:
     """Return the lines of a block of text: header first; None: it cannot be written so.
 
-    It stands in that column, which is ``STEP`` right of its key.
+    It stands in the column *indent*, which is *step* right of its key.
     """
     if _UNSAFE_IN_BLOCK.search(text) or not text.strip(" \t\n"):
         return None
@@ -96,7 +100,7 @@ def literal(text: str, indent: int) -> list[str] | None:
         return None  # blank lines at the end are too easily lost
     header = "|" if ends else "|-"
     if text[0] in " \n\t":
-        header = f"|{STEP}{'' if ends else '-'}"
+        header = f"|{step}{'' if ends else '-'}"
     margin = " " * indent
     return [header, *(margin + line if line else "" for line in stripped.split("\n"))]
 

@@ -5,6 +5,7 @@ commas in brackets. What cannot be changed so is written anew, from its key on.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from collections.abc import Mapping as Fields
 from collections.abc import Sequence as Values
@@ -15,6 +16,9 @@ from controller.gitops.files import emit
 from controller.gitops.files.nodes import Mapping, Node, Pair, Scalar, Sequence
 
 _BLOCK_STYLES: Final = frozenset({"|", ">"})
+_MAX_STEP: Final = 9
+"""What the header of a block of text can say."""
+_INDENTED: Final = re.compile(r"\n( +)[^ \r\n]")
 
 
 class Change(NamedTuple):
@@ -53,13 +57,20 @@ def same(one: Any, other: Any) -> bool:
 class Spans:
     """Finds the changes of one text."""
 
-    def __init__(self, text: str, newline: str, outer: Mapping, order: Values[str]) -> None:
-        """*outer* is what is changed; *order* that in which its keys are written."""
+    def __init__(
+        self, text: str, newline: str, outer: Mapping, order: Values[str], *, blocks: bool
+    ) -> None:
+        """*outer* is what is changed; *order* that in which its keys are written.
+
+        Without *blocks* texts of several lines stand in quotes: what follows a block of text may
+        be taken for a part of it, such as a comment that is indented further.
+        """
         self._text = text
         self._newline = newline
         self._outer = outer
         self._rank = {key: rank for rank, key in enumerate(order)}
         self._last = order[-1]
+        self._blocks = blocks
 
     def key(self, parent: Mapping, name: str, target: Any) -> Iterator[Change]:
         """Give the changes that make the key say *target*; it may be there or not."""
@@ -78,10 +89,29 @@ class Spans:
         start = self._after_colon(pair)
         if parent.flow:
             return Change(start, self._end(pair), " " + emit.flow(target, pair.key.style))
+        block = self._block(pair, target)
+        if block is not None:
+            return self._behind(pair, [f" {block[0]}", *block[1:]])
         name = emit.scalar(pair.name)
-        lines = emit.entry(pair.name, target, self._column(pair.key.start))
+        column = self._column(pair.key.start)
+        lines = emit.entry(pair.name, target, column, blocks=self._blocks)
         first = lines[0].lstrip(" ").removeprefix(f"{name}:")
         return self._behind(pair, [first, *lines[1:]])
+
+    def _block(self, pair: Pair, target: Any) -> list[str] | None:
+        """Return the lines of a block of text that takes the place of one, indented as that is."""
+        if not isinstance(pair.node, Scalar) or pair.node.style != "|" or not self._blocks:
+            return None
+        if not isinstance(target, str):
+            return None
+        column = self._column(pair.key.start)
+        written = self._text[pair.node.start : pair.node.end]
+        said = _INDENTED.search(written)
+        step = len(said.group(1)) - column if said is not None else emit.STEP
+        told = re.match(r"\|[-+]?([1-9])", written)
+        if told is not None:
+            step = int(told.group(1))
+        return emit.literal(target, column + step, step) if 1 <= step <= _MAX_STEP else None
 
     def without_key(self, parent: Mapping, name: str) -> Iterator[Change]:
         """Give the change that takes the key away, if it is there."""
@@ -144,11 +174,14 @@ class Spans:
     def _behind(self, pair: Pair, lines: list[str]) -> Change:
         """Return the change of all behind a key; comments on its first and last line stay."""
         start, end = self._after_colon(pair), self._end(pair)
-        comments = []
+        comments: list[str] = []
         first = self._line_end(start)
         if pair.node.start > first:
             comments.append(self._text[start:first].strip())
-        if len(lines) > 1 or comments:
+        elif isinstance(pair.node, Scalar) and pair.node.style in _BLOCK_STYLES:
+            _, sign, said = self._text[pair.node.start : first].partition("#")
+            comments.append(sign + said.rstrip())
+        if len(lines) > 1 or any(comments):
             comments.append(self._text[end : self._line_end(end)].strip())
             end = self._line_end(end)
         head = "  ".join([lines[0], *filter(None, comments)])
@@ -236,7 +269,8 @@ class Spans:
         if parent.flow:
             return self._added_in_braces(before[-1] if before else parent.pairs[-1], name, target)
         first = parent.pairs[0]
-        lines = emit.entry(name, target, self._column(first.key.start))
+        column = self._column(first.key.start)
+        lines = emit.entry(name, target, column, blocks=self._blocks)
         start = self._line_start(first.key.start)
         if before:
             return self._lines_after(self._end(before[-1]), lines)

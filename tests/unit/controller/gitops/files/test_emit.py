@@ -54,7 +54,7 @@ def test_a_value_is_read_as_it_was_in_brackets_and_by_lines(value: Any) -> None:
 @given(st.lists(st.sampled_from(["a", " ", "\n", "\t", "#", ": ", "- ", "é"]), max_size=20))
 def test_a_block_of_text_is_read_as_it_was(parts: list[str]) -> None:
     text = "".join(parts)
-    lines = emit.literal(text, 4)
+    lines = emit.literal(text, 4, 2)
     if lines is None:
         return
     for newline in ("\n", "\r\n"):
