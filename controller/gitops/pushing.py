@@ -42,7 +42,10 @@ def failed(error: GitRunError, credentials: Credentials | None) -> Outcome:
         if _ELSEWHERE.search(reason):
             return Rejected("the branch has moved meanwhile")
         if _UNKNOWN.search(reason):
-            break
+            text = (
+                f"the server did not say whether it took the commit: {_told(reason, credentials)}"
+            )
+            return Unreachable(REMOTE_UNREACHABLE, text)
         said = _remark(error.stderr, credentials)
         text = f"{_told(reason, credentials)}: {said}" if said else _told(reason, credentials)
         return Declined(PUSH_REFUSED, f"the server does not take the commit: {text}")
