@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from controller.gitops.database import DatabaseError
 from controller.gitops.facts import Origin, SourceFacts
 from controller.gitops.keeper import REPOSITORY_NOT_FOUND, Keeper
 from controller.gitops.ledger import Ledger
@@ -67,6 +68,8 @@ class Sources:
         self._touch = touch
         self._folders = folders
         self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._ends = asyncio.Event()
+        """An AgentPod of a source has ended."""
         self._tasks: asyncio.TaskGroup | None = None
         self._keepers: dict[str, Keeper] = {}
         store.listen(GitSource, self._source)
@@ -80,6 +83,7 @@ class Sources:
         for item in self._store.of(GitSource):
             keeper = self._keeper(item)
             await keeper.sync.load()
+            self._ends.set()
         for uid in await self._remembered.sources() - self._keepers.keys():
             logger.info("forgotten", extra={"key": uid, "reason": "its GitSource is gone"})
             await self._mirrors(uid).remove()
@@ -91,7 +95,18 @@ class Sources:
             self._tasks = tasks
             for keeper in self._keepers.values():
                 tasks.create_task(keeper.keep())
-            await asyncio.get_running_loop().create_future()
+            await self._note_ends()
+
+    async def _note_ends(self) -> None:
+        """Remember at once which pods have ended: they may be gone in a moment."""
+        while True:
+            await self._ends.wait()
+            self._ends.clear()
+            for keeper in list(self._keepers.values()):
+                try:
+                    await keeper.sync.ledger.ends()
+                except DatabaseError:
+                    logger.exception("an end is not remembered")
 
     def poke(self, namespace: str, name: str) -> None:
         """Ask for a pass now; a source that is not there is passed over. Neither waits nor raises.
@@ -254,7 +269,7 @@ class Sources:
         if keeper is not None and keeper.sync.ledger.end(
             Identity(AGENT_POD.kind, meta.name), meta.uid
         ):
-            keeper.wake()
+            self._ends.set()
         if new is None or old is None or not ended(old):
             for _, keeper in self._of(meta.namespace):
                 if keeper.sync.waiting:

@@ -19,7 +19,7 @@ from controller.gitops.ledger import Ledger, Marks
 from controller.gitops.listing import Listing, Mirror, Scope
 from controller.gitops.living import RESOURCES, Living
 from controller.gitops.reading import TicketCommit
-from controller.gitops.remote import MirrorError, RefusedError, Remote
+from controller.gitops.remote import GoneError, MirrorError, RefusedError, Remote
 from controller.gitops.values import Identity, Problem
 from controller.gitops.writing import Hand, Turn, Writer, Writing, Written, named, printable, row_of
 from controller.kernel.events import Recorder
@@ -27,7 +27,7 @@ from controller.kernel.redact import redact
 from controller.kernel.store import Store
 from controller.kube.errors import Conflict, NotFound
 from schemas.gitsource import DeletionPolicy, GitSource
-from schemas.names import ANNOTATION_ALLOW_PRUNE, ANNOTATION_REQUESTED_AT, TICKET
+from schemas.names import AGENT_POD, ANNOTATION_ALLOW_PRUNE, ANNOTATION_REQUESTED_AT, TICKET
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +98,8 @@ class Sync:
         """The commit, and what else a pass goes by, of the last one that was whole."""
         self._commits: dict[str, list[TicketCommit]] = {}
         self._commits_until = ""
+        self._forgotten = ""
+        """A commit that was applied, and of which nothing is remembered."""
         self.waiting = False
         """Whether something is to be looked at again when a pod ends or a resource has gone."""
         self.looked = False
@@ -112,6 +114,9 @@ class Sync:
         marks = self._ledger.marks
         for identity, uid in self._living.ended():
             self._ledger.end(identity, uid)
+        item = self._around.store.of(GitSource).get(self._living.namespace, self._living.source)
+        if item is not None and not self._ledger.applied and not marks.observed:
+            self._forgotten = item.status.applied_commit or ""
         self.facts = replace(
             self.facts,
             observed_commit=marks.observed or None,
@@ -230,6 +235,8 @@ class Sync:
         allowed = item.metadata.annotations.get(ANNOTATION_ALLOW_PRUNE, "")
         prune = Prune.of(item.metadata.name, item.spec, allowed)
         live = self._living.all(collected)
+        if self._forgotten:
+            await self._recollect(item, collected, live)
         drawn = plan(collected, live, self._ledger.applied, prune, self._living.same)
         again, skipped = self._without_refused(drawn, live)
 
@@ -252,6 +259,35 @@ class Sync:
         if whole:
             return Ending.WHOLE
         return Ending.AGAIN if done.failure is None else Ending.FAILED
+
+    async def _recollect(
+        self, item: GitSource, collected: Collected, live: dict[Identity, Live]
+    ) -> None:
+        """Take AgentPods that are gone for ended where it is not remembered what became of them.
+
+        The data directory is lost. An agent that has done its work must not be started again, so
+        pods that the commit had that was applied are not made anew until their files change.
+        """
+        try:
+            entries = await self._mirror.entries(self._forgotten, item.spec.path)
+            before = {(entry.path, entry.blob) for entry in entries}
+        except GoneError:
+            before = {(known.path, known.blob) for known in collected.resources.values()}
+        rows = [
+            replace(row_of(known, collected.commit, ""), ended=True)
+            for identity, known in collected.resources.items()
+            if identity.kind == AGENT_POD.kind
+            and identity not in live
+            and (known.path, known.blob) in before
+        ]
+        if rows:
+            names = ", ".join(row.identity.name for row in rows[:5])
+            logger.warning(
+                "not started: it is not remembered whether they have run",
+                extra={"key": f"{item.metadata.namespace}/{item.metadata.name}", "pods": names},
+            )
+        await self._ledger.wrote(rows)
+        self._forgotten = ""
 
     def _progress(self, collected: Collected, left: int) -> None:
         """Tell how many files are still to be applied."""

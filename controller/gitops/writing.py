@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from controller.gitops.apply import Applied, Change, Gone, SyncPlan, Why, manifest, patch
@@ -31,7 +31,10 @@ _BATCH: Final = 200
 _AT_ONCE: Final = 16
 _MESSAGE_CHARACTERS: Final = 512
 _NAMED: Final = 5
-_FIXED: Final = re.compile(r"immutable|once (it|the pod) is placed|after placement|can only grow")
+FIXED: Final = re.compile(
+    r"immutable|cannot be changed|once (it|the pod) is placed|after placement|can only grow"
+)
+"""What the API server says where the resource must go before it can be as its file says."""
 _FIELD: Final = re.compile(r"\bspec\.([A-Za-z]+)")
 _RANK: Final = {kind: number for number, kind in enumerate(RESOURCES)}
 
@@ -162,8 +165,7 @@ class Writing:
             if done.failure is not None:
                 done.left += 1
                 return
-            row = row_of(_known(step), hand.commit, "")
-            self._ledger.intend(row)
+            self._ledger.intend(self._row(step, hand.commit, ""))
             try:
                 uid = await self._write(step, said, hand, done)
             except (Conflict, NotFound) as exc:
@@ -176,10 +178,18 @@ class Writing:
                 done.failure = exc
                 done.left += 1
             else:
-                rows.append(row_of(_known(step), hand.commit, uid))
+                rows.append(self._row(step, hand.commit, uid))
                 self._ledger.done(rows[-1])
             finally:
                 self._ledger.recall(identity)
+
+    def _row(self, step: Known | Change, commit: str, uid: str) -> Applied:
+        """Return what is remembered; a pod that was changed after its end still has ended."""
+        before = self._ledger.applied.get(_known(step).identity)
+        row = row_of(_known(step), commit, uid)
+        if isinstance(step, Change) and before is not None and before.uid == step.uid:
+            return replace(row, ended=before.ended)
+        return row
 
     async def _write(self, step: Known | Change, said: Declared, hand: Hand, done: Written) -> str:
         """Write one resource; return its uid."""
@@ -200,7 +210,7 @@ class Writing:
                 self._put_back(said, live.uid, body, hand)
         done.writes += 1
         uid = str(answer["metadata"]["uid"])
-        self._ledger.intend(row_of(_known(step), hand.commit, uid))
+        self._ledger.intend(self._row(step, hand.commit, uid))
         self._store.apply(resource.kind, answer)
         logger.info(
             "applied",
@@ -333,7 +343,7 @@ def _problem(said: Declared, exc: Refused) -> Problem:
     text = redact(str(exc))
     named = _FIELD.search(text)
     line = said.lines.get(named.group(1)) if named else None
-    if _FIXED.search(text):
+    if FIXED.search(text):
         reason, end = IMMUTABLE, "; delete the resource, or give the file another name"
     else:
         reason, end = REFUSED, ""

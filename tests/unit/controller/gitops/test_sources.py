@@ -7,6 +7,7 @@ import pytest
 
 from controller.kube.errors import Refused, Unavailable
 from schemas.names import (
+    AGENT_POD,
     ANNOTATION_ALLOW_PRUNE,
     ANNOTATION_RECONCILE,
     ANNOTATION_REQUESTED_AT,
@@ -14,6 +15,7 @@ from schemas.names import (
     CHANNEL,
     GIT_SOURCE,
     LABEL_SOURCE,
+    REPOSITORY,
     TICKET,
     Resource,
 )
@@ -523,3 +525,151 @@ async def test_which_source_takes_new_tickets(scene: Scene) -> None:
         assert controller.sources.for_new_tickets("acme") is None
         await scene.change(GIT_SOURCE, "plan", spec={"writeBack": {"enabled": True}})
         assert controller.sources.for_new_tickets("acme") == "plan"
+
+
+POD = manifest("AgentPod", "fix", "{agentClassName: greeter, ttlSecondsAfterFinished: 0}")
+
+
+async def ends(scene: Scene) -> None:
+    """Have the pod come to its end."""
+    status = {"status": {"phase": "Succeeded"}}
+    await scene.kube.patch(AGENT_POD, "acme", "fix", status, subresource="status")
+
+
+async def test_a_pod_that_has_ended_and_is_gone_is_not_started_again(scene: Scene) -> None:
+    commit = scene.team.push({"fleet/fix.yaml": POD, "fleet/tickets/a.md": ticket("tk-aaaa")})
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        await scene.delete(AGENT_POD, "fix")  # by a person, while it works: it comes again
+        await until(lambda: "fix" in scene.names(AGENT_POD))
+        await ends(scene)
+        await scene.delete(AGENT_POD, "fix")
+        await controller.quiet()
+        assert await controller.synced()
+        assert "fix" not in scene.names(AGENT_POD)
+        assert scene.status["files"]["synced"] == 2
+    async with scene.controller() as controller:
+        assert await controller.synced()
+        scene.team.push({"fleet/renamed.yaml": POD, "fleet/fix.yaml": None})
+        assert await controller.synced()
+        assert "fix" not in scene.names(AGENT_POD)
+        scene.team.push({"fleet/renamed.yaml": POD.replace("greeter", "greeter, prompt: Again")})
+        assert await controller.synced()
+        assert scene.spec(AGENT_POD, "fix")["prompt"] == "Again"
+
+
+async def test_a_pod_that_ended_unseen_and_is_gone_is_not_started_again(scene: Scene) -> None:
+    commit = scene.team.push({"fleet/fix.yaml": POD})
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+    await ends(scene)
+    async with scene.controller() as controller:
+        await scene.delete(AGENT_POD, "fix")
+        assert await controller.synced()
+    async with scene.controller() as controller:
+        assert await controller.synced()
+        assert "fix" not in scene.names(AGENT_POD)
+
+
+async def test_a_changed_pod_that_has_ended_still_has_ended(scene: Scene) -> None:
+    commit = scene.team.push({"fleet/fix.yaml": POD})
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        await ends(scene)
+        changed = POD.replace("Finished: 0", "Finished: 9")
+        commit = scene.team.push({"fleet/fix.yaml": changed})
+        await controller.applied(commit)
+        assert scene.spec(AGENT_POD, "fix")["ttlSecondsAfterFinished"] == 9
+        await scene.delete(AGENT_POD, "fix")
+        assert await controller.synced()
+        assert "fix" not in scene.names(AGENT_POD)
+
+
+async def test_without_its_memory_no_pod_is_started_that_may_have_run(scene: Scene) -> None:
+    commit = scene.team.push({"fleet/fix.yaml": POD})
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        await until(lambda: scene.status.get("appliedCommit") == commit)
+        await ends(scene)
+        await scene.delete(AGENT_POD, "fix")
+        await controller.quiet()
+    (scene.folder / "gitops.db").unlink()
+    scene.team.push({"fleet/new.yaml": POD.replace("name: fix", "name: new")})
+    async with scene.controller() as controller:
+        assert await controller.synced()
+        assert scene.names(AGENT_POD) == {"new"}
+
+
+async def test_a_ticket_at_work_is_canceled_first_and_goes_when_its_pod_has_ended(
+    scene: Scene,
+) -> None:
+    commit = scene.team.push({**tickets(2), "fleet/fix.yaml": POD})
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        pod = scene.find(AGENT_POD, "fix")
+        assert pod is not None
+        claim = {
+            "podName": "fix",
+            "podUID": pod["metadata"]["uid"],
+            "claimedAt": "2026-11-22T00:00:00Z",
+        }
+        await scene.kube.patch(
+            TICKET, "acme", "tk-0001", {"status": {"claim": claim}}, subresource="status"
+        )
+        scene.team.push({"fleet/tickets/tk-0001.md": None})
+        assert await controller.synced()
+        assert scene.spec(TICKET, "tk-0001")["state"] == "canceled"
+        await until(lambda: scene.condition("Synced").get("reason") == "WaitingForDeletion")
+        await ends(scene)
+        await until(lambda: "tk-0001" not in scene.names(TICKET))
+        await until(lambda: scene.condition("Synced")["status"] == "True")
+
+
+async def test_repository_and_secret_that_are_missing_are_told(scene: Scene) -> None:
+    scene.team.push(tickets(1))
+    async with scene.controller() as controller:
+        spec = {"repositoryRef": {"name": "shop"}, "interval": "1h", "path": "fleet"}
+        await scene.kube.create(GIT_SOURCE, "acme", {"metadata": {"name": "plan"}, "spec": spec})
+        await scene.fetched("RepositoryNotFound")
+        body = {"url": "/elsewhere/shop.git", "defaultBranch": "main"}
+        await scene.kube.create(REPOSITORY, "acme", {"metadata": {"name": "shop"}, "spec": body})
+        await scene.fetched("UrlNotAllowed")
+        await scene.change(REPOSITORY, "shop", spec={"url": str(scene.team.bare)})
+        await until(lambda: scene.condition("Ready").get("status") == "True")
+        assert await controller.synced()
+
+
+async def test_kinds_that_are_not_allowed_any_more_are_left_as_they_are(scene: Scene) -> None:
+    commit = scene.team.push({**tickets(2), "fleet/fix.yaml": POD})
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        await scene.change(GIT_SOURCE, "plan", spec={"kinds": ["AgentPod"]})
+        await until(lambda: scene.status["files"]["invalid"] == 2)
+        assert scene.names(TICKET) == {"tk-0000", "tk-0001"}
+        await scene.change(TICKET, "tk-0000", spec={"title": "Mine"})
+        assert await controller.synced()
+        assert scene.spec(TICKET, "tk-0000")["title"] == "Mine"
+
+
+async def test_commits_that_name_a_ticket_are_found(scene: Scene) -> None:
+    scene.team.push(tickets(2), "Begin\n\nTicket: tk-0001")
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        assert await controller.synced()
+        later = scene.team.push({"code.py": "pass\n"}, "Mend it\n\nTicket: tk-0001")
+        assert await controller.synced()
+        found = controller.sources.commits("acme", "tk-0001")
+        assert [one.subject for one in found] == ["Mend it", "Begin"]
+        assert found[0].sha == later
+        await until(
+            lambda: (
+                (scene.find(TICKET, "tk-0001") or {})["status"].get("commits", [{}])[0].get("sha")
+                == later
+            )
+        )
