@@ -215,7 +215,7 @@ def test_a_controller_that_is_killed_starts_no_second_pod_and_loses_no_claim(mes
         work = Work(mesh, name, f"{_WAITS}\n{_COMMITS}")
         if moment == "at once":
             mesh.replace("controller")
-        until(lambda work=work: work.pods(), seconds=90, what="a pod is there")
+        until(work.pods, seconds=90, what="a pod is there")
         if moment == "started":
             mesh.replace("controller")
         work.becomes("in_progress")

@@ -1,0 +1,373 @@
+"""A ticket is one pod's at a time, follows it, and starts pods: over kills at every request."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from controller.tools.call import ToolError
+from schemas.ticket import TicketState
+from tests.unit.controller.services.ticket_world import TicketWorld
+
+pytestmark = pytest.mark.anyio
+
+RUN = {"agentClassName": "c"}
+
+
+@pytest.fixture
+async def world() -> TicketWorld:
+    made = TicketWorld()
+    await made.organization()
+    return made
+
+
+async def test_a_ticket_follows_its_pod_to_review(world: TicketWorld) -> None:
+    await world.ticket()
+    await world.pod("a")
+    await world.settle()
+    claim = world.found().status.claim
+    assert claim is not None
+    assert claim.pod_name == "a"
+    await world.place()
+    await world.settle()
+    assert world.found().spec.state == "todo"
+    await world.start("a")
+    await world.settle()
+    assert world.found().spec.state == "in_progress"
+    await world.end("a", commits=True)
+    await world.settle()
+    one = world.found()
+    assert (one.spec.state, one.status.claim) == ("in_review", None)
+    assert one.status.outcome is not None
+    assert one.status.outcome.reason == "Committed"
+
+
+@pytest.mark.parametrize(
+    ("spec", "home", "follows"),
+    [
+        pytest.param({}, {}, True, id="by itself"),
+        pytest.param({"followPods": False}, {}, False, id="not where the ticket says so"),
+        pytest.param({}, {"followPods": False}, False, id="not where the organization says so"),
+        pytest.param({"followPods": True}, {"followPods": False}, True, id="the ticket's word"),
+    ],
+)
+async def test_following_can_be_switched_off(
+    spec: dict[str, Any], home: dict[str, Any], *, follows: bool
+) -> None:
+    world = TicketWorld()
+    await world.organization(tickets=home)
+    await world.ticket(**spec)
+    await world.pod("a")
+    await world.settle()
+    await world.place()
+    await world.start("a")
+    await world.settle()
+    assert world.found().spec.state == ("in_progress" if follows else "todo")
+    await world.end("a", commits=True)
+    await world.settle()
+    assert world.found().spec.state == ("in_review" if follows else "todo")
+    assert world.found().status.claim is None
+
+
+async def test_a_pod_that_a_person_stopped_keeps_its_ticket(world: TicketWorld) -> None:
+    await world.ticket()
+    await world.pod("a")
+    await world.settle()
+    await world.place()
+    await world.start("a")
+    await world.settle()
+    stopped = {
+        "type": "Stopped",
+        "status": "True",
+        "reason": "Stopped",
+        "lastTransitionTime": "2027-01-01T00:00:00Z",
+    }
+    await world._status("a", {"phase": "Succeeded", "conditions": [stopped]})
+    await world.pod("b", claim="Required")
+    await world.settle()
+    claim = world.found().status.claim
+    assert claim is not None
+    assert claim.pod_name == "a"
+    assert world.found().spec.state == "in_progress"
+
+
+async def test_a_deleted_pods_work_counts_as_it_was_last_seen(world: TicketWorld) -> None:
+    for name, commit, state in (("tk-1", "c1", "in_review"), ("tk-2", "c0", "todo")):
+        await world.ticket(name)
+        pod = f"pod-of-{name}"
+        await world.pod(pod, name)
+        await world.settle()
+        await world.place()
+        await world.start(pod)
+        await world.settle()
+        seen = {"name": pod, "uid": world.pods[pod].metadata.uid}
+        seen |= {"commit": commit, "baseCommit": "c0"}
+        patch = {"status": {"agentPods": [seen]}}
+        await world.kube.patch(
+            world.found().definition.resource, "acme", name, patch, subresource="status"
+        )
+        await world.delete(pod)
+        await world.settle()
+        one = world.found(name)
+        assert (one.spec.state, one.status.claim) == (state, None)
+
+
+async def test_a_tool_claims_a_free_ticket_and_names_who_has_it(world: TicketWorld) -> None:
+    await world.ticket()
+    for name in ("a", "b"):
+        await world.pod(name, None)
+    await world.say("a", "in_progress")
+    claim = world.found().status.claim
+    assert claim is not None
+    assert claim.pod_name == "a"
+    with pytest.raises(ToolError, match="pod a works on the ticket"):
+        await world.say("b", "in_progress")
+    await world.say("a", "in_progress")  # its own: nothing changes
+    await world._status("a", {"phase": "Failed"})
+    await world.say("b", "in_progress")  # before anybody noticed that a has ended
+    claim = world.found().status.claim
+    assert claim is not None
+    assert claim.pod_name == "b"
+
+
+async def test_of_many_that_claim_at_once_one_has_the_ticket(world: TicketWorld) -> None:
+    await world.ticket()
+    for number in range(12):
+        await world.pod(f"p{number}", None)
+
+    async def tries(name: str) -> bool:
+        try:
+            await world.claims.take(world.pods[name], world.found())
+        except ToolError:
+            return False
+        return True
+
+    won = await asyncio.gather(*(tries(f"p{number}") for number in range(12)))
+    assert sum(won) == 1
+
+
+async def test_a_pod_that_goes_before_it_began_makes_room(world: TicketWorld) -> None:
+    await world.ticket(autoRun=RUN)
+    await world.settle()
+    assert list(world.pods) == ["tk-1-run-1"]
+    await world.move("backlog")
+    await world.settle()
+    assert list(world.pods) == []
+    await world.move("todo")
+    await world.settle()
+    assert list(world.pods) == ["tk-1-run-2"]
+
+
+async def test_a_name_that_is_taken_costs_an_attempt_and_starts_nothing(
+    world: TicketWorld,
+) -> None:
+    await world.pod("tk-1-run-1", None)
+    await world.ticket(autoRun=RUN)
+    await world.settle()
+    assert list(world.pods) == ["tk-1-run-1"]
+    runs = world.found().status.runs
+    assert runs is not None
+    assert (runs.attempts, runs.starting) == (1, None)
+
+
+async def test_an_organization_starts_no_more_than_it_may() -> None:
+    world = TicketWorld()
+    await world.organization(tickets={"maxConcurrentRuns": 2}, quota={"agentPods": 4})
+    for number in range(5):
+        await world.ticket(f"tk-{number}", autoRun=RUN, priority="urgent" if number == 4 else "low")
+    await world.settle()
+    assert sorted(world.pods) == ["tk-0-run-1", "tk-4-run-1"]
+    said = world.runs.why(world.found("tk-1"))
+    assert said is not None
+    assert said.reason == "WaitsForRoom"
+    for name in ("tk-0-run-1", "tk-4-run-1"):
+        await world.end(name, commits=False)
+    await world.settle()
+    assert sorted(world.living()) == ["tk-1-run-1", "tk-2-run-1"]
+    for name in ("tk-1-run-1", "tk-2-run-1"):
+        await world.end(name, commits=False)
+    await world.settle()
+    assert world.living() == []
+    said = world.runs.why(world.found("tk-3"))
+    assert said is not None
+    assert said.reason == "QuotaExceeded"  # ended pods are pods
+
+
+async def test_agents_that_send_a_ticket_back_for_ever_start_no_pods_for_ever(
+    world: TicketWorld,
+) -> None:
+    await world.ticket(autoRun={**RUN, "maxAttempts": 2})
+    await world.pod("reviewer", None)
+    for _ in range(6):
+        await world.settle(100)
+        await world.place()
+        for name in world.living():
+            if name != "reviewer":
+                await world.start(name)
+                await world.settle()
+                await world.end(name, commits=True)
+        await world.settle()
+        await world.say("reviewer", "todo")
+    await world.settle(100)
+    assert sorted(world.made) == ["reviewer", "tk-1-run-1", "tk-1-run-2"]
+
+
+# --- whatever happens, and whenever the controller is killed --------------------------------------
+
+Act = Callable[[TicketWorld], Coroutine[Any, Any, None]]
+
+ACTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("settle"), st.integers(1, 30)),
+        st.tuples(st.just("kill"), st.integers(0, 9), st.booleans()),
+        st.tuples(st.sampled_from(["place", "start", "commit", "fail", "delete", "helper"])),
+        st.tuples(st.just("move"), st.sampled_from([str(s) for s in TicketState])),
+        st.tuples(st.just("agent"), st.sampled_from(["todo", "in_progress", "in_review"])),
+        st.tuples(st.just("pod"), st.sampled_from(["IfFree", "Required", "Never"])),
+    ),
+    max_size=25,
+)
+
+
+class History:
+    """Plays what happens and knows what must never be."""
+
+    def __init__(self, attempts: int) -> None:
+        self.world = TicketWorld()
+        self.attempts = attempts
+        self.moves = 0
+        self.spoken_for: set[str] = set()
+        """Pods that worked on the ticket, followed, when a person changed its state."""
+
+    async def play(self, acts: list[tuple[Any, ...]]) -> None:
+        await self.world.organization()
+        await self.world.ticket(autoRun={**RUN, "maxAttempts": self.attempts})
+        for act in acts:
+            await getattr(self, f"_{act[0]}")(*act[1:])
+            self._holds()
+        await self.world.settle(100)
+        self._holds()
+        self._is_settled()
+
+    async def _settle(self, seconds: int) -> None:
+        await self.world.settle(seconds)
+        self._is_settled()
+
+    async def _kill(self, requests: int, late: bool) -> None:  # noqa: FBT001 - drawn
+        await self.world.settle_over_a_kill(requests, late=late)
+        self._is_settled()
+
+    async def _place(self) -> None:
+        await self.world.place()
+
+    async def _start(self) -> None:
+        for name, pod in self.world.pods.items():
+            if pod.status.phase == "Scheduled":
+                await self.world.start(name)
+
+    async def _commit(self) -> None:
+        await self._end(commits=True)
+
+    async def _fail(self) -> None:
+        await self._end(commits=False)
+
+    async def _end(self, *, commits: bool) -> None:
+        running = [n for n, pod in self.world.pods.items() if pod.status.phase == "Running"]
+        for name in running[:1]:
+            await self.world.end(name, commits=commits)
+
+    async def _delete(self) -> None:
+        for name in list(self.world.pods)[:1]:
+            await self.world.delete(name)
+
+    async def _helper(self) -> None:
+        if "helper" not in self.world.pods:
+            await self.world.pod("helper", None)
+
+    async def _pod(self, claim: str) -> None:
+        await self.world.pod(f"by-hand-{len(self.world.made)}", claim=claim)
+
+    async def _move(self, state: str) -> None:
+        one = self.world.found()
+        if one.spec.state == state:
+            return
+        self.moves += 1
+        claim = one.status.claim
+        if claim is not None and one.spec.state == claim.followed:
+            self.spoken_for.add(claim.pod_uid)
+        await self.world.move(state)
+
+    async def _agent(self, state: str) -> None:
+        for name in self.world.living()[:1]:
+            with contextlib.suppress(ToolError):
+                await self.world.say(name, state)
+
+    def _holds(self) -> None:
+        """See what must be true at every moment."""
+        world = self.world
+        started = [name for name in world.made if name.startswith("tk-1-run-")]
+        assert all(world.made[name] == 1 for name in started), world.made
+        assert len(started) <= self.attempts * (self.moves + 1)
+        assert sum(name.startswith("tk-1-run-") for name in world.living()) <= 1
+        for state, before in world.states:
+            claim = before.status.claim
+            assert claim is not None, state
+            assert claim.pod_uid not in self.spoken_for, (state, before)
+        world.states.clear()
+
+    def _is_settled(self) -> None:
+        """See what must be true when nothing is left to do."""
+        one = self.world.found()
+        living = {p.metadata.uid: p for n, p in self.world.pods.items() if n in self.world.living()}
+        claim, runs = one.status.claim, one.status.runs
+        assert claim is None or claim.pod_uid in living
+        if claim is None:
+            asking = [
+                pod
+                for pod in living.values()
+                if pod.spec.ticket_ref is not None and pod.spec.ticket_ref.claim != "Never"
+            ]
+            assert asking == []
+        assert runs is None or not runs.starting
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(ACTS, st.integers(1, 3))
+def test_whatever_happens_and_whenever_it_is_killed(
+    acts: list[tuple[Any, ...]], attempts: int
+) -> None:
+    asyncio.run(History(attempts).play(acts))
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before it", "after it"])
+def test_killed_at_every_request_of_a_run_one_pod_is_started_and_reviewed(*, late: bool) -> None:
+    async def lived(requests: int) -> bool:
+        """Live through a run, killed once at each stage; return whether that ever came."""
+        world, killed = TicketWorld(), False
+        await world.organization()
+        await world.ticket(autoRun=RUN)
+        killed |= await world.settle_over_a_kill(requests, late=late)
+        await world.place()
+        killed |= await world.settle_over_a_kill(requests, late=late)
+        await world.start("tk-1-run-1")
+        killed |= await world.settle_over_a_kill(requests, late=late)
+        assert world.found().spec.state == "in_progress"
+        await world.end("tk-1-run-1", commits=True)
+        killed |= await world.settle_over_a_kill(requests, late=late)
+        await world.settle(100)
+        one = world.found()
+        assert (one.spec.state, one.status.claim) == ("in_review", None)
+        assert world.made == {"tk-1-run-1": 1}
+        return killed
+
+    async def every() -> int:
+        requests = 0
+        while await lived(requests):
+            requests += 1
+        return requests
+
+    assert asyncio.run(every()) >= 3
