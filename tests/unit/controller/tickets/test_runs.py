@@ -49,8 +49,8 @@ def source(build: Any, *rules: dict[str, Any], **spec: Any) -> Any:
 
 
 def test_the_first_rule_that_fits_counts_and_the_ticket_before_all(build: Any) -> None:
-    rules: tuple[dict[str, Any], ...] = ({"labels": ["a", "b"]}, {"labels": ["a"], "states": ["backlog"]}, {})
-    team = source(build, *rules)
+    second: dict[str, Any] = {"labels": ["a"], "states": ["backlog"]}
+    team = source(build, {"labels": ["a", "b"]}, second, {})
     found = rule_of(ticket(spec={"labels": ["a", "b"]}), team)
     assert found is not None
     assert (found.name, found.source, found.most) == ("r0", "team", 1)
