@@ -231,12 +231,15 @@ class _Drawing:
         self._deletes: list[Gone] = []
         self._held: Held | None = None
         self._unchanged = 0
+        self._joining = 0
+        """Resources that become the source's with this plan."""
 
     def wanted(self, known: Known, live: Live | None) -> None:
         before = self._applied.get(known.identity)
         if live is None:
             done = before is not None and before.ended and before.digest == known.digest
             (self._finished if done else self._creates).append(known)
+            self._joining += not done
             return
         if refusal := _refusal(known, live, self._prune.source):
             self._problems.append(refusal)
@@ -251,6 +254,7 @@ class _Drawing:
             self._left.append(known)
         else:
             self._changes.append(Change(known, live.uid, why))
+            self._joining += live.owner != self._prune.source
 
     def _why(self, known: Known, live: Live, before: Applied | None) -> Why | None:
         """Return why it must be changed, None if it need not be."""
@@ -269,7 +273,9 @@ class _Drawing:
         gone = sorted(
             (item for item in leaving if not item.protected), key=lambda item: item.identity
         )
-        limit = max(self._prune.max_count, total * self._prune.max_percent // 100)
+        # with those to come: or the next pass would delete what this one has held
+        whole = total + self._joining
+        limit = max(self._prune.max_count, whole * self._prune.max_percent // 100)
         if len(gone) > limit and self._prune.allowed_commit != collected.commit:
             self._held = Held(collected.commit, tuple(_gone(item) for item in gone), limit)
             return
