@@ -17,16 +17,17 @@ from cli.plan.values import Refusal
 from controller.gitops.apply import Change, manifest, patch
 from controller.gitops.living import RESOURCES
 from controller.gitops.values import Identity
-from controller.gitops.writing import IMMUTABLE, REFUSED
+from controller.gitops.writing import FIXED, IMMUTABLE, REFUSED
 from controller.reconcilers.runner.status import CONNECTED
+from schemas.agentpod import DesiredState
+from schemas.agentpod_status import PodPhase
 from schemas.crdgen import crds
-from schemas.names import GROUP, RESOURCE_QUOTA, RUNNER
+from schemas.names import AGENT_POD, GROUP, RESOURCE_QUOTA, RUNNER
 from schemas.ticket import TicketState
 
 QUOTA_EXCEEDED: Final = "QuotaExceeded"
 _LATER: Final = "9999-12-31T23:59:59Z"
 """When what would be created is created: after all that is there."""
-_FIXED: Final = ("immutable", "once the pod is placed", "cannot be changed", "can only grow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def afterwards(cluster: Cluster, drawn: Drawn, source: str) -> Afterwards:
         if refusal := _refused(change.known.identity.kind, new, old):
             refusals[change.known.identity] = refusal
         else:
-            manifests[change.known.identity] = _with_room(new, old)
+            manifests[change.known.identity] = _carried_out(cluster, new, old)
     for gone in drawn.plan.deletes:
         if _lingers(cluster, manifests[gone.identity]):
             manifests[gone.identity] = _deleted(manifests[gone.identity])
@@ -96,18 +97,20 @@ def _deleted(item: dict[str, Any]) -> dict[str, Any]:
     return {**item, "metadata": metadata}
 
 
-def _with_room(new: dict[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a Runner without the number of pods in its status, if that was its spec's before.
+def _carried_out(cluster: Cluster, new: dict[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the resource with what its status says once it is as its spec says.
 
-    Then its machine allows more, and nobody here knows how many.
+    A Runner's number of pods, if it was its spec's before, is not its machine's: that allows more,
+    and nobody here knows how many. A pod that is to be stopped has ended.
     """
-    status = dict(new.get("status") or {})
-    spec = old.get("spec") or {}
-    before = (spec.get("capacity") or {}).get("maxPods")
+    status, spec = dict(new.get("status") or {}), new["spec"]
+    before = ((old.get("spec") or {}).get("capacity") or {}).get("maxPods")
     if new["kind"] == RUNNER.kind and before is not None and status.get("maxPods") == before:
         del status["maxPods"]
-        return {**new, "status": status}
-    return new
+    stopped = new["kind"] == AGENT_POD.kind and spec.get("desiredState") == DesiredState.STOPPED
+    if stopped and status.get("placement") and not _lingers(cluster, new):
+        status["phase"] = PodPhase.SUCCEEDED.value
+    return {**new, "status": status}
 
 
 def _lingers(cluster: Cluster, item: Mapping[str, Any]) -> bool:
@@ -157,8 +160,7 @@ def _refused(kind: str, new: Mapping[str, Any], old: Mapping[str, Any] | None) -
     if not errors:
         return None
     said = "; ".join(f"{error.field}: {error.detail or error.type_text}" for error in errors[:3])
-    fixed = any(word in said for word in _FIXED)
-    return Refusal(IMMUTABLE if fixed else REFUSED, said)
+    return Refusal(IMMUTABLE if FIXED.search(said) else REFUSED, said)
 
 
 def _over_quota(

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field, replace
 
 from cli.errors import CommandError
 from cli.plan.cluster import Cluster
-from cli.plan.place import Commit
 from controller.gitops.apply import Applied, Live, Prune, SyncPlan, plan
 from controller.gitops.desired import Collected, Known, Seen
 from controller.gitops.ledger import Ledger, Marks
-from controller.gitops.listing import Listing, Scope
+from controller.gitops.listing import Listing, Mirror, Scope
 from controller.gitops.living import RESOURCES, Living
 from controller.gitops.remote import MirrorError, Remote
 from controller.gitops.values import Declared, Identity
@@ -82,7 +81,7 @@ class Drawn:
 
 
 async def draw(
-    cluster: Cluster, store: Store, source: GitSource, after: Commit, before: Commit | None
+    cluster: Cluster, store: Store, source: GitSource, after: Mirror, before: Mirror | None
 ) -> Drawn:
     """Return what the sync of *source* would do at the commit *after*.
 
@@ -118,7 +117,7 @@ async def draw(
 
 
 async def _look(
-    commit: Commit, ledger: Ledger, remote: Remote, scope: Scope, *, missing_is_empty: bool = False
+    commit: Mirror, ledger: Ledger, remote: Remote, scope: Scope, *, missing_is_empty: bool = False
 ) -> Collected | None:
     try:
         return await Listing(commit, ledger).look(remote, scope)
@@ -144,8 +143,9 @@ def _applied(
         if there is not None:  # its label was taken away
             if not there.owner and there.path == said.path:
                 yield identity, _row(identity, said, said.path, there.uid)
-        elif identity.kind == AGENT_POD.kind and said.path not in refused:
-            yield identity, replace(_row(identity, said, said.path, "gone"), ended=True)
+        elif said.path not in refused:
+            ended = identity.kind == AGENT_POD.kind
+            yield identity, replace(_row(identity, said, said.path, "gone"), ended=ended)
 
 
 def _row(identity: Identity, said: Known | None, path: str, uid: str) -> Applied:

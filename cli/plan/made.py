@@ -4,10 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cli.clock import now
 from cli.plan.afterwards import Afterwards, afterwards
 from cli.plan.cluster import Cluster
 from cli.plan.drawn import Drawn
-from cli.plan.pods import fates, unjudged
+from cli.plan.pods import asking, fates, unjudged
+from cli.plan.runs import started
 from cli.plan.values import Action, Changed, Fate, Field, Origin, Plan, PodFate, Refusal
 from controller.gitops.apply import Change, Gone, Live, Why, patch, spec_of
 from controller.gitops.desired import Known
@@ -19,6 +21,7 @@ from schemas.names import (
     REPOSITORY,
     RESOURCE_QUOTA,
     RUNNER,
+    TICKET,
 )
 
 _ACTIONS: Final = {
@@ -27,7 +30,7 @@ _ACTIONS: Final = {
     Why.ADOPTED: Action.ADOPT,
     Why.MOVED: Action.MOVE,
 }
-_FOR_PODS: Final = (AGENT_POD, AGENT_CLASS, ORGANIZATION, REPOSITORY, RUNNER)
+_FOR_PODS: Final = (AGENT_POD, AGENT_CLASS, ORGANIZATION, REPOSITORY, RUNNER, TICKET)
 """Without these nobody can say what becomes of pods."""
 
 
@@ -51,7 +54,9 @@ def make(origin: Origin, cluster: Cluster, drawn: Drawn, notes: Iterable[str]) -
     if missing:
         said.append(f"what becomes of pods cannot be said without reading {', '.join(missing)}")
     else:
-        found = fates(cluster, after.cluster, source)
+        runs = started(after.cluster, asking(after.cluster), now())
+        found = fates(cluster, runs.cluster, source, runs.tickets)
+        said += [f"Ticket {name} starts no pod yet: {why}" for name, why in runs.waits.items()]
         pods, crowd = (*_refused(drawn, after), *found.pods, *_finished(drawn)), found.crowd
     plan = Plan(
         origin,

@@ -24,19 +24,21 @@ from controller.placement.assign import (
     choose,
 )
 from controller.placement.desired import ended, waits
-from controller.placement.indexes import ACTIVE_IN, ACTIVE_ON, BY_NAMESPACE
+from controller.placement.indexes import ACTIVE_IN, ACTIVE_ON, BY_NAMESPACE, OF_TICKET
 from controller.placement.programs import wanted
 from controller.reconcilers.agentpod.checks import AGAIN, CHECKS, first
 from controller.reconcilers.agentpod.observe import need
 from controller.reconcilers.agentpod.snapshot import Ingredients
+from controller.tickets.claims import asks, heir, living
 from schemas.agentclass import AgentClass
-from schemas.agentpod import AgentPod, DesiredState
+from schemas.agentpod import AgentPod, Claim, DesiredState
 from schemas.base import Condition, ConditionStatus
 from schemas.conditions import READY, find
 from schemas.names import ANNOTATION_SOURCE_PATH, LABEL_SOURCE, REPOSITORY, RUNNER
 from schemas.organization import Organization
 from schemas.repository import Repository
 from schemas.runner import Runner
+from schemas.ticket import Ticket, TicketClaim
 
 _RUNS: Final = "runs"
 _STOPPED: Final = "stopped"
@@ -63,8 +65,8 @@ class Fates:
     crowd: Crowd | None
 
 
-def fates(before: Cluster, after: Cluster, source: str) -> Fates:
-    """Return what changes for pods, by name."""
+def fates(before: Cluster, after: Cluster, source: str, runs: Mapping[str, str]) -> Fates:
+    """Return what changes for pods, by name. *runs*: pods that tickets start, and which."""
     old, new = _standings(before), _standings(after)
     pods_before = {pod.metadata.name: pod for pod in _pods(before)}
     pods_after = {pod.metadata.name: pod for pod in _pods(after)}
@@ -73,9 +75,15 @@ def fates(before: Cluster, after: Cluster, source: str) -> Fates:
         pod = pods_after.get(name) or pods_before[name]
         fate = _fate(pod, old.get(name), new.get(name))
         if fate is not None:
-            found.append(replace(fate, path=_path(pod, source)))
+            found.append(replace(fate, path=_path(pod, source), ticket=runs.get(name, "")))
     contested = [each.need for each in new.values() if each.state == Fate.CONTESTED and each.need]
     return Fates(tuple(found), _crowd(after, new, contested))
+
+
+def asking(cluster: Cluster) -> int:
+    """Return how many pods want a place and can have one."""
+    wants = {Fate.STARTS, Fate.CONTESTED}
+    return sum(each.state in wants for each in _standings(cluster).values())
 
 
 def _path(pod: AgentPod, source: str) -> str:
@@ -125,15 +133,62 @@ def _standings(cluster: Cluster) -> dict[str, Standing]:
     store = cluster.store()
     everything = store.of(AgentPod).indexed(BY_NAMESPACE, cluster.namespace)
     pods = [pod for pod in everything if not pod.metadata.deleting]
-    found = {pod.metadata.name: _standing(cluster, store, pod) for pod in pods}
+    owners = _Owners(cluster, store)
+    found = {pod.metadata.name: _standing(cluster, store, owners, pod) for pod in pods}
     asking = {name: each.need for name, each in found.items() if each.need is not None}
     room = _Room(cluster, store, asking.values())
-    return found | {name: room.standing(asked) for name, asked in asking.items()}
+    found |= {name: room.standing(asked) for name, asked in asking.items()}
+    return found | {name: _rival(found[name], use) for name, use in owners.rivals.items()}
 
 
-def _standing(cluster: Cluster, store: Store, pod: AgentPod) -> Standing:
+def _rival(standing: Standing, ticket: str) -> Standing:
+    """Return how a pod stands that insists on a ticket on which others insist, too."""
+    if standing.state not in {Fate.STARTS, Fate.CONTESTED}:
+        return standing
+    text = f"several pods insist on Ticket {ticket}: who comes first has it, the others wait"
+    return Standing(Fate.CONTESTED, Finding("TicketContested", text), standing.runners)
+
+
+class _Owners:
+    """Whose the tickets are once the controller has given those that nobody has."""
+
+    def __init__(self, cluster: Cluster, store: Store) -> None:
+        self._tickets = store.of(Ticket)
+        self._namespace = cluster.namespace
+        self._pods = store.of(AgentPod)
+        self.rivals: dict[str, str] = {}
+        """Pods that insist on a ticket that is any of theirs, and that ticket."""
+
+    def ticket(self, pod: AgentPod) -> Ticket | None:
+        """Return the pod's ticket, as whose it will be; None: there is none."""
+        use = pod.spec.ticket_ref
+        ticket = self._tickets.get(self._namespace, use.name) if use is not None else None
+        if ticket is None or use is None:
+            return None
+        claim = ticket.status.claim
+        if claim is not None and living(self._pods.by_uid(claim.pod_uid)):
+            return ticket
+        asking = self._pods.indexed(OF_TICKET, (self._namespace, use.name))
+        asking = [each for each in asking if asks(each) and not each.metadata.deleting]
+        owner = heir(asking)
+        if owner is not None and owner.status.placement is None and asks(pod):
+            if len(asking) > 1 and use.claim is Claim.REQUIRED:
+                self.rivals[pod.metadata.name] = use.name
+            owner = pod
+        return _claimed(ticket, owner)
+
+
+def _claimed(ticket: Ticket, owner: AgentPod | None) -> Ticket:
+    if owner is None:
+        return ticket
+    meta = owner.metadata
+    claim = TicketClaim(pod_name=meta.name, pod_uid=meta.uid, claimed_at=meta.creation_timestamp)
+    return ticket.model_copy(update={"status": ticket.status.model_copy(update={"claim": claim})})
+
+
+def _standing(cluster: Cluster, store: Store, owners: _Owners, pod: AgentPod) -> Standing:
     spec, placement = pod.spec, pod.status.placement
-    world = _ingredients(cluster, store, pod)
+    world = _ingredients(cluster, store, owners, pod)
     agent = wanted(world.agent) if world.agent else ""
     if placement is None:
         finding = first(pod, world, CHECKS)
@@ -153,7 +208,7 @@ def _standing(cluster: Cluster, store: Store, pod: AgentPod) -> Standing:
     return Standing(_SUSPENDED if spec.suspend else _RUNS)
 
 
-def _ingredients(cluster: Cluster, store: Store, pod: AgentPod) -> Ingredients:
+def _ingredients(cluster: Cluster, store: Store, owners: _Owners, pod: AgentPod) -> Ingredients:
     """Return what the pod refers to, as the observer of the controller gathers it."""
     homes = store.of(Organization).indexed(BY_NAMESPACE, cluster.namespace)
     classes = store.of(AgentClass)
@@ -165,6 +220,7 @@ def _ingredients(cluster: Cluster, store: Store, pod: AgentPod) -> Ingredients:
         agent=agent,
         available=() if agent else tuple(sorted(item.metadata.name for item in classes)),
         repository=_judged(repository) if repository is not None else None,
+        ticket=owners.ticket(pod),
     )
 
 

@@ -1,0 +1,118 @@
+"""Pods that tickets start by themselves once the sync has done its work. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cli.plan.cluster import Cluster
+from controller.kernel.store import Store
+from controller.placement.indexes import ACTIVE_IN, BY_NAMESPACE, OF_SOURCE, OF_TICKET, RUNS_IN
+from controller.tickets import runs
+from controller.tickets.facts import blockers
+from schemas.agentpod import AgentPod
+from schemas.gitsource import GitSource
+from schemas.names import AGENT_POD, ANNOTATION_RECONCILE, LABEL_SOURCE, TICKET
+from schemas.organization import Organization
+from schemas.ticket import Ticket
+
+_LATER = "9999-12-31T23:59:59Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What is there with the pods that tickets start, and for which ticket each is."""
+
+    cluster: Cluster
+    tickets: Mapping[str, str] = field(default_factory=dict)
+    """By the pod's name."""
+    waits: Mapping[str, str] = field(default_factory=dict)
+    """Tickets that would start a pod if there were room: why there is none."""
+
+
+def started(cluster: Cluster, asking: int, now: float) -> Started:
+    """Return what is there once tickets have started the pods that they may.
+
+    *asking*: pods that will run and are not placed yet.
+    """
+    store = _with_sources(cluster).store()
+    home = _home(store, cluster.namespace)
+    if home is None or home.spec.suspend or home.metadata.deleting:
+        return Started(cluster)
+    ready = [wish for wish in _wishes(store, cluster.namespace) if _is_free(store, wish, now)]
+    pods = store.of(AgentPod)
+    there = runs.there(
+        pods.indexed(RUNS_IN, cluster.namespace),
+        pods.count(BY_NAMESPACE, cluster.namespace),
+        pods.count(ACTIVE_IN, cluster.namespace) + asking,
+    )
+    quota = home.spec.quota
+    limits = runs.Limits(
+        home.spec.tickets.max_concurrent_runs,
+        quota.agent_pods if quota else None,
+        quota.running_agent_pods if quota else None,
+    )
+    starts, waits = runs.chosen(ready, limits, there)
+    by_uid = {wish.ticket.metadata.uid: wish.ticket.metadata.name for wish in ready}
+    manifests = dict(cluster.manifests)
+    tickets: dict[str, str] = {}
+    for wish in starts:
+        made = _made(wish)
+        name = made["metadata"]["name"]
+        if (AGENT_POD.kind, name) not in manifests:
+            manifests[AGENT_POD.kind, name] = made
+            tickets[name] = wish.ticket.metadata.name
+    after = Cluster(cluster.namespace, manifests, cluster.unread)
+    return Started(after, tickets, {by_uid[uid]: why.message for uid, why in waits.items()})
+
+
+def _with_sources(cluster: Cluster) -> Cluster:
+    """Return the cluster with what the reconciler of new Tickets would say: where they are from."""
+    manifests = dict(cluster.manifests)
+    for (kind, name), item in cluster.manifests.items():
+        source = (item["metadata"].get("labels") or {}).get(LABEL_SOURCE)
+        if kind == TICKET.kind and source and not (item.get("status") or {}).get("source"):
+            origin = {"name": source, "path": "-", "blob": "", "commit": ""}
+            manifests[kind, name] = {
+                **item,
+                "status": {**(item.get("status") or {}), "source": origin},
+            }
+    return Cluster(cluster.namespace, manifests, cluster.unread)
+
+
+def _home(store: Store, namespace: str) -> Organization | None:
+    homes = store.of(Organization).indexed(BY_NAMESPACE, namespace)
+    return min(homes, key=lambda item: item.metadata.creation_timestamp, default=None)
+
+
+def _wishes(store: Store, namespace: str) -> Iterator[runs.Wish]:
+    """Give the tickets of which a rule says that they get a pod."""
+    sources = store.of(GitSource)
+    tickets = {item.metadata.uid: item for item in store.of(Ticket) if item.spec.auto_run}
+    for source in sources.indexed(BY_NAMESPACE, namespace):
+        found = store.of(Ticket).indexed(OF_SOURCE, (namespace, source.metadata.name))
+        tickets |= {item.metadata.uid: item for item in found}
+    for ticket in tickets.values():
+        origin = ticket.status.source
+        rule = runs.rule_of(ticket, sources.get(namespace, origin.name) if origin else None)
+        left_alone = ticket.metadata.annotations.get(ANNOTATION_RECONCILE) == "disabled"
+        if rule is not None and not left_alone and not ticket.metadata.deleting:
+            yield runs.Wish(ticket, rule)
+
+
+def _is_free(store: Store, wish: runs.Wish, now: float) -> bool:
+    meta = wish.ticket.metadata
+    needed = blockers(wish.ticket, lambda name: store.of(Ticket).get(meta.namespace, name))
+    pods = store.of(AgentPod).indexed(OF_TICKET, (meta.namespace, meta.name))
+    return runs.obstacle(wish, needed, pods, now) is None
+
+
+def _made(wish: runs.Wish) -> dict[str, Any]:
+    before = wish.ticket.status.runs
+    made = runs.manifest(wish, (before.total if before else 0) + 1)
+    made["metadata"] |= {
+        "uid": f"run-{wish.ticket.metadata.name}",
+        "resourceVersion": "1",
+        "generation": 1,
+        "creationTimestamp": _LATER,
+    }
+    return made
