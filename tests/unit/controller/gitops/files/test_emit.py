@@ -26,7 +26,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(TEXTS, st.sampled_from(["", "'", '"']))
 def test_a_text_is_read_as_it_was_in_every_style(text: str, style: str) -> None:
     for written in (
@@ -41,7 +41,7 @@ def test_a_text_is_read_as_it_was_in_every_style(text: str, style: str) -> None:
         assert ours == theirs
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(VALUES)
 def test_a_value_is_read_as_it_was_in_brackets_and_by_lines(value: Any) -> None:
     assert parse(f"k: {emit.flow(value)}\n").value == {"k": value}

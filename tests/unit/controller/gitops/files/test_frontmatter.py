@@ -61,7 +61,7 @@ PIECES = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.sampled_from([b"", b"\xef\xbb\xbf"]), PIECES)
 def test_its_parts_are_the_whole_of_it(bom: bytes, text: str) -> None:
     data = bom + text.encode()

@@ -146,7 +146,7 @@ def changed(base: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(SPECS, SPECS, SPECS, st.booleans())
 def test_nothing_that_a_side_changed_is_lost(base: Any, theirs: Any, mine: Any, wins: Any) -> None:
     ours = changed(base, mine)

@@ -314,7 +314,7 @@ PIECES = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(PIECES, st.sampled_from(["a.md", "a.yaml"]))
 def test_any_file_is_declared_or_one_problem_or_not_ours(text: str, path: str) -> None:
     found = read_file(path, "b", text.encode(), Rules("acme", frozenset(map(str, SourcedKind))))
