@@ -118,6 +118,10 @@ class Listing:
             return have
         return await self._bring(await self._mirror.fetch(), scope)
 
+    def forget(self) -> None:
+        """Have the commit fetched again: it is not in the mirror any more."""
+        self.collected = None
+
     async def _absent(self, remote: Remote) -> RefusedError:
         if await self._mirror.is_empty():
             sentence = "the repository is empty: push a commit; nothing is deleted here"

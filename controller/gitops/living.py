@@ -54,6 +54,11 @@ class Living:
             for identity in (Identity(kind, item.metadata.name),)
         }
 
+    def count(self) -> int:
+        """Return how many resources the source has."""
+        where = (self.namespace, self.source)
+        return sum(self._store.named(kind).count(OF_SOURCE, where) for kind in RESOURCES)
+
     def all(self, collected: Collected) -> dict[Identity, Live]:
         """Return what the source has, and whatever else its files are about."""
         found = self.owned()

@@ -4,28 +4,38 @@ Level-based: a pass looks at everything there is and may end anywhere; the next 
 Nothing is written where nothing differs.
 """
 
-import hashlib
+import asyncio
 import logging
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 
-from controller.gitops.apply import Applied, Live, Prune, SyncPlan, plan, release
-from controller.gitops.desired import DUPLICATE_ID, Collected, Known
-from controller.gitops.facts import Counts, Origin, SourceFacts, Trouble
+from controller.gitops.apply import Live, Prune, SyncPlan, plan
+from controller.gitops.desired import Collected
+from controller.gitops.facts import Origin, SourceFacts, Trouble
+from controller.gitops.findings import applying, counts, digest, settled, trouble, vanished
 from controller.gitops.ledger import Ledger, Marks
 from controller.gitops.listing import Listing, Mirror, Scope
-from controller.gitops.living import RESOURCES, Living
+from controller.gitops.living import Living
 from controller.gitops.reading import TicketCommit
+from controller.gitops.refusals import Refusals
+from controller.gitops.releasing import Releasing
 from controller.gitops.remote import GoneError, MirrorError, RefusedError, Remote
 from controller.gitops.values import Identity, Problem
-from controller.gitops.writing import Hand, Turn, Writer, Writing, Written, named, printable, row_of
+from controller.gitops.writing import (
+    Hand,
+    Turn,
+    Writer,
+    Writing,
+    Written,
+    named,
+    printable,
+    row_of,
+)
 from controller.kernel.events import Recorder
 from controller.kernel.redact import redact
 from controller.kernel.store import Store
-from controller.kube.errors import Conflict, NotFound
 from schemas.gitsource import DeletionPolicy, GitSource
 from schemas.names import AGENT_POD, ANNOTATION_ALLOW_PRUNE, ANNOTATION_REQUESTED_AT, TICKET
 
@@ -33,8 +43,6 @@ logger = logging.getLogger(__name__)
 
 ERRORS_SHOWN: Final = 20
 COMMITS_KEPT: Final = 20
-AGAIN_SECONDS: Final = 300.0
-"""What the API server refused is tried again after this long, or when anything of it changes."""
 
 
 class Ending(Enum):
@@ -59,17 +67,6 @@ class Around:
     ticks: Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """What the API server did not take, so that it is not asked again and again."""
-
-    digest: str
-    version: str
-    """resourceVersion of the resource; empty: it was to be created."""
-    problem: Problem
-    until: float
-
-
 class Sync:
     """What is kept of one source between its passes."""
 
@@ -90,7 +87,8 @@ class Sync:
         self._listing = Listing(mirror, ledger)
         self._living = Living(around.store, meta.namespace, meta.name)
         self._writing = Writing(around.kube, around.store, around.recorder, ledger, self._living)
-        self._refused: dict[Identity, _Refusal] = {}
+        self._releasing = Releasing(around.kube, around.store, self._living)
+        self._refusals = Refusals()
         self._problems: dict[str, Problem] = {}
         self._named: set[str] = set()
         """Tickets of which something else than what was applied is new."""
@@ -153,7 +151,7 @@ class Sync:
             return live is None and identity in self._ledger.applied
         before = self._ledger.origin(identity)
         if live is None:
-            return before is not None and not before.ended
+            return before is None or not before.ended
         if live.deleting or live.left_alone:
             return False
         ours = live.owner == self._living.source and live.path == known.path
@@ -170,17 +168,20 @@ class Sync:
         request = meta.annotations.get(ANNOTATION_REQUESTED_AT)
         allowed = meta.annotations.get(ANNOTATION_ALLOW_PRUNE, "")
         if meta.generation != self.facts.generation or request != self.facts.request:
-            self._refused.clear()
+            self._refusals.clear()
         await self._ledger.ends()
         try:
             collected = await self._listing.look(remote, Scope.of(item))
             await self._observe(collected.commit)
         except MirrorError as exc:
+            if isinstance(exc, GoneError):
+                self._listing.forget()
             stalled = isinstance(exc, RefusedError)
             self.failed(item, Trouble(exc.reason, redact(exc.sentence), stalled))
             return Ending.FAILED
         form = (collected.commit, meta.generation, request, allowed)
-        if form == self._applied and not dirty and self._around.ticks() < self._due():
+        if form == self._applied and not dirty and self._around.ticks() < self._refusals.due:
+            self._tell(replace(self._handled(item), fetched=None))
             return Ending.WHOLE
         if turn.stale():
             return Ending.AGAIN
@@ -189,10 +190,6 @@ class Sync:
         if ending is Ending.WHOLE:
             self._applied = form
         return ending
-
-    def _due(self) -> float:
-        """Return when something is to be tried again that was refused."""
-        return min((refusal.until for refusal in self._refused.values()), default=math.inf)
 
     def failed(self, item: GitSource, trouble: Trouble) -> None:
         """Take note that the repository cannot be read."""
@@ -232,24 +229,28 @@ class Sync:
         return tuple(self._commits.get(ticket, ()))
 
     async def _apply(self, item: GitSource, collected: Collected, turn: Turn) -> Ending:
+        """Write what differs, and remember what was found."""
         allowed = item.metadata.annotations.get(ANNOTATION_ALLOW_PRUNE, "")
         prune = Prune.of(item.metadata.name, item.spec, allowed)
-        live = self._living.all(collected)
+        live, applied = self._living.all(collected), self._ledger.applied
         if self._forgotten:
             await self._recollect(item, collected, live)
-        drawn = plan(collected, live, self._ledger.applied, prune, self._living.same)
-        again, skipped = self._without_refused(drawn, live)
+        # in a thread: 10,000 resources that are compared for the first time take a second
+        drawn = await asyncio.to_thread(plan, collected, live, applied, prune, self._living.same)
+        again, skipped = self._refusals.without(drawn, live, self._around.ticks())
 
         def progress(left: int) -> None:
-            self._progress(collected, left)
+            self._progress(item, collected, left)
 
         hand = Hand(item, collected.commit, self._listing.fresh)
         done = await self._writing.carry_out(again, hand, turn, progress)
-        self._remember(done, collected, live)
+        self._refusals.keep(done.refused, collected, live, self._around.ticks())
         problems = (*collected.problems, *drawn.problems, *skipped, *done.refused.values())
         whole = done.failure is None and not done.raced and not done.left
-        rows, gone = self._settled(collected, drawn, problems, live if whole else None)
-        await self._ledger.wrote(rows, gone)
+        await self._ledger.wrote(
+            settled(collected, drawn, problems, applied, live),
+            vanished(collected, applied, self._living.all(collected)) if whole else (),
+        )
         if whole:
             self.looked = True
             marks = self._ledger.marks
@@ -289,89 +290,19 @@ class Sync:
         await self._ledger.wrote(rows)
         self._forgotten = ""
 
-    def _progress(self, collected: Collected, left: int) -> None:
+    def _progress(self, item: GitSource, collected: Collected, left: int) -> None:
         """Tell how many files are still to be applied."""
-        counts = _counts(collected, collected.problems, left)
-        marks = self._ledger.marks
         self._tell(
             replace(
                 self.facts,
+                generation=item.metadata.generation,
                 fetched=None,
                 observed_commit=collected.commit,
-                last_sync_at=marks.at,
-                counts=counts,
-                syncing=Trouble("Applying", f"{left} files are still to be applied"),
+                last_sync_at=self._ledger.marks.at,
+                counts=counts(collected, collected.problems, left),
+                syncing=applying(left),
             )
         )
-
-    def _without_refused(
-        self, drawn: SyncPlan, live: dict[Identity, Live]
-    ) -> tuple[SyncPlan, list[Problem]]:
-        """Return the plan without what the API server refused in this very form, and why."""
-        now, skipped = self._around.ticks(), list[Problem]()
-
-        def again(known: Known) -> bool:
-            last, there = self._refused.get(known.identity), live.get(known.identity)
-            version = there.item.metadata.resource_version if there is not None else ""
-            if last is None or last.until <= now:
-                return True
-            if (last.digest, last.version) != (known.digest, version):
-                return True
-            skipped.append(last.problem._replace(path=known.path))
-            return False
-
-        creates = tuple(known for known in drawn.creates if again(known))
-        changes = tuple(change for change in drawn.changes if again(change.known))
-        return replace(drawn, creates=creates, changes=changes), skipped
-
-    def _remember(self, done: Written, collected: Collected, live: dict[Identity, Live]) -> None:
-        until = self._around.ticks() + AGAIN_SECONDS
-        for identity, problem in done.refused.items():
-            there = live.get(identity)
-            version = there.item.metadata.resource_version if there is not None else ""
-            known = collected.resources[identity]
-            self._refused[identity] = _Refusal(known.digest, version, problem, until)
-        for identity in self._refused.keys() - collected.resources.keys():
-            del self._refused[identity]
-
-    def _settled(
-        self,
-        collected: Collected,
-        drawn: SyncPlan,
-        problems: Iterable[Problem],
-        live: dict[Identity, Live] | None,
-    ) -> tuple[list[Applied], list[Identity]]:
-        """Return what is as its file says and was not remembered so, and what is no more.
-
-        *live* is None after a pass that was not whole: then nothing is forgotten.
-        """
-        open_ = {change.known.identity for change in drawn.changes}
-        open_ |= {known.identity for known in (*drawn.creates, *drawn.finished, *drawn.left_alone)}
-        open_ |= {gone.identity for gone in drawn.waiting}
-        bad = {problem.path for problem in problems}
-        rows: list[Applied] = []
-        for identity, known in collected.resources.items():
-            if identity in open_ or identity in collected.stale or known.path in bad:
-                continue
-            there, before = self._living.one(identity), self._ledger.applied.get(identity)
-            if there is not None and not _remembers(before, known, there.uid):
-                same = before is not None and (before.digest, before.uid) == (
-                    known.digest,
-                    there.uid,
-                )
-                row = row_of(known, collected.commit, there.uid)
-                rows.append(replace(row, ended=same and before is not None and before.ended))
-        if live is None:
-            return rows, []
-        kept = collected.resources.keys() | collected.kept
-        gone = [
-            identity
-            for identity in self._ledger.applied
-            if identity not in kept
-            and identity not in live
-            and identity.name not in collected.suspects
-        ]
-        return rows, gone
 
     def _conclude(  # noqa: PLR0913 - all that a pass has found
         self,
@@ -385,9 +316,8 @@ class Sync:
         before, self._problems = self._problems, named(problems)
         self._note(before)
         shown = sorted(self._problems.values(), key=lambda problem: problem.path)[:ERRORS_SHOWN]
+        pending = done.left + done.raced + len(drawn.left_alone)
         marks = self._ledger.marks
-        trouble = _trouble(done, drawn)
-        pending = done.left + done.raced
         self._tell(
             replace(
                 self._handled(item),
@@ -395,21 +325,14 @@ class Sync:
                 applied_commit=marks.applied or None,
                 last_sync_at=marks.at,
                 fetched=None,
-                syncing=trouble,
-                counts=_counts(collected, self._problems.values(), pending),
+                syncing=trouble(done, drawn),
+                counts=counts(collected, self._problems.values(), pending),
                 problems=tuple(problem._replace(path=printable(problem.path)) for problem in shown),
                 held=drawn.held,
-                resources=len(self._living.owned()),
-                digest=self._digest(),
+                resources=self._living.count(),
+                digest=digest(self._ledger.applied),
             )
         )
-
-    def _digest(self) -> str:
-        total = hashlib.sha256()
-        for identity in sorted(self._ledger.applied):
-            total.update(f"{identity.kind}/{identity.name} ".encode())
-            total.update(f"{self._ledger.applied[identity].digest}\n".encode())
-        return f"sha256:{total.hexdigest()}"
 
     def _note(self, before: dict[str, Problem]) -> None:
         """Take note of the tickets whose files can be used again, or can be no more."""
@@ -437,66 +360,9 @@ class Sync:
         Raises:
             KubeError: The API server is in trouble.
         """
-        deletes = item.spec.deletion_policy is DeletionPolicy.DELETE
-        left = 0
-        for identity, live in self._living.owned().items():
-            if live.owner != item.metadata.name:
-                continue
-            if deletes and not live.protected:
-                left += 1
-                if not live.deleting:
-                    await self._delete(identity, live)
-            else:
-                await self._release(identity, live)
-        if left == 0:
-            await self._ledger.forget()
-            self._tell(replace(self.facts, released=True))
-        return left == 0
-
-    async def _delete(self, identity: Identity, live: Live) -> None:
-        resource = RESOURCES[identity.kind]
-        await self._around.kube.delete(
-            resource, self._living.namespace, identity.name, uid=live.uid
-        )
-
-    async def _release(self, identity: Identity, live: Live) -> None:
-        resource = RESOURCES[identity.kind]
-        try:
-            answer = await self._around.kube.patch(
-                resource, self._living.namespace, identity.name, release(live)
-            )
-        except (NotFound, Conflict):
-            return  # it has gone, or is another one by now
-        self._around.store.apply(resource.kind, answer)
-
-
-def _remembers(row: Applied | None, known: Known, uid: str) -> bool:
-    if row is None:
-        return False
-    return (row.digest, row.path, row.blob, row.uid) == (known.digest, known.path, known.blob, uid)
-
-
-def _counts(collected: Collected, problems: Iterable[Problem], pending: int) -> Counts:
-    found = list(problems)
-    duplicate = sum(problem.reason == DUPLICATE_ID for problem in found)
-    invalid = len(found) - duplicate
-    synced = max(0, collected.total - len(found) - pending)
-    return Counts(collected.total, synced, invalid, duplicate, pending)
-
-
-def _trouble(done: Written, drawn: SyncPlan) -> Trouble | None:
-    """Return why not everything is applied."""
-    if done.failure is not None:
-        said = redact(str(done.failure))
-        return Trouble("ApiUnavailable", f"the API server does not do it, tried again: {said}")
-    if done.left or done.raced:
-        return Trouble("Applying", f"{done.left + done.raced} files are still to be applied")
-    if drawn.waiting or drawn.cancels:
-        first = (*drawn.cancels, *drawn.waiting)[0].identity
-        count = len(drawn.cancels) + len(drawn.waiting)
-        return Trouble(
-            "WaitingForDeletion",
-            f"{count} resources go once the pods at work on them have ended, or are still on "
-            f"their way out: {first.kind} {first.name}",
-        )
-    return None
+        delete = item.spec.deletion_policy is DeletionPolicy.DELETE
+        if await self._releasing.let_go(delete=delete):
+            return False
+        await self._ledger.forget()
+        self._tell(replace(self.facts, released=True))
+        return True

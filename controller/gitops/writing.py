@@ -130,7 +130,8 @@ class Writing:
         done = Written()
         steps = _ordered(plan, hand.fresh)
         for start in range(0, len(steps), _BATCH):
-            progress(len(steps) - start)
+            if len(steps) > _BATCH:
+                progress(len(steps) - start)
             await self._batch(steps[start : start + _BATCH], hand, done)
             if done.failure is not None or (start + _BATCH < len(steps) and turn.over):
                 done.left = max(0, len(steps) - start - _BATCH)

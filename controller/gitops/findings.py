@@ -1,0 +1,98 @@
+"""What a pass has found, for the status and for the next pass. Pure but for its values' makers."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from controller.gitops.apply import Applied, Live, SyncPlan
+from controller.gitops.desired import DUPLICATE_ID, Collected, Known
+from controller.gitops.facts import Counts, Trouble
+from controller.gitops.values import Identity, Problem
+from controller.gitops.writing import Written, row_of
+from controller.kernel.redact import redact
+
+
+def settled(
+    collected: Collected,
+    drawn: SyncPlan,
+    problems: Iterable[Problem],
+    applied: Mapping[Identity, Applied],
+    live: Mapping[Identity, Live],
+) -> list[Applied]:
+    """Return what was as its file says before anything was written, and is not remembered so."""
+    open_ = {change.known.identity for change in drawn.changes}
+    open_ |= {known.identity for known in (*drawn.creates, *drawn.finished, *drawn.left_alone)}
+    open_ |= {gone.identity for gone in drawn.waiting}
+    bad = {problem.path for problem in problems}
+    rows: list[Applied] = []
+    for identity, known in collected.resources.items():
+        there, before = live.get(identity), applied.get(identity)
+        if there is None or identity in open_ or identity in collected.stale or known.path in bad:
+            continue
+        if not _remembers(before, known, there.uid):
+            rows.append(_as_before(row_of(known, collected.commit, there.uid), before))
+    return rows
+
+
+def vanished(
+    collected: Collected, applied: Iterable[Identity], live: Mapping[Identity, Live]
+) -> list[Identity]:
+    """Return what was applied and is neither there nor asked for any more."""
+    kept = collected.resources.keys() | collected.kept
+    return [
+        identity
+        for identity in applied
+        if identity not in kept and identity not in live and identity.name not in collected.suspects
+    ]
+
+
+def counts(collected: Collected, problems: Iterable[Problem], pending: int) -> Counts:
+    """Return how many files there are."""
+    found = list(problems)
+    duplicate = sum(problem.reason == DUPLICATE_ID for problem in found)
+    synced = max(0, collected.total - len(found) - pending)
+    return Counts(collected.total, synced, len(found) - duplicate, duplicate, pending)
+
+
+def trouble(done: Written, drawn: SyncPlan) -> Trouble | None:
+    """Return why not everything is applied, None if it is."""
+    if done.failure is not None:
+        said = redact(str(done.failure))
+        return Trouble("ApiUnavailable", f"the API server does not do it, tried again: {said}")
+    if done.left or done.raced:
+        return applying(done.left + done.raced)
+    leaving = (*drawn.cancels, *drawn.waiting)
+    if not leaving:
+        return None
+    first = leaving[0].identity
+    text = (
+        f"{len(leaving)} resources go once the pods at work on them have ended, or are still on "
+        f"their way out: {first.kind} {first.name}"
+    )
+    return Trouble("WaitingForDeletion", text)
+
+
+def applying(left: int) -> Trouble:
+    """Return that so many files are still to be applied."""
+    return Trouble("Applying", f"{left} files are still to be applied")
+
+
+def digest(applied: Mapping[Identity, Applied]) -> str:
+    """Return the digest of all that is applied: kinds, names and contents."""
+    total = hashlib.sha256()
+    for identity in sorted(applied):
+        total.update(f"{identity.kind}/{identity.name} {applied[identity].digest}\n".encode())
+    return f"sha256:{total.hexdigest()}"
+
+
+def _remembers(row: Applied | None, known: Known, uid: str) -> bool:
+    if row is None:
+        return False
+    return (row.digest, row.path, row.blob, row.uid) == (known.digest, known.path, known.blob, uid)
+
+
+def _as_before(row: Applied, before: Applied | None) -> Applied:
+    """Return the row of the same resource, which has ended if it had."""
+    if before is None or (before.digest, before.uid) != (row.digest, row.uid):
+        return row
+    return replace(row, ended=before.ended)

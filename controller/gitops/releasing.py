@@ -1,0 +1,69 @@
+"""Lets go of what a source has made, when the source is deleted."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
+
+from controller.gitops.apply import Live, release
+from controller.gitops.living import RESOURCES, Living
+from controller.gitops.writing import Writer
+from controller.kernel.store import Store
+from controller.kube.errors import Conflict, KubeError, NotFound
+
+_AT_ONCE: Final = 16
+
+
+class Releasing:
+    """The way out of one source."""
+
+    def __init__(self, kube: Writer, store: Store, living: Living) -> None:
+        self._kube = kube
+        self._store = store
+        self._living = living
+
+    async def let_go(self, *, delete: bool) -> int:
+        """Release or delete what the source has; return how much is still on its way out.
+
+        What a person protects is released, never deleted.
+
+        Raises:
+            KubeError: The API server is in trouble.
+        """
+        ours = [one for one in self._living.owned().values() if one.owner == self._living.source]
+        gone = [one for one in ours if delete and not one.protected]
+        await self._each(gone, ours)
+        return len(gone)
+
+    async def _each(self, gone: list[Live], ours: Iterable[Live]) -> None:
+        gate, failures = asyncio.Semaphore(_AT_ONCE), list[KubeError]()
+        leaving = {one.identity for one in gone}
+
+        async def one(live: Live) -> None:
+            async with gate:
+                if failures:
+                    return
+                try:
+                    await (self._delete if live.identity in leaving else self._release)(live)
+                except KubeError as exc:
+                    failures.append(exc)
+
+        async with asyncio.TaskGroup() as tasks:
+            for live in ours:
+                tasks.create_task(one(live))
+        if failures:
+            raise failures[0]
+
+    async def _delete(self, live: Live) -> None:
+        if not live.deleting:
+            kind, name = live.identity
+            await self._kube.delete(RESOURCES[kind], self._living.namespace, name, uid=live.uid)
+
+    async def _release(self, live: Live) -> None:
+        kind, name = live.identity
+        try:
+            answer = await self._kube.patch(
+                RESOURCES[kind], self._living.namespace, name, release(live)
+            )
+        except (NotFound, Conflict):
+            return  # it has gone, or is another one by now
+        self._store.apply(kind, answer)
