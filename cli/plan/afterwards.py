@@ -14,7 +14,8 @@ from apiserver.schema.compiled import CompiledSchema
 from cli.plan.cluster import Cluster
 from cli.plan.drawn import Drawn
 from cli.plan.values import Refusal
-from controller.gitops.apply import Change, manifest, patch
+from controller.gitops.apply import Change
+from controller.gitops.bodies import manifest, patch
 from controller.gitops.living import RESOURCES
 from controller.gitops.values import Identity
 from controller.gitops.writing import FIXED, IMMUTABLE, REFUSED

@@ -11,7 +11,8 @@ from cli.plan.drawn import Drawn
 from cli.plan.pods import asking, fates, unjudged
 from cli.plan.runs import started
 from cli.plan.values import Action, Changed, Fate, Field, Origin, Plan, PodFate, Refusal
-from controller.gitops.apply import Change, Gone, Live, Why, patch, spec_of
+from controller.gitops.apply import Change, Gone, Live, Why, spec_of
+from controller.gitops.bodies import patch
 from controller.gitops.desired import Known
 from controller.gitops.values import Identity, Problem
 from schemas.names import (

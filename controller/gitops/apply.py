@@ -12,16 +12,13 @@ from typing import Any, Final
 
 from controller.gitops.desired import Collected, Known
 from controller.gitops.files.canonical import digest
-from controller.gitops.values import Declared, Identity, Problem
-from controller.kernel.difference import merge_patch
+from controller.gitops.values import Identity, Problem
 from schemas.base import Object
 from schemas.gitsource import GitSourceSpec
 from schemas.names import (
     ANNOTATION_PRUNE,
     ANNOTATION_RECONCILE,
     ANNOTATION_SOURCE_PATH,
-    LABEL_SOURCE,
-    Resource,
 )
 from schemas.ticket import Ticket, TicketState
 
@@ -323,72 +320,6 @@ def spec_of(item: Object) -> dict[str, Any]:
     """Return the spec as files' specs are written down: camelCase, with defaults."""
     kind: Any = item  # every kind of ours has a spec
     return dict(kind.spec.manifest())
-
-
-def manifest(declared: Declared, resource: Resource, namespace: str, source: str) -> dict[str, Any]:
-    """Return the resource as it is created."""
-    return {
-        "apiVersion": resource.api_version,
-        "kind": resource.kind,
-        "metadata": {
-            "name": declared.identity.name,
-            "namespace": namespace,
-            "labels": {**declared.labels, LABEL_SOURCE: source},
-            "annotations": {**declared.annotations, ANNOTATION_SOURCE_PATH: declared.path},
-        },
-        "spec": dict(declared.spec),
-    }
-
-
-def patch(declared: Declared, live: Live, before: Applied | None, source: str) -> dict[str, Any]:
-    """Return the merge patch that makes the resource what its file says; empty: it is.
-
-    It names the uid: a resource of that name that was made meanwhile is not patched.
-    """
-    metadata = live.item.metadata
-    changes: dict[str, Any] = {}
-    for key, has, wants, old in (
-        (
-            "labels",
-            metadata.labels,
-            {**declared.labels, LABEL_SOURCE: source},
-            before.labels if before else (),
-        ),
-        (
-            "annotations",
-            metadata.annotations,
-            {**declared.annotations, ANNOTATION_SOURCE_PATH: declared.path},
-            before.annotations if before else (),
-        ),
-    ):
-        if part := _keys(has, wants, old):
-            changes[key] = part
-    body: dict[str, Any] = {}
-    if spec := merge_patch(spec_of(live.item), declared.spec):
-        body["spec"] = spec
-    if changes or body:
-        body["metadata"] = {**changes, "uid": live.uid}
-    return body
-
-
-def release(live: Live) -> dict[str, Any]:
-    """Return the merge patch that makes the resource nobody's."""
-    return {
-        "metadata": {
-            "uid": live.uid,
-            "labels": {LABEL_SOURCE: None},
-            "annotations": {ANNOTATION_SOURCE_PATH: None},
-        }
-    }
-
-
-def _keys(
-    has: Mapping[str, str], wants: Mapping[str, str], before: tuple[str, ...]
-) -> dict[str, str | None]:
-    part: dict[str, str | None] = {
-        key: value for key, value in wants.items() if has.get(key) != value
-    }
-    return part | {key: None for key in before if key in has and key not in wants}
 
 
 def _refusal(known: Known, live: Live, source: str) -> Problem | None:

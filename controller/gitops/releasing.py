@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final
 
-from controller.gitops.apply import Live, release
+from controller.gitops.apply import Live
+from controller.gitops.bodies import release
 from controller.gitops.living import RESOURCES, Living
 from controller.gitops.writing import Writer
 from controller.kernel.store import Store

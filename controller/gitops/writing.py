@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
-from controller.gitops.apply import Applied, Change, Gone, SyncPlan, Why, manifest, patch
+from controller.gitops.apply import Applied, Change, Gone, SyncPlan, Why
+from controller.gitops.bodies import manifest, patch
 from controller.gitops.desired import Known
 from controller.gitops.ledger import Ledger
 from controller.gitops.living import RESOURCES, Living
