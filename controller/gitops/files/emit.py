@@ -17,9 +17,10 @@ _PLAIN: Final = re.compile(r"[^\W\d_](?:[\w./@+()-]|[;=?!'](?! *$)| (?! *$)|,(?=
 _PLAIN_IN_FLOW: Final = re.compile(r"[^\W\d_](?:[\w./@+()-]|[;='](?! *$)| (?! *$)){0,999}")
 _WORDS: Final = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null", "nan"})
 _UNSAFE: Final = re.compile(
-    "[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+    "[^\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd"
+    "\U00010000-\U0010ffff]"
 )
-"""What cannot stand in a line as it is."""
+"""What cannot stand in a line as it is, or turns around the order in which letters are shown."""
 _UNSAFE_IN_BLOCK: Final = re.compile(
     "[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )

@@ -50,8 +50,8 @@ def style_of(path: str) -> Style | None:
 
 
 def problem(path: str, reason: str, message: str, line: int | None = None) -> Problem:
-    """Return why a file cannot be used, with what cannot be shown replaced."""
-    return Problem(printable(path), reason, printable(message)[:_LONGEST_MESSAGE], line)
+    """Return why the file of that path, as git has it, cannot be used."""
+    return Problem(path, reason, printable(message)[:_LONGEST_MESSAGE], line)
 
 
 def printable(text: str) -> str:

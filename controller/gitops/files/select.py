@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
 
-from controller.gitops.files.read import EXTENSIONS, TOO_LARGE, problem
+from controller.gitops.files.read import EXTENSIONS, TOO_LARGE, printable, problem
 from controller.gitops.values import (
     MAX_DEPTH,
     MAX_FILE_BYTES,
@@ -24,7 +24,10 @@ TOO_DEEP: Final = "TooDeep"
 
 _COMMENT: Final = re.compile(r"(?:^|/)tickets/(?:[^/]{1,2}/)?[^/]+/comments/")
 """Below a ticket's folder: see ``create.comment_path``."""
-_UNUSABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\\u2028\u2029\ud800-\udfff]")
+_UNUSABLE: Final = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\\\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
+)
+"""Also what turns around the order in which letters are shown."""
 _GIT: Final = re.compile(r"\.git[. ]*|git~[0-9]+", re.IGNORECASE)
 """What file systems of other machines take for ``.git``."""
 _MAX_PATH: Final = 1024
@@ -81,11 +84,13 @@ def _wrong(entry: Entry, below: str) -> Problem | None:
     """Return why an entry of our names, or a submodule, can never be read."""
     if entry.type is EntryType.SUBMODULE:
         return problem(
-            entry.path, NOT_A_FILE, "is a submodule: nothing in it is read; commit the files here"
+            printable(entry.path)[:_MAX_PATH],
+            NOT_A_FILE,
+            "is a submodule: nothing in it is read; commit the files here",
         )
     name = _wrong_name(entry.path)
     if name is not None:
-        return problem(entry.path, INVALID_NAME, name)
+        return problem(printable(entry.path)[:_MAX_PATH], INVALID_NAME, name)
     if _passed_over(below, entry.path):
         return None
     if entry.type is not EntryType.FILE:

@@ -69,6 +69,11 @@ def test_what_people_write_plain_is_written_plain() -> None:
         assert emit.scalar(text) == expected
 
 
+def test_what_turns_letters_around_is_written_as_an_escape():
+    assert emit.scalar("a\u202eb") == '"a\\u202eb"'
+    assert emit.scalar("a\u2066b", "'") == '"a\\u2066b"'
+
+
 def test_a_long_list_has_a_line_for_each_item() -> None:
     assert emit.entry("labels", ["a", "b"], 0) == ["labels: [a, b]"]
     lines = emit.entry("labels", ["x" * 40, "y" * 40, "z" * 40], 2)

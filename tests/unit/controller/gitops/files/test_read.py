@@ -290,10 +290,13 @@ def test_the_namespace_of_the_source_may_be_named() -> None:
 
 
 def test_a_message_fits_on_one_line_whatever_the_file_holds() -> None:
-    found = problem("a\n\x1b.md", front('"' + "k\\n\\x1b" * 200 + '": 1'))
+    found = problem("a.md", front('"' + "k\\n\\x1b" * 200 + '": 1'))
     assert len(found.message) <= 512
     assert found.message.isprintable()
-    assert found.path.isprintable()
+
+
+def test_a_problem_names_the_path_as_git_has_it():
+    assert problem("no\xa0break\u200d.md", front("state: x")).path == "no\xa0break\u200d.md"
 
 
 def test_what_the_controller_wrote_is_read_back() -> None:

@@ -52,6 +52,7 @@ def test_only_what_lies_below_the_folder_counts(folder: str) -> None:
         pytest.param(entry("d/" * 9 + "a.md"), "TooDeep", id="a deep file"),
         pytest.param(entry("a\nb.md"), "InvalidName", id="a newline"),
         pytest.param(entry("a\x1b[2J.md"), "InvalidName", id="an escape"),
+        pytest.param(entry("a\u202eb.md"), "InvalidName", id="letters turned around"),
         pytest.param(entry("a\\b.md"), "InvalidName", id="a backslash"),
         pytest.param(entry("caf\udce9.md"), "InvalidName", id="no UTF-8"),
         pytest.param(entry("../a.md"), "InvalidName", id="the folder above"),
@@ -94,6 +95,11 @@ def test_names_that_are_the_same_elsewhere_are_problems_both(one: str, other: st
     assert [found.path for found in tree.entries] == ["b.md"]
     assert {found.path for found in tree.problems} == {one, other} or len(tree.problems) == 2
     assert {found.reason for found in tree.problems} == {"NameClash"}
+
+
+def test_a_problem_names_the_path_as_git_has_it():
+    tree = select("c1", [entry("no\xa0break.md", size=1 << 20)], ".")
+    assert [one.path for one in tree.problems] == ["no\xa0break.md"]
 
 
 def test_as_deep_as_allowed_is_read() -> None:
