@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from controller.tools.call import ToolError
 from schemas.ticket import TicketState
-from tests.unit.controller.services.ticket_world import TicketWorld
+from tests.unit.controller.services.ticket_world import Killed, TicketWorld
 
 pytestmark = pytest.mark.anyio
 
@@ -44,6 +44,65 @@ async def test_a_ticket_follows_its_pod_to_review(world: TicketWorld) -> None:
     assert (one.spec.state, one.status.claim) == ("in_review", None)
     assert one.status.outcome is not None
     assert one.status.outcome.reason == "Committed"
+
+
+@pytest.mark.parametrize("commits", [False, True], ids=["no commit", "commits"])
+@pytest.mark.parametrize("state", ["backlog", "todo", "in_review", "done", "canceled"])
+async def test_what_a_person_says_while_a_pod_works_stands(
+    world: TicketWorld, state: str, *, commits: bool
+) -> None:
+    await world.ticket()
+    await world.pod("a")
+    await world.settle()
+    await world.place()
+    await world.start("a")
+    await world.settle()
+    assert world.found().spec.state == "in_progress"
+    await world.move(state, title="Another title")
+    await world.settle()
+    assert world.found().spec.state == state
+    await world.move(state, title="And another")
+    await world.settle()
+    await world.end("a", commits=commits)
+    await world.settle()
+    one = world.found()
+    assert (one.spec.state, one.status.claim) == (state, None)
+
+
+async def test_a_state_that_was_decided_is_written_over_no_persons_later_word(
+    world: TicketWorld,
+) -> None:
+    await world.ticket()
+    await world.pod("a")
+    await world.settle()
+    await world.place()
+    await world.start("a")
+    world.kill_in(1, late=True)  # decided, written, and nothing more
+    with pytest.raises(Killed):
+        await world.settle()
+    assert world.found().spec.state == "in_progress"
+    await world.move("todo")
+    world.restart()
+    await world.settle()
+    assert world.found().spec.state == "todo"
+
+
+async def test_a_state_that_was_decided_and_not_written_is_written(world: TicketWorld) -> None:
+    await world.ticket()
+    await world.pod("a")
+    await world.settle()
+    await world.place()
+    await world.start("a")
+    world.kill_in(0, late=True)
+    with pytest.raises(Killed):
+        await world.settle()
+    one = world.found()
+    assert one.status.claim is not None
+    assert (one.spec.state, one.status.claim.followed) == ("todo", "in_progress")
+    await world.move("todo", title="Another title")  # which is no word on its state
+    world.restart()
+    await world.settle()
+    assert world.found().spec.state == "in_progress"
 
 
 @pytest.mark.parametrize(
@@ -232,6 +291,18 @@ ACTS = st.lists(
     max_size=25,
 )
 
+_SO_FAR: tuple[tuple[Any, ...], ...] = (
+    ("settle", 1),
+    ("place",),
+    ("settle", 1),
+    ("start",),
+    ("settle", 1),
+    ("commit",),
+    ("settle", 1),
+)
+LIVES = st.builds(lambda most, acts: [*_SO_FAR[:most], *acts], st.integers(0, len(_SO_FAR)), ACTS)
+"""What happens to a ticket, from any stage of a usual run on."""
+
 
 class History:
     """Plays what happens and knows what must never be."""
@@ -336,7 +407,7 @@ class History:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(ACTS, st.integers(1, 3))
+@given(LIVES, st.integers(1, 3))
 def test_whatever_happens_and_whenever_it_is_killed(
     acts: list[tuple[Any, ...]], attempts: int
 ) -> None:
