@@ -14,8 +14,10 @@ from controller.gitops.values import MAX_FILE_BYTES, Declared, Identity, Problem
 from schemas.base import Model
 from schemas.names import TICKET
 
-EXTENSIONS: Final = (".md", ".yaml", ".yml")
-"""Files of other names are not ours."""
+_MARKDOWN: Final = ".md"
+_EXTENSIONS: Final = (_MARKDOWN, ".yaml", ".yml")
+"""Files of other names are not ours. In capitals, too: a file is not to be passed over for that."""
+_LONGEST_EXTENSION: Final = max(map(len, _EXTENSIONS))
 
 INVALID_ENCODING: Final = "InvalidEncoding"
 INVALID_FRONT_MATTER: Final = "InvalidFrontMatter"
@@ -44,9 +46,10 @@ class Rules:
 
 def style_of(path: str) -> Style | None:
     """Return how a file of that name is written; None: it is not ours, whatever it holds."""
-    if not path.endswith(EXTENSIONS):
+    ending = path[-_LONGEST_EXTENSION:].lower()
+    if not ending.endswith(_EXTENSIONS):
         return None
-    return Style.MARKDOWN if path.endswith(".md") else Style.YAML
+    return Style.MARKDOWN if ending.endswith(_MARKDOWN) else Style.YAML
 
 
 def problem(path: str, reason: str, message: str, line: int | None = None) -> Problem:

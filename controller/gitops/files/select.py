@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
 
-from controller.gitops.files.read import EXTENSIONS, TOO_LARGE, printable, problem
+from controller.gitops.files.read import TOO_LARGE, printable, problem, style_of
 from controller.gitops.values import (
     MAX_DEPTH,
     MAX_FILE_BYTES,
@@ -41,8 +41,8 @@ class TooManyFilesError(ValueError):
 def select(commit: str, entries: Iterable[Entry], folder: str) -> Tree:
     """Return the files below *folder* (``spec.path``) that are to be read, and those that cannot.
 
-    Looked at: ``*.md``, ``*.yaml`` and ``*.yml``; no names that begin with a dot, no comments
-    (``tickets/<id>/comments/``). Other files are no concern of ours.
+    Looked at: ``*.md``, ``*.yaml`` and ``*.yml``, also in capitals; no names that begin with a dot,
+    no comments (``tickets/<id>/comments/``). Other files are no concern of ours.
 
     Raises:
         TooManyFilesError: There are more than ``MAX_FILES``.
@@ -52,7 +52,7 @@ def select(commit: str, entries: Iterable[Entry], folder: str) -> Tree:
     problems: list[Problem] = []
     for entry in entries:
         if not entry.path.startswith(prefix) or not (
-            entry.path.endswith(EXTENSIONS) or entry.type is EntryType.SUBMODULE
+            style_of(entry.path) is not None or entry.type is EntryType.SUBMODULE
         ):
             continue
         wrong = _wrong(entry, entry.path[len(prefix) :])

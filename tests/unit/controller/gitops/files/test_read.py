@@ -272,11 +272,15 @@ def test_what_is_wrong_with_a_manifest_names_field_and_line(
     [
         pytest.param("README.md", "# Tickets\n", id="Markdown without front matter"),
         pytest.param("logo.png", "---\nid: x\n---\n", id="another extension"),
-        pytest.param("a.MD", "---\nid: x\n---\n", id="an extension in capitals"),
     ],
 )
 def test_what_is_not_ours_is_nothing(path: str, text: str) -> None:
     assert read_file(path, "b", text.encode(), RULES) is None
+
+
+def test_an_extension_in_capitals_is_one():
+    assert declared("A.MD", TICKET).style is Style.MARKDOWN
+    assert declared("A.YML", MANIFEST).style is Style.YAML
 
 
 def test_tickets_are_refused_where_the_source_does_not_allow_them() -> None:

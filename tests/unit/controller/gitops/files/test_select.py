@@ -20,8 +20,8 @@ def taken(*paths: str, folder: str = ".") -> list[str]:
 
 
 def test_markdown_and_yaml_are_looked_at_and_nothing_else() -> None:
-    paths = ("b.md", "a.yaml", "x/c.yml", "d.json", "e.MD", "f", "md", "g.md.orig")
-    assert taken(*paths) == ["a.yaml", "b.md", "x/c.yml"]
+    paths = ("b.md", "a.yaml", "x/c.yml", "d.json", "E.MD", "f", "md", "g.md.orig", "xyml")
+    assert taken(*paths) == ["E.MD", "a.yaml", "b.md", "x/c.yml"]
 
 
 def test_hidden_files_and_comments_are_not_looked_at() -> None:
