@@ -19,6 +19,7 @@ from controller.gitops.remote import (
     COMMIT_GONE,
     FETCH_FAILED,
     REPOSITORY_DAMAGED,
+    REPOSITORY_MALFORMED,
     URL_NOT_ALLOWED,
     Declined,
     GoneError,
@@ -43,6 +44,8 @@ _DEPTH: Final = 300
 """Commits that a new mirror begins with. Later ones come without a gap."""
 _WHOLE: Final = "agentsmesh-whole"
 """A file in mirrors from which nothing is left out."""
+_CONTENT: Final = frozenset({TOO_LARGE, REPOSITORY_DAMAGED, REPOSITORY_MALFORMED})
+"""Reasons that stay the same until the branch is at another commit."""
 _DEEPER: Final = 20_000
 """Commits to find out whether an operation landed."""
 
@@ -68,6 +71,8 @@ class Mirror:
         self._made = 0
         """How often it was made anew: what a reader missed meanwhile proves nothing."""
         self._fetched = ""
+        self._hopeless: tuple[str | None, RefusedError] | None = None
+        """Commit whose content is refused, and why."""
 
     def use(self, remote: Remote) -> None:
         """Set which branch it is and what opens it, from the next call on."""
@@ -102,21 +107,13 @@ class Mirror:
         """
         async with self._writing:
             remote = self._remote()
-            if self._suspect or not self._repository.exists():
-                return await self._fetch_anew(remote)
-            await self._sweep()
+            await self._spare(remote)
             try:
-                await self._upstream.fetch(self._repository, remote, whole=self._is_whole())
-                self._fetched = await self._tip(self._repository)
-            except GitRunError as exc:
-                self._swept = False
-                failure = explain(exc, remote.credentials)
-                flawed = is_flawed(exc) and not self._is_whole()
-                if not failure.damaged and failure.reason != TOO_LARGE and not flawed:
-                    raise reason_of(exc, remote) from exc
-                logger.warning("mirror is made anew", extra={"reason": failure.sentence})
-                return await self._fetch_anew(remote, whole=flawed)
-            self._suspect = not await tidy(self._repository, self._git, self._settings)
+                self._fetched = await self._fetch(remote)
+            except RefusedError as exc:
+                if exc.reason in _CONTENT:
+                    self._hopeless = (await self._upstream.tip(remote), exc)
+                raise
             return self._fetched
 
     async def path_exists(self, commit: str, path: str) -> bool:
@@ -176,7 +173,7 @@ class Mirror:
         async with self._reading(new) as reader:
             await reader.tree(new, ".")
             if old and not await reader.descends(new, old):
-                await self._deepen()
+                await self._deepen()  # or it is not in its history, as after a push by force
             known = old if old and await self._is_here(old) else None
             found = await reader.log(known, new, "Operation-Id", _DEEPER)
         return {each: commit.commit for commit in reversed(found) for each in commit.operations}
@@ -241,6 +238,33 @@ class Mirror:
     def _is_whole(self) -> bool:
         return (self._repository / _WHOLE).exists()
 
+    async def _spare(self, remote: Remote) -> None:
+        """Do not fetch again in vain what is too large or malformed, as long as it is the same."""
+        if self._hopeless is not None:
+            tip, error = self._hopeless
+            if await self._upstream.tip(remote) == tip:
+                raise RefusedError(error.reason, error.sentence)
+            self._hopeless = None
+
+    async def _fetch(self, remote: Remote) -> str:
+        if self._suspect or not self._repository.exists():
+            return await self._fetch_anew(remote)
+        await self._sweep()
+        whole = self._is_whole()
+        try:
+            await self._upstream.fetch(self._repository, remote, whole=whole)
+            tip = await self._tip(self._repository)
+        except GitRunError as exc:
+            self._swept = False
+            failure = explain(exc, remote.credentials)
+            flawed = is_flawed(exc) and not whole
+            if not failure.damaged and failure.reason != TOO_LARGE and not flawed:
+                raise reason_of(exc, remote) from exc
+            logger.warning("mirror is made anew", extra={"reason": failure.sentence})
+            return await self._fetch_anew(remote, whole=flawed)
+        self._suspect = not await tidy(self._repository, self._git, self._settings)
+        return tip
+
     async def _fetch_anew(self, remote: Remote, *, whole: bool = False) -> str:
         """Make a new mirror; the old one stays in its place until there is one."""
         new = self._directory / "new.git"
@@ -263,10 +287,12 @@ class Mirror:
             (new / _WHOLE).touch()
         await asyncio.to_thread(swap, self._repository, new)
         self._made += 1
-        self._suspect, self._swept, self._fetched = False, True, tip
+        self._suspect, self._swept = False, True
         return tip
 
     async def _deepen(self) -> None:
+        if not (self._repository / "shallow").exists():
+            return  # it goes back to the first one
         async with self._writing:
             remote = self._remote()
             try:

@@ -13,7 +13,6 @@ from gitaccess.credentials import Credentials
 
 COMMIT_GONE: Final = "CommitGone"
 TOO_MANY_FILES: Final = "TooManyFiles"
-REPOSITORY_TOO_LARGE: Final = "RepositoryTooLarge"
 BRANCH_INVALID: Final = "BranchInvalid"
 PATH_INVALID: Final = "PathInvalid"
 URL_NOT_ALLOWED: Final = "UrlNotAllowed"
@@ -21,6 +20,7 @@ ADDRESS_NOT_ALLOWED: Final = "AddressNotAllowed"
 REMOTE_UNREACHABLE: Final = "RemoteUnreachable"
 BRANCH_NOT_FOUND: Final = "BranchNotFound"
 REPOSITORY_DAMAGED: Final = "RepositoryDamaged"
+REPOSITORY_MALFORMED: Final = "RepositoryMalformed"
 FETCH_FAILED: Final = "FetchFailed"
 PUSH_REFUSED: Final = "PushRefused"
 SECRET_NOT_FOUND: Final = "SecretNotFound"  # noqa: S105  a reason

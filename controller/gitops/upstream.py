@@ -12,6 +12,7 @@ from controller.gitops.remote import (
     BRANCH_INVALID,
     BRANCH_NOT_FOUND,
     FETCH_FAILED,
+    REPOSITORY_MALFORMED,
     URL_NOT_ALLOWED,
     MirrorError,
     RefusedError,
@@ -245,6 +246,8 @@ def reason_of(error: GitRunError, remote: Remote) -> MirrorError:
         text = f"the repository has no branch {shown(remote.branch)}"
         return RefusedError(BRANCH_NOT_FOUND, text)
     failure = explain(error, remote.credentials)
+    if is_flawed(error):
+        return RefusedError(REPOSITORY_MALFORMED, failure.sentence)
     if failure.unreachable or failure.reason == DISK_FULL:
         return UnreachableError(failure.reason, failure.sentence)
     if failure.reason:

@@ -1,5 +1,6 @@
 """A bare repository that people push to, served over https, and a mirror of it."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -51,6 +52,11 @@ class Team:
         """Push whatever is in the clone, whatever is there."""
         git(self.clone, "push", "-q", "-f", str(self.bare), *(specs or ("HEAD:refs/heads/main",)))
 
+    def rebuild(self) -> None:
+        """Begin the bare repository anew."""
+        shutil.rmtree(self.bare)
+        git(self.bare.parent, "init", "-q", "--bare", "-b", "main", str(self.bare))
+
     def tip(self, branch: str = "main") -> str:
         return git(self.bare, "rev-parse", f"refs/heads/{branch}")
 
@@ -79,11 +85,11 @@ def mirror(folder: Path, settings: MirrorSettings) -> Mirror:
 
 
 @contextmanager
-def served(folder: Path, root: Path) -> Iterator[tuple[GitServer, Credentials]]:
-    """Serve what is below *root* to who knows the password."""
+def served(folder: Path, root: Path, canary: str = "") -> Iterator[tuple[GitServer, Credentials]]:
+    """Serve what is below *root* to who knows the password; *canary* is looked for everywhere."""
     trust = certificate(folder / "server.pem")
     credentials = Credentials("ada", PASSWORD, ca_certificates=trust)
-    server = GitServer(root, folder / "server.pem", f"Basic {credentials.basic()}", PASSWORD)
+    server = GitServer(root, folder / "server.pem", f"Basic {credentials.basic()}", canary)
     try:
         yield server, credentials
     finally:

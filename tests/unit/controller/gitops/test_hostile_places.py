@@ -90,11 +90,11 @@ async def refusal(made: Mirror) -> RefusedError:
     ],
 )
 async def test_a_url_that_is_not_opened_here_is_refused_and_nothing_runs(
-    url: str, tmp_path: Path, team: Team
+    url: str, tmp_path: Path
 ) -> None:
     canary = tmp_path / "canary"
     made = mirror(tmp_path / "data", MirrorSettings((tmp_path / "other",), LOOPBACK))
-    made.use(Remote(url.format(canary=canary, folder=team.bare.parent), "main"))
+    made.use(Remote(url.format(canary=canary, folder=tmp_path), "main"))
     error = await refusal(made)
     assert error.reason == URL_NOT_ALLOWED
     assert "canary-hunter2" not in error.sentence
@@ -152,10 +152,10 @@ async def test_a_local_folder_is_opened_only_below_one_that_the_operator_allowed
     ],
 )
 async def test_a_branch_that_git_would_not_take_is_refused_before_git_is_asked(
-    branch: str, tmp_path: Path, team: Team
+    branch: str, tmp_path: Path
 ) -> None:
-    made = local_mirror(tmp_path / "data", team)
-    made.use(Remote(str(team.bare), branch))
+    made = mirror(tmp_path / "data", MirrorSettings((tmp_path,)))
+    made.use(Remote(str(tmp_path), branch))
     error = await refusal(made)
     assert error.reason == BRANCH_INVALID
     assert error.sentence.isprintable()
@@ -178,7 +178,7 @@ async def test_a_strange_branch_is_a_branch_like_others(
 async def test_a_redirect_is_not_followed(
     tmp_path: Path, team: Team, server: tuple[GitServer, Credentials]
 ) -> None:
-    elsewhere = GitServer(team.bare.parent, tmp_path / "server.pem", "", "none")
+    elsewhere = GitServer(team.bare.parent, tmp_path / "server.pem", "", "")
     server[0].redirect_to = elsewhere.url
     made = mirror(tmp_path / "data", MirrorSettings(networks=LOOPBACK))
     made.use(Remote(f"{server[0].url}/team.git", "main", server[1]))

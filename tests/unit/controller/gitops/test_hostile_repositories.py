@@ -13,7 +13,6 @@ from controller.gitops.remote import (
     PATH_INVALID,
     TOO_MANY_FILES,
     Declined,
-    MirrorError,
     Pushed,
     RefusedError,
     Rejected,
@@ -190,8 +189,10 @@ async def test_a_tree_that_could_not_be_checked_out_is_refused(
     tree = git(team.bare, "hash-object", "-w", "-t", "tree", "--literally", str(tmp_path / "tree"))
     commit = git(team.bare, "commit-tree", "-p", good, "-m", "x", tree)
     git(team.bare, "update-ref", "refs/heads/main", commit)
-    with pytest.raises(MirrorError, match="malformed"):
-        await made.fetch()
+    for _ in range(2):
+        with pytest.raises(RefusedError, match="malformed") as caught:
+            await made.fetch()
+        assert caught.value.reason == "RepositoryMalformed"
     assert len(await made.entries(good, ".")) == 1  # what was there serves on
 
 
@@ -248,9 +249,15 @@ async def test_a_fetch_that_is_too_long_is_ended_and_leaves_nothing(
     with pytest.raises(RefusedError) as caught:
         await made.fetch()
     assert caught.value.reason == "RepositoryTooLarge"
+    shutil.rmtree(team.bare / "objects")  # it is not asked for again as long as it is the same
+    (team.bare / "objects").mkdir()
+    with pytest.raises(RefusedError) as caught:
+        await made.fetch()
+    assert caught.value.reason == "RepositoryTooLarge"
     assert len(await made.entries(good, ".")) == 1  # what was there serves on
     used = sum(p.stat().st_size for p in (tmp_path / "data").rglob("*") if p.is_file())
     assert used < 1_000_000
+    team.rebuild()
     git(team.clone, "reset", "-q", "--hard", good)
     team.force()
     assert await made.fetch() == good

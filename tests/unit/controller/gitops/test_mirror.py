@@ -1,7 +1,6 @@
 """A branch of a real server is mirrored, read, and changed by commits without a checkout."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,7 +45,7 @@ def team(tmp_path: Path) -> Team:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[GitServer, Credentials]]:
-    with served(tmp_path, tmp_path) as both:
+    with served(tmp_path, tmp_path, PASSWORD) as both:
         yield both
 
 
@@ -84,15 +83,15 @@ async def test_a_branch_is_fetched_and_its_files_are_read(made: Mirror, team: Te
 
 
 async def test_only_what_is_new_is_fetched_and_both_commits_are_here(
-    made: Mirror, team: Team
+    local: Mirror, team: Team
 ) -> None:
     old = team.push({"a.md": "first"})
-    await made.fetch()
+    await local.fetch()
     new = team.push({"a.md": "second"})
-    assert await made.remote_tip() == new
-    assert await made.fetch() == new
-    before, after = await made.entries(old, "."), await made.entries(new, ".")
-    both = await made.blobs((before[0].blob, after[0].blob))
+    assert await local.remote_tip() == new
+    assert await local.fetch() == new
+    before, after = await local.entries(old, "."), await local.entries(new, ".")
+    both = await local.blobs((before[0].blob, after[0].blob))
     assert [both[e[0].blob] for e in (before, after)] == [b"first", b"second"]
 
 
@@ -111,19 +110,19 @@ async def test_a_force_push_is_followed(local: Mirror, team: Team) -> None:
 
 
 async def test_an_empty_repository_and_a_missing_branch_are_told_apart(
-    made: Mirror, team: Team, remote: Remote
+    local: Mirror, team: Team
 ) -> None:
-    assert await made.remote_tip() is None
-    assert await made.is_empty()
+    assert await local.remote_tip() is None
+    assert await local.is_empty()
     team.push({"a.md": "first"})
-    made.use(replace(remote, branch="other"))
-    assert await made.remote_tip() is None
-    assert not await made.is_empty()
+    local.use(Remote(str(team.bare), "other"))
+    assert await local.remote_tip() is None
+    assert not await local.is_empty()
     with pytest.raises(RefusedError, match="no branch 'other'") as caught:
-        await made.fetch()
+        await local.fetch()
     assert caught.value.reason == BRANCH_NOT_FOUND
-    made.use(remote)
-    assert await made.fetch() == team.tip()
+    local.use(Remote(str(team.bare), "main"))
+    assert await local.fetch() == team.tip()
 
 
 async def test_a_commit_that_is_not_here_is_said(local: Mirror, team: Team) -> None:
@@ -170,17 +169,17 @@ async def test_commits_are_made_without_a_checkout_and_pushed(made: Mirror, team
     assert await made.fetch() == second
 
 
-async def test_who_was_faster_wins_and_nothing_is_lost(made: Mirror, team: Team) -> None:
+async def test_who_was_faster_wins_and_nothing_is_lost(local: Mirror, team: Team) -> None:
     parent = team.push({"a.md": "a", "b.md": "b"})
-    await made.fetch()
-    (ours,) = await made.commit_all(parent, [draft({"a.md": b"ours"})])
+    await local.fetch()
+    (ours,) = await local.commit_all(parent, [draft({"a.md": b"ours"})])
     theirs = team.push({"b.md": "theirs"})
-    assert isinstance(await made.push(ours, parent), Rejected)
-    assert isinstance(await made.push(ours, theirs), Rejected)  # it does not descend from it
+    assert isinstance(await local.push(ours, parent), Rejected)
+    assert isinstance(await local.push(ours, theirs), Rejected)  # it does not descend from it
     assert team.tip() == theirs
-    assert await made.fetch() == theirs
-    (again,) = await made.commit_all(theirs, [draft({"a.md": b"ours"})])
-    assert await made.push(again, theirs) == Pushed(again)
+    assert await local.fetch() == theirs
+    (again,) = await local.commit_all(theirs, [draft({"a.md": b"ours"})])
+    assert await local.push(again, theirs) == Pushed(again)
     assert (team.show("a.md"), team.show("b.md")) == ("ours", "theirs")
 
 
@@ -269,20 +268,19 @@ async def test_a_long_file_is_known_by_its_size_and_never_read(local: Mirror, te
 
 
 async def test_what_a_server_can_leave_out_is_left_out(
-    made: Mirror, team: Team, tmp_path: Path
+    local: Mirror, team: Team, tmp_path: Path
 ) -> None:
-    git(team.bare, "config", "uploadpack.allowFilter", "true")
     tip = team.push({"a.md": "x", "big.bin": "x" * (MAX_FILE_BYTES + 1), "c.md": "c"})
-    await made.fetch()
-    small, big, _ = await made.entries(tip, ".")
+    await local.fetch()
+    small, big, _ = await local.entries(tip, ".")
     assert (small.size, big.size) == (1, MAX_FILE_BYTES + 1)
     repository = tmp_path / "data" / "mirrors" / "uid-1" / "repo.git"
     assert big.blob not in git(repository, "cat-file", "--batch-check", "--batch-all-objects")
-    (ours,) = await made.commit_all(tip, [draft({"a.md": b"y"})])
-    assert await made.push(ours, tip) == Pushed(ours)
+    (ours,) = await local.commit_all(tip, [draft({"a.md": b"y"})])
+    assert await local.push(ours, tip) == Pushed(ours)
     assert team.show("a.md") == "y"
     newer = team.push({"c.md": "d", "a.md": "y"})
-    assert await made.fetch() == newer
+    assert await local.fetch() == newer
     assert git(team.bare, "fsck", "--strict", "--no-dangling") == ""
 
 

@@ -93,6 +93,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _scan(self) -> None:
         """Look for the password in every process, while git waits for an answer."""
+        if not self.server.canary:
+            return
         encoded = self.server.authorization.removeprefix("Basic ")
         numbers = [entry for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208
         for path in (Path("/proc", n, what) for n in numbers for what in ("cmdline", "environ")):
