@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
@@ -21,6 +21,7 @@ from controller.bootstrap import prepare
 from controller.directory import DirectoryTaken, identity, lock
 from controller.gitops.database import DatabaseError
 from controller.gitops.sources import Sources
+from controller.gitops.webhook import ListenError, Webhooks
 from controller.gitops.writeback.journal import JournalError
 from controller.kernel.events import Recorder
 from controller.kernel.key import Key
@@ -42,7 +43,7 @@ from controller.placement.surroundings import Surroundings
 from controller.reconcilers.catalogue import reconcilers
 from controller.reconcilers.cooperation import Cooperation
 from controller.reconcilers.routing import Routing
-from controller.rpc.gateway import Gateway, GatewaySettings, Ports, PortTaken
+from controller.rpc.gateway import Gateway, GatewaySettings, PortTaken
 from controller.services.notification_sender import Sender
 from controller.services.notifications import Notifications
 from controller.services.ticket_runs import TicketRuns
@@ -239,8 +240,12 @@ class Controller:
             tools=toolset.services,
         )
         ports = await gateway.start()
+        webhooks, listen = Webhooks(self._store, self._kube, sources), self._settings.webhook_listen
         try:
-            await asyncio.to_thread(_announce, self._settings.data_dir, ports)
+            told = {"runner": ports.runner, "public": ports.public}
+            if listen:
+                told["webhooks"] = await webhooks.start(listen)
+            await asyncio.to_thread(_announce, self._settings.data_dir, told)
             leases = RunnerLeases(self._kube, self._store, self._fleet.links)
             tasks.create_task(leases.run(self._leadership.sure))
             kernel = self._kernel(gateway, messages, notifications, sources, toolset, writing)
@@ -248,6 +253,7 @@ class Controller:
             tasks.create_task(writing.run())
             await kernel.run(self._settings.workers, self._leadership.sure)
         finally:
+            await webhooks.stop()
             await gateway.stop()
             await self._recorder.drain(timeout_seconds=2)
 
@@ -322,6 +328,7 @@ def _told() -> Iterator[None]:
         OpenError,
         DatabaseError,
         JournalError,
+        ListenError,
     ) as group:
         raise StartError(redact(str(_first(group)))) from group
     except* OSError as group:
@@ -344,11 +351,11 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return found
 
 
-def _announce(folder: Path, ports: Ports) -> None:
+def _announce(folder: Path, ports: Mapping[str, int]) -> None:
     """Write the ports that are really bound, whole or not at all."""
     final = folder / PORTS_FILE
     draft = folder / f".{PORTS_FILE}.{os.getpid()}"
-    draft.write_text(json.dumps({"runner": ports.runner, "public": ports.public}) + "\n")
+    draft.write_text(json.dumps(dict(ports)) + "\n")
     draft.chmod(0o600)
     draft.replace(final)
 

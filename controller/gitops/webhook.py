@@ -56,8 +56,8 @@ class ListenError(Exception):
 class Pokes(Protocol):
     """What is needed of the sources."""
 
-    def poke(self, namespace: str, name: str) -> bool:
-        """Have a look at the source's repository soon; tell whether there is such a source."""
+    def poke(self, namespace: str, name: str) -> object:
+        """Have a look at the source's repository soon; one that is not there is passed over."""
         ...
 
 
