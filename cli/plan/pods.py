@@ -336,6 +336,7 @@ def _crowd(
         return None
     needs = [each.need for each in standings.values() if each.need is not None]
     room = _Room(after, after.store(), needs)
+    if len({_shape(asked) for asked in needs if room.standing(asked).runners}) > 1:
+        return Crowd(len(crowd), None)  # who goes where decides for how many there is room
     verdicts = assign(needs, room.candidates, room.allowance)
-    places = sum(isinstance(verdicts[uid], Assignment) for uid in crowd)
-    return Crowd(len(crowd), places)
+    return Crowd(len(crowd), sum(isinstance(verdicts[uid], Assignment) for uid in crowd))

@@ -128,10 +128,8 @@ def _pods(plan: Plan, ink: Ink) -> Iterator[str]:
         if pod.fate is not Fate.FINISHED:
             yield _pod(pod, ink)
     if plan.crowd is not None:
-        yield (
-            f"  of the {plan.crowd.pods} that start if they come first, there is room for "
-            f"{plan.crowd.places}"
-        )
+        room = "some" if plan.crowd.places is None else plan.crowd.places
+        yield f"  of the {plan.crowd.pods} that start if they come first, there is room for {room}"
     if finished:
         yield f"  {finished} have finished and are not started again: their files are the same"
 

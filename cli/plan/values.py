@@ -110,8 +110,8 @@ class Crowd:
     """Pods for which there is not room enough."""
 
     pods: int
-    places: int
-    """So many of them start."""
+    places: int | None
+    """So many of them start; None: that depends on who comes first, too."""
 
 
 @dataclass(frozen=True, slots=True)

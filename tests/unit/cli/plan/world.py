@@ -224,7 +224,7 @@ class Fleet:
         origin = Origin("acme", "plan", "fleet", "memory", "main", commit, applied)
         return make(origin, cluster, drawn, ()).plan
 
-    def _changed(self, tickets: Iterable[str]) -> None:
+    def _changed(self, _: Iterable[str]) -> None:
         self.mesh.queue.add(Key(GIT_SOURCE.kind, "acme", "plan"))
 
     def _pod(self, change: Change[AgentPod]) -> None:
