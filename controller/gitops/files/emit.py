@@ -15,6 +15,7 @@ _WIDTH: Final = 100
 """Lists that are longer than this on one line get a line for each item."""
 _PLAIN: Final = re.compile(r"[^\W\d_](?:[\w./@+()-]|[;=?!'](?! *$)| (?! *$)|,(?=\w)){0,999}")
 _PLAIN_IN_FLOW: Final = re.compile(r"[^\W\d_](?:[\w./@+()-]|[;='](?! *$)| (?! *$)){0,999}")
+_MAX_PLAIN: Final = 1_000
 _WORDS: Final = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null", "nan"})
 _UNSAFE: Final = re.compile(
     "[^\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd"
@@ -109,7 +110,8 @@ def literal(text: str, indent: int, step: int) -> list[str] | None:
 def _is_plain(text: str, *, in_flow: bool) -> bool:
     pattern = _PLAIN_IN_FLOW if in_flow else _PLAIN
     return (
-        pattern.fullmatch(text) is not None
+        len(text) <= _MAX_PLAIN
+        and pattern.fullmatch(text) is not None
         and text.lower() not in _WORDS
         and not _UNSAFE.search(text)
     )

@@ -305,3 +305,43 @@ def test_however_odd_a_file_is_it_is_changed_rightly_or_not_at_all(
     wanted = expected(before.spec, changes | {"body": found.spec["body"]})
     assert found.spec == wanted
     assert found.identity == before.identity
+
+
+KEPT = st.lists(
+    st.tuples(NAMES, st.booleans()), min_size=1, max_size=8, unique_by=lambda one: one[0]
+)
+
+
+@thoroughly(150)
+@given(KEPT, st.lists(st.tuples(st.integers(0, 8), NAMES), max_size=3), st.sampled_from(["", "  "]))
+def test_the_lines_and_comments_of_items_that_stay_stay(
+    items: list[tuple[str, bool]], added: list[tuple[int, str]], margin: str
+) -> None:
+    lines = [f"{margin}- {name}  # about {name}\n{margin}# below {name}\n" for name, _ in items]
+    data = f"---\nid: a\ntitle: t\nlabels:  # all\n{''.join(lines)}---\n".encode()
+    labels = [name for name, stays in items if stays]
+    for place, name in added:
+        if name not in [old for old, _ in items] and name not in labels:
+            labels.insert(place, name)
+    after = edit(data, Style.MARKDOWN, {"labels": labels}).decode()
+    if not labels:
+        assert "labels: []  # all" in after
+        return
+    at = after.index("labels:  # all")
+    for name, stays in items:
+        if stays:
+            at = after.index(f"{margin}- {name}  # about {name}\n", at)
+        at = after.index(f"{margin}# below {name}\n", at)
+
+
+@thoroughly(100)
+@given(WORDS, WORDS, st.sampled_from(["", "'", '"']), st.sampled_from(["", "  # c 'x", '\t# "']))
+def test_the_comment_behind_a_value_stays_behind_it(
+    title: str, other: str, style: str, comment: str
+) -> None:
+    head, tail = "---\nid: a\n  # odd\ntitle:   ", f"{comment}\nstate: todo\n---\nbody"
+    data = f"{head}{emit.scalar(title, style)}{tail}".encode()
+    after = edit(data, Style.MARKDOWN, {"title": other}).decode()
+    assert after.startswith(head)
+    assert after.endswith(tail)
+    assert parse(f"title: {after[len(head) : len(after) - len(tail)]}\n").value == {"title": other}
