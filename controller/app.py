@@ -116,6 +116,7 @@ class Controller:
     def __init__(self, settings: Settings, kube: Kube) -> None:
         self._settings = settings
         self._kube = kube
+        self._epoch = 0
         self._store = new_store()
         self._queue = WorkQueue()
         self._recorder = Recorder(kube)
@@ -145,7 +146,8 @@ class Controller:
         await patiently("the API server", self._kube.version)
         await patiently("CRDs and roles", self._prepare)
         await patiently("the certificate authority", self._authority.refresh)
-        self._fleet.lead(await self._leadership.acquire())
+        self._epoch = await self._leadership.acquire()
+        self._fleet.lead(self._epoch)
         try:
             messages = await opened(store_settings(self._settings))
             try:
@@ -182,7 +184,12 @@ class Controller:
         store, recorder, touch = self._store, self._recorder, self._queue.add
         async with (
             gitset.opened(
-                settings, store=store, kube=self._kube, recorder=recorder, touch=touch
+                settings,
+                self._epoch,
+                store=store,
+                kube=self._kube,
+                recorder=recorder,
+                touch=touch,
             ) as sources,
             gitset.writing(
                 settings, sources, store=store, recorder=recorder, touch=touch

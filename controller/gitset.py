@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 INDEX_FILE: Final = "gitops.db"
 OPERATIONS_FILE: Final = "operations.db"
 MIRRORS: Final = "git"
+EPOCH_FILE: Final = "epoch"
+"""In ``MIRRORS``: the leadership in which sources were last kept from here."""
 
 Touch = Callable[[Key], None]
 """Has an object looked at."""
@@ -51,6 +53,7 @@ class GitSettings:
 @asynccontextmanager
 async def opened(
     settings: GitSettings,
+    epoch: int,
     *,
     store: Store,
     kube: Kube,
@@ -59,7 +62,8 @@ async def opened(
 ) -> AsyncIterator[Sources]:
     """Give the sources, with all that was known of them; they stand still until they are run.
 
-    The store must hold everything by now.
+    The store must hold everything by now. *epoch* is our leadership's: if another controller led
+    since these sources were last kept from this data directory, it knows what we do not.
 
     Raises:
         DatabaseError: What was known cannot be read.
@@ -82,10 +86,19 @@ async def opened(
             touch=touch,
             folders=settings.folders,
         )
-        await sources.load()
+        await sources.load(current=await asyncio.to_thread(_follows, folder / EPOCH_FILE, epoch))
         yield sources
     finally:
         await database.close()
+
+
+def _follows(file: Path, epoch: int) -> bool:
+    """Whether nobody has led since we last did; take note that we lead now."""
+    known = file.read_text(encoding="ascii").strip() if file.exists() else ""
+    draft = file.with_suffix(".new")
+    draft.write_text(f"{epoch}\n", encoding="ascii")
+    draft.replace(file)
+    return known.isdecimal() and int(known) + 1 == epoch
 
 
 class Writing:

@@ -22,9 +22,11 @@ from controller.gitops.sync import Around, Ending, Sync
 from controller.gitops.writing import Turn
 from controller.kernel.redact import redact
 from controller.kube.errors import KubeError
+from controller.placement.indexes import BY_NAMESPACE
 from gitaccess.places import Location, PlaceError, locate
 from schemas.gitsource import GitSource
 from schemas.names import ANNOTATION_RECONCILE, FINALIZER_GIT_PRUNE
+from schemas.organization import Organization
 from schemas.repository import Repository
 
 logger = logging.getLogger(__name__)
@@ -128,13 +130,13 @@ class Keeper:
         number, dirty = self._asked, self._dirty
         self._dirty = False
         try:
-            await self.sync.load()
+            await self.sync.load(current=True)
             if item.metadata.deleting:
                 return await self._leave(item)
             if FINALIZER_GIT_PRUNE not in item.metadata.finalizers:
                 self._dirty = dirty
                 return None  # nothing is made that could be left behind; its change wakes us
-            if is_suspended(item):
+            if is_suspended(item) or self._closing(item):
                 self.sync.suspended(item)
                 self._dirty = True
                 self._reply(number, done=False)
@@ -147,6 +149,11 @@ class Keeper:
             self.sync.failed(item, Trouble("InternalError", what))
             ending = Ending.FAILED
         return self._after(item, ending, number, dirty=dirty)
+
+    def _closing(self, item: GitSource) -> bool:
+        """Whether the organization is being deleted: what it deletes must not be made anew."""
+        homes = self._around.store.of(Organization).indexed(BY_NAMESPACE, item.metadata.namespace)
+        return any(home.metadata.deleting for home in homes)
 
     async def _pass(self, item: GitSource, number: int, *, dirty: bool) -> Ending:
         self._began = self._around.ticks()

@@ -8,9 +8,14 @@ from typing import Final
 from controller.gitops.apply import Live, SyncPlan
 from controller.gitops.desired import Collected, Known
 from controller.gitops.values import Identity, Problem
+from controller.gitops.writing import QUOTA_EXCEEDED
 
 AGAIN_SECONDS: Final = 300.0
 """After this long it is asked again, or when anything of file or resource has changed."""
+
+
+SOON_SECONDS: Final = 30.0
+"""The same of a quota, which may be free again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class Refusals:
                 collected.resources[identity].digest,
                 _version(identity, live),
                 problem,
-                now + AGAIN_SECONDS,
+                now + (SOON_SECONDS if problem.reason == QUOTA_EXCEEDED else AGAIN_SECONDS),
             )
         for identity in self._kept.keys() - collected.resources.keys():
             del self._kept[identity]

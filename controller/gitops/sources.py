@@ -78,11 +78,14 @@ class Sources:
         for model in MODELS:
             store.listen(model, self._resource)
 
-    async def load(self) -> None:
-        """Read what was known when the controller last ran: before anything is reconciled."""
+    async def load(self, *, current: bool) -> None:
+        """Read what was known when the controller last ran: before anything is reconciled.
+
+        *current*: no other controller has kept these sources since.
+        """
         for item in self._store.of(GitSource):
             keeper = self._keeper(item)
-            await keeper.sync.load()
+            await keeper.sync.load(current=current)
             self._ends.set()
         for uid in await self._remembered.sources() - self._keepers.keys():
             logger.info("forgotten", extra={"key": uid, "reason": "its GitSource is gone"})

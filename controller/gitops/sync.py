@@ -97,15 +97,18 @@ class Sync:
         self._commits: dict[str, list[TicketCommit]] = {}
         self._commits_until = ""
         self._forgotten = ""
-        """A commit that was applied, and of which nothing is remembered."""
+        """A commit that was applied, and of which it is not known what became of its pods."""
         self.waiting = False
         """Whether something is to be looked at again when a pod ends or a resource has gone."""
         self.looked = False
         """Whether a pass has come to its end since the controller started."""
         self.facts = SourceFacts()
 
-    async def load(self) -> None:
-        """Read what was known when the controller last ran."""
+    async def load(self, *, current: bool) -> None:
+        """Read what was known when the controller last ran, once.
+
+        *current*: no other controller has kept the source since.
+        """
         if self._ledger.loaded:
             return
         await self._ledger.load()
@@ -113,7 +116,7 @@ class Sync:
         for identity, uid in self._living.ended():
             self._ledger.end(identity, uid)
         item = self._around.store.of(GitSource).get(self._living.namespace, self._living.source)
-        if item is not None and not self._ledger.applied and not marks.observed:
+        if item is not None and not (current and marks.observed):
             self._forgotten = item.status.applied_commit or ""
         self.facts = replace(
             self.facts,
@@ -266,8 +269,9 @@ class Sync:
     ) -> None:
         """Take AgentPods that are gone for ended where it is not remembered what became of them.
 
-        The data directory is lost. An agent that has done its work must not be started again, so
-        pods that the commit had that was applied are not made anew until their files change.
+        The data directory is lost, or another controller has led since it was written. An agent
+        that has done its work must not be started again, so pods that the commit had that was
+        applied are not made anew until their files change.
         """
         try:
             entries = await self._mirror.entries(self._forgotten, item.spec.path)

@@ -28,6 +28,8 @@ IMMUTABLE: Final = "Immutable"
 REFUSED: Final = "Refused"
 """Reason: the API server does not take it."""
 
+QUOTA_EXCEEDED: Final = "QuotaExceeded"
+"""Reason: the namespace may have no more of the kind; tried again soon."""
 _BATCH: Final = 200
 _AT_ONCE: Final = 16
 _MESSAGE_CHARACTERS: Final = 512

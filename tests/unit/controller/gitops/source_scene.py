@@ -31,6 +31,7 @@ from schemas.names import (
     CHANNEL,
     EVENT,
     GIT_SOURCE,
+    ORGANIZATION,
     OURS,
     POD_BINDING,
     REPOSITORY,
@@ -68,6 +69,8 @@ class Scene:
         self.kube.before = self._count
         self.requests: list[tuple[str, str, str]] = []
         """(verb, kind, name) of every request."""
+        self.current = True
+        """Whether no other controller has led since."""
         self.refuse: Callable[[str, Resource, str], None] = lambda *_: None
         """Called before every request: raise to let it fail."""
 
@@ -201,12 +204,11 @@ class Controller:
 
     async def begin(self) -> None:
         """See what is there, and remember what was."""
-        for kind, _, _ in list(self.scene.kube.objects):
-            if resource := _OURS.get(kind):
-                async for page in self.scene.kube.pages(resource):
-                    for item in page:
-                        self.see(resource, item)
-        await self.sources.load()
+        for resource in _OURS.values():
+            async for page in self.scene.kube.pages(resource):
+                for item in page:
+                    self.see(resource, item)
+        await self.sources.load(current=self.scene.current)
 
     def see(self, resource: Resource, item: dict[str, Any]) -> None:
         """Hear of a write, as from a watch."""
@@ -250,7 +252,7 @@ class Controller:
 _OURS = {
     resource.kind: resource
     for resource in OURS
-    if resource in {AGENT_POD, CHANNEL, GIT_SOURCE, POD_BINDING, REPOSITORY, TICKET}
+    if resource in {AGENT_POD, CHANNEL, GIT_SOURCE, ORGANIZATION, POD_BINDING, REPOSITORY, TICKET}
 }
 
 

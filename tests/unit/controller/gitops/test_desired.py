@@ -28,8 +28,8 @@ def tree(*paths: str, problems: tuple[Problem, ...] = ()) -> Tree:
     return Tree(COMMIT, entries, problems, len(entries) + len(problems))
 
 
-def ids(*names: str) -> set[Identity]:
-    return {Identity("Ticket", name) for name in names}
+def ids(*names: str) -> frozenset[Identity]:
+    return frozenset(Identity("Ticket", name) for name in names)
 
 
 def test_each_file_asks_for_its_resource() -> None:
@@ -40,7 +40,7 @@ def test_each_file_asks_for_its_resource() -> None:
 
 def test_a_file_that_is_none_of_ours_is_not_counted() -> None:
     found = collect(tree("README.md"), {"README.md": Seen("blob", "rules")}, {})
-    assert (found.resources, found.problems, found.total) == ({}, (), 0)
+    assert (dict(found.resources), found.problems, found.total) == ({}, (), 0)
 
 
 def test_a_file_that_is_no_ticket_any_more_is_a_problem_and_no_deletion() -> None:
@@ -58,7 +58,7 @@ def test_what_a_broken_file_said_before_holds() -> None:
 
 def test_a_broken_file_of_which_nothing_is_known_keeps_what_came_from_it() -> None:
     found = collect(tree("a"), {"a": broken("a")}, {Identity("Ticket", "one"): "a"})
-    assert (found.resources, found.kept) == ({}, ids("one"))
+    assert (dict(found.resources), found.kept) == ({}, ids("one"))
 
 
 def test_a_file_that_is_too_large_to_be_read_keeps_what_came_from_it() -> None:
@@ -85,7 +85,7 @@ def test_who_had_an_id_keeps_it() -> None:
 def test_where_nobody_had_an_id_nobody_gets_it_and_nothing_is_deleted() -> None:
     seen = {path: said(path, "one") for path in ("a", "b", "c")}
     found = collect(tree("a", "b", "c"), seen, {})
-    assert (found.resources, found.kept) == ({}, ids("one"))
+    assert (dict(found.resources), found.kept) == ({}, ids("one"))
     assert [problem.path for problem in found.problems] == ["a", "b", "c"]
     assert "b, c" in found.problems[0].message
 

@@ -15,6 +15,7 @@ from schemas.names import (
     CHANNEL,
     GIT_SOURCE,
     LABEL_SOURCE,
+    ORGANIZATION,
     REPOSITORY,
     TICKET,
     Resource,
@@ -602,6 +603,37 @@ async def test_without_its_memory_no_pod_is_started_that_may_have_run(scene: Sce
     async with scene.controller() as controller:
         assert await controller.synced()
         assert scene.names(AGENT_POD) == {"new"}
+
+
+async def test_after_another_controller_no_pod_is_started_that_may_have_run(scene: Scene) -> None:
+    commit = scene.team.push({"fleet/fix.yaml": POD})
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+    await ends(scene)
+    await scene.delete(AGENT_POD, "fix")  # the other one has seen it, we have not
+    scene.current = False
+    async with scene.controller() as controller:
+        assert await controller.synced()
+        assert scene.names(AGENT_POD) == set()
+    scene.current = True
+    async with scene.controller() as controller:
+        assert await controller.synced()
+        assert scene.names(AGENT_POD) == set()
+
+
+async def test_nothing_is_made_anew_while_its_organization_goes(scene: Scene) -> None:
+    commit = scene.team.push(tickets(2))
+    async with scene.controller() as controller:
+        metadata = {"name": "acme", "finalizers": ["agentsmesh.io/organization"]}
+        spec = {"members": [{"subject": {"kind": "User", "name": "ada"}, "role": "owner"}]}
+        await scene.kube.create(ORGANIZATION, "", {"metadata": metadata, "spec": spec})
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        await scene.kube.delete(ORGANIZATION, "", "acme")
+        await scene.delete(TICKET, "tk-0000")
+        assert not await controller.synced()
+        assert scene.names(TICKET) == {"tk-0001"}
 
 
 async def test_a_ticket_at_work_is_canceled_first_and_goes_when_its_pod_has_ended(
