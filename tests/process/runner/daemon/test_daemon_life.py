@@ -42,6 +42,30 @@ async def test_a_pod_is_started_and_its_end_is_told(controller: Any, daemon: Any
     assert b"hello" in b"".join(path.read_bytes() for path in transcript)
 
 
+async def test_the_agent_finds_its_ticket_at_each_start(
+    controller: Any, daemon: Any, pod: Any
+) -> None:
+    await connected(controller, daemon)
+    script = 'cat "$AGENTSMESH_TICKET_FILE"; echo "|end"; echo worse > "$AGENTSMESH_TICKET_FILE"'
+
+    def more(wanted: link_pb2.PodDesired) -> None:
+        wanted.spec.ticket.name = "tk-1"
+        wanted.spec.ticket.content = "# Ticket tk-1: 🦊\n\n$HOME $(id)\n"
+        wanted.spec.restart_policy = link_pb2.RESTART_ON_FAILURE
+
+    await controller.want(pod("pod-ticket", f"{script}; exit 3", more=more))
+
+    def twice() -> bool:
+        seen = controller.observed.get("pod-ticket")
+        return seen is not None and seen.restarts > 0 and seen.state == link_pb2.FAILED
+
+    await controller.until(twice)
+    transcript = (daemon.data / "pods/pod-ticket/transcript").rglob("*")
+    said = b"".join(path.read_bytes() for path in transcript)
+    assert said.count("# Ticket tk-1: 🦊\r\n\r\n$HOME $(id)\r\n|end".encode()) > 1
+    assert b"worse" not in said
+
+
 async def test_the_identity_is_private_and_the_token_is_used_up(
     controller: Any, daemon: Any
 ) -> None:

@@ -76,6 +76,7 @@ async def test_what_it_committed_is_told_on_when_it_starts_again(tmp_path: Path)
             await want(machine, RUN, epoch=2 if restart else 1)
             tree = report(machine).worktree
             assert (tree.commit, tree.dirty) == ("c0ffee", True)
+            assert tree.base_commit == "ba5e"
 
 
 @pytest.mark.parametrize("boot_id", ["boot-1", "boot-2"])
