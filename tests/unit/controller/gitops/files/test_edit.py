@@ -143,6 +143,22 @@ def test_only_the_lines_of_the_field_are_touched(changes: dict[str, Any], diff: 
     assert written(changes) == diff
 
 
+def test_comments_behind_a_key_stay_when_its_value_gets_lines_of_its_own():
+    text = "---\nid: a\ntitle: t\nacceptance:   # none yet\nautoRun: ~  # none\nstate: todo\n---\n"
+    run = {"agentClassName": "claude", "maxAttempts": 2}
+    assert written({"acceptance": [A1], "autoRun": run}, text) == (
+        "-acceptance:   # none yet\n-autoRun: ~  # none\n"
+        "+acceptance:  # none yet\n+  - {id: a1, text: reconnects within 5 s, done: false}\n"
+        "+autoRun:  # none\n+  agentClassName: claude\n+  maxAttempts: 2"
+    )
+    manifest = MANIFEST.replace(
+        "  body: |  # prose\n    hello\n    world\n", "  body: one  # prose\n"
+    )
+    assert written({"body": "one\ntwo"}, manifest, Style.YAML) == (
+        "-  body: one  # prose\n+  body: |-  # prose\n+    one\n+    two"
+    )
+
+
 def test_new_keys_stand_where_people_look_for_them():
     text = "---\nid: a\ntitle: t\nx-mine: 1\n---\n"
     after = edit(
