@@ -6,6 +6,7 @@ import pytest
 
 from controller.gitops.files.edit import EditError, edit
 from controller.gitops.files.read import Rules, read_file
+from controller.gitops.files.spans import CannotSpanError, Change, applied
 from controller.gitops.values import Declared, Style
 
 FILE = """\
@@ -157,6 +158,22 @@ def test_comments_behind_a_key_stay_when_its_value_gets_lines_of_its_own():
     assert written({"body": "one\ntwo"}, manifest, Style.YAML) == (
         "-  body: one  # prose\n+  body: |-  # prose\n+    one\n+    two"
     )
+
+
+def test_comments_in_brackets_stay_when_items_go():
+    text = (
+        "---\nid: a\ntitle: t\nlabels: [\n  a, # about a\n  b, # about b\n  c # about c\n]\n---\n"
+    )
+    assert written({"labels": ["a", "b"]}, text) == "-  c # about c\n+   # about c"
+    assert written({"labels": ["a", "c"]}, text) == "-  b, # about b"
+    assert written({"labels": ["a", "b", "c", "d"]}, text) == "-  c # about c\n+  c, d # about c"
+
+
+def test_changes_of_the_same_part_are_refused():
+    changes = [Change(0, 3, "x"), Change(2, 4, "y")]
+    with pytest.raises(CannotSpanError):
+        applied("abcdef", iter(changes))
+    assert applied("abcdef", iter([Change(3, 4, "y"), Change(0, 3, "x")])) == "xyef"
 
 
 def test_new_keys_stand_where_people_look_for_them():
