@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import Mesh, agent_class, agent_pod, until
+from tests.e2e.harness import Mesh, agent_class, agent_pod, pod_dir, run, until
+from tests.e2e.test_gitsource import Fleet
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -205,6 +206,63 @@ def test_a_pod_that_insists_on_its_ticket_waits_for_it(mesh: Mesh) -> None:
         mesh.delete(name)
     until(lambda: "claim" not in mesh.get("tk-shared", "ticket")["status"], what="it is free")
     mesh.kubectl("delete", "ticket", "tk-shared", "-n", "default")
+
+
+@pytest.mark.faults
+def test_tickets_that_lie_in_git_follow_by_commits_and_a_persons_commit_stands(mesh: Mesh) -> None:
+    fleet = Fleet(mesh, "auto-runs")
+    mesh.apply(agent_class("gitworker", f"{_READS}\n{_WAITS}\n{_COMMITS}", prompt="argument"))
+    rule = {"name": "small", "labels": ["auto"], "agentClassName": "gitworker"}
+    rule |= {"repositoryRef": {"name": "origin"}}
+    fleet.make(writeBack={"enabled": True}, autoRun=[rule], deletionPolicy="Delete")
+    head = "---\nid: {}\ntitle: Do it   # by all means\nstate: todo\n"
+    text = f"{head}labels: [auto]\npriority: {{}}\n---\nGo.\n"
+    files = {
+        "fleet/tickets/tk-later.md": text.format("tk-later", "low"),
+        "fleet/tickets/tk-sooner.md": text.format("tk-sooner", "urgent"),
+    }
+    begin = fleet.push(dict(files))
+    fleet.applied(begin)
+
+    def in_git(name: str) -> str:
+        run("git", "fetch", "-q", str(fleet.bare), "main", cwd=fleet.clone)
+        return run("git", "show", f"FETCH_HEAD:fleet/tickets/{name}.md", cwd=fleet.clone)
+
+    def says(name: str, state: str) -> None:
+        until(lambda: f"\nstate: {state}\n" in in_git(name), seconds=90, what=f"{name}: {state}")
+
+    def pods() -> str:
+        listed = ("get", "agentpods", "-n", "default", "-l", "agentsmesh.io/auto-run=small")
+        return mesh.kubectl(*listed, "-o", "jsonpath={.items[*].metadata.name}")
+
+    def home(pod: str) -> Path:
+        return pod_dir(mesh, mesh.get(pod)["metadata"]["uid"]) / "home"
+
+    says("tk-sooner", "in_progress")
+    assert pods() == "tk-sooner-run-1"  # maxConcurrent is 1
+    assert "title: Do it   # by all means\n" in in_git("tk-sooner")
+    assert "fleet/tickets/tk-sooner.md" in (home("tk-sooner-run-1") / "read").read_text()
+    (home("tk-sooner-run-1") / "go").touch()
+    says("tk-sooner", "in_review")
+    says("tk-later", "in_progress")
+    assert pods() == "tk-later-run-1 tk-sooner-run-1"
+    run("git", "reset", "-q", "--hard", "FETCH_HEAD", cwd=fleet.clone)
+    mine = in_git("tk-later").replace("state: in_progress", "state: backlog")
+    fleet.applied(fleet.push({"fleet/tickets/tk-later.md": mine}))
+    (home("tk-later-run-1") / "go").touch()
+    until(
+        lambda: "outcome" in mesh.get("tk-later", "ticket")["status"],
+        seconds=90,
+        what="its pod has ended",
+    )
+    says("tk-later", "backlog")
+    log = run("git", "log", "--format=%an: %s", f"{begin}..FETCH_HEAD", cwd=fleet.clone)
+    assert "AgentsMesh: In progress: pod tk-sooner-run-1 works on it" in log
+    assert "AgentsMesh: In review: pod tk-sooner-run-1 ended with commits" in log
+    assert pods() == "tk-later-run-1 tk-sooner-run-1"
+    mesh.kubectl("delete", "gitsource", fleet.name, "-n", "default", "--timeout=60s")
+    mesh.delete("tk-later-run-1")
+    mesh.delete("tk-sooner-run-1")
 
 
 @pytest.mark.faults
