@@ -37,7 +37,7 @@ _ATTEMPTS: Final = 5
 _BOOT: Final = """\
 import sys
 sys.path += sys.argv[2:]
-from runner.shim.zygote import main
+from runner.shim.boot import main
 main(int(sys.argv[1]))
 """
 

@@ -240,8 +240,8 @@ def _removed(directory: str) -> bool:
 def _read(path: str) -> str:
     """Return the file's content; empty when the group, or what it tells, is gone."""
     try:
-        with open(path, encoding="ascii") as file:
-            return file.read()
+        with open(path, "rb") as file:  # as text it would have to look for the codec's module
+            return file.read().decode("ascii")
     except OSError:
         return ""
 
