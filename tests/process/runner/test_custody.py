@@ -142,11 +142,15 @@ async def test_what_the_agent_stopped_itself_stays_stopped_when_it_is_thawed(
     launch = pods.launch("sh", "-c", script)
     await terminals.start(launch)
     said = await output_until(terminals, launch, b".")
-    job = int(said.split(b"job ")[1].split(b".")[0])
+    stat = Path(f"/proc/{int(said.split(b'job ')[1].split(b'.')[0])}/stat")
+
+    def stopped() -> bool:
+        return stat.read_text(encoding="ascii").rpartition(")")[2].split()[0] == "T"
+
+    await until(stopped, "it has stopped")  # which takes its turn, as to go on after the freezer
     await terminals.freeze(launch.run_dir)
     await terminals.thaw(launch.run_dir)
-    state = Path(f"/proc/{job}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
-    assert state == "T"
+    await until(stopped, "it is as it was")
 
 
 async def test_a_frozen_run_is_asked_to_end_and_hears_it(terminals: Terminals, pods: Pods) -> None:
