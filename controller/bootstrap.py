@@ -43,7 +43,7 @@ _NAMESPACED: Final = [resource.plural for resource in OURS if resource.namespace
 _VIEWER: Final = [
     _rule(GROUP, _NAMESPACED, _READ),
     _rule(GROUP, ["agentpods/log", "channels/messages"], ["get"]),
-    _rule("", ["events"], _READ),
+    _rule("", ["events", "resourcequotas"], _READ),
     {**_rule("", ["configmaps"], ["get"]), "resourceNames": [TRUST_BUNDLE]},
     _rule("coordination.k8s.io", ["leases"], _READ),
 ]

@@ -11,13 +11,16 @@ from schemas.names import (
     AGENT_CLASS,
     AGENT_POD,
     CHANNEL,
+    CONFIG_MAP,
     GIT_SOURCE,
+    LABEL_ORGANIZATION,
     ORGANIZATION,
     POD_BINDING,
     REPOSITORY,
     RESOURCE_QUOTA,
     RUNNER,
     TICKET,
+    TRUST_BUNDLE,
     Resource,
 )
 
@@ -110,4 +113,13 @@ def _all(api: Reader, resource: Resource, namespace: str) -> list[dict[str, Any]
     except NotAllowed:
         if resource is not ORGANIZATION:
             raise
-        return [api.get(ORGANIZATION, "", namespace)]  # members see their own
+        return [api.get(ORGANIZATION, "", _organization(api, namespace))]  # members see their own
+
+
+def _organization(api: Reader, namespace: str) -> str:
+    """Return the name of the organization whose the namespace is."""
+    try:
+        labels = api.get(CONFIG_MAP, namespace, TRUST_BUNDLE)["metadata"].get("labels") or {}
+    except (NotAllowed, NotFound):
+        labels = {}
+    return str(labels.get(LABEL_ORGANIZATION) or namespace)
