@@ -94,18 +94,20 @@ class _File:
         expected = {key: value for key, value in self.raw().items() if key != name}
         if target is not None:
             expected[name] = target
+        why = "the file is written so that it cannot be changed: edit it by hand"
         for way, blocks in product((self._in_place, self._anew), (True, False)):
             try:
                 spans = self._spans(blocks=blocks)
                 front = applied(self.document.front, way(spans, name, target))
                 changed = _parsed(self.style, replace(self.document, front=front))
-            except (CannotSpanError, DialectError, EditError):
+            except DialectError as exc:
+                why = exc.message
+                continue
+            except (CannotSpanError, EditError):
                 continue
             if same(changed.raw(), expected) and _rest(changed) == _rest(self):
                 return changed
-        raise EditError(
-            f"{name}: the file is written so that it cannot be changed: edit it by hand"
-        )
+        raise EditError(f"{name}: {why}")
 
     def with_body(self, body: str) -> "_File":
         """Return the file with another body."""

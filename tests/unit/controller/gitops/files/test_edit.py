@@ -160,6 +160,23 @@ def test_comments_behind_a_key_stay_when_its_value_gets_lines_of_its_own():
     )
 
 
+def test_blank_lines_that_belong_to_a_text_stay_its_own():
+    run = "autoRun:\n  agentClassName: c\n  prompt: |+\n    a\n\n\n"
+    for end in ("x-mine: 1\n", ""):
+        text = f"---\nid: a\ntitle: t\n{run}{end}---\n"
+        assert written({"followPods": True}, text) == "+followPods: true"
+
+
+def test_what_would_make_the_file_too_large_is_refused_with_the_limit():
+    text = f"---\nid: a\ntitle: t\nx-mine: [{'x,' * 4_980}]\n---\n"
+    items = [item(f"a{number}", "x", done=False) for number in range(10)]
+    with pytest.raises(EditError, match="acceptance: more than 5000 keys and values"):
+        edit(text.encode(), Style.MARKDOWN, {"acceptance": items})
+    text = f"---\nid: a\ntitle: t\nx-mine: {'x' * 262_000}\n---\n"
+    with pytest.raises(EditError, match="larger than 256 KiB"):
+        edit(text.encode(), Style.MARKDOWN, {"body": "b" * 500})
+
+
 def test_comments_in_brackets_stay_when_items_go():
     text = (
         "---\nid: a\ntitle: t\nlabels: [\n  a, # about a\n  b, # about b\n  c # about c\n]\n---\n"
