@@ -1,11 +1,14 @@
 """Gathers what a GitSource's status is computed from: all of it is in memory."""
 
+import time
+from collections.abc import Callable
 from typing import Protocol
 
 from controller.gitops.facts import SourceFacts
 from controller.gitops.writeback.values import SourceWrites
 from controller.kernel.key import Key
 from controller.kernel.store import Store
+from controller.reconcilers.gitsource.pace import Pace
 from controller.reconcilers.gitsource.snapshot import GitSourceSnapshot
 from schemas.gitsource import GitSource
 
@@ -29,10 +32,20 @@ class Commits(Protocol):
 class GitSourceObserver:
     """Reads sources from the store, and what their passes have found."""
 
-    def __init__(self, store: Store, passes: Passes, commits: Commits | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        passes: Passes,
+        commits: Commits | None = None,
+        *,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Without *commits* nothing is written back."""
         self._store = store
         self._passes = passes
         self._commits = commits
+        self._pace = Pace()
+        self._ticks = ticks
 
     async def observe(self, key: Key) -> GitSourceSnapshot | None:
         """Return the snapshot, None if the source is gone."""
@@ -40,6 +53,10 @@ class GitSourceObserver:
         if item is None:
             return None
         facts = self._passes.facts(key.namespace, key.name)
-        commits = self._commits
-        writes = commits.facts(item.metadata.uid) if commits is not None else SourceWrites()
-        return GitSourceSnapshot(item, facts, writes)
+        commits, uid = self._commits, item.metadata.uid
+        writes = commits.facts(uid) if commits is not None else SourceWrites()
+        if item.metadata.deleting:
+            self._pace.forget(uid)
+            return GitSourceSnapshot(item, facts, writes)
+        hold = self._pace.hold(uid, item.status, self._ticks())
+        return GitSourceSnapshot(item, facts, writes, hold)

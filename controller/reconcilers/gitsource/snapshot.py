@@ -14,3 +14,5 @@ class GitSourceSnapshot:
     subject: GitSource
     facts: SourceFacts
     writes: SourceWrites
+    hold_seconds: float = 0.0
+    """For so long a change of the status may wait: it has changed often just now."""

@@ -74,7 +74,9 @@ def report(snapshot: GitSourceSnapshot, error: ReconcileError | None, now: float
         ),
         write_back=_write_back(snapshot),
     )
-    return Report(status, tells=_tells(item, status))
+    asked = facts.request != item.status.last_handled_request_at  # somebody waits for the answer
+    hold = 0.0 if asked else snapshot.hold_seconds
+    return Report(status, hold_seconds=hold, tells=_tells(item, status))
 
 
 def _write_back(snapshot: GitSourceSnapshot) -> WriteBackStatus | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from controller.app import store_settings
+from controller.services.notification_addresses import networks
 from controller.settings import MESSAGE_STORE_URL, parse
 from controller.store.open import StoreSettings
 
@@ -44,3 +45,27 @@ def test_no_argument_takes_a_url(tmp_path: Path) -> None:
         settings = ["--data-dir", str(tmp_path), flag, "url"]
         with pytest.raises(SystemExit):
             parse(settings, {})
+
+
+def test_folders_of_repositories_and_networks_of_git_are_named_one_by_one(tmp_path: Path) -> None:
+    settings = parse(["--data-dir", str(tmp_path)], {})
+    assert (settings.allow_local_repositories, settings.git_networks) == ((), ())
+    settings = parse(
+        [
+            *("--data-dir", str(tmp_path)),
+            *("--allow-local-repositories", str(tmp_path / "a")),
+            *("--allow-local-repositories", str(tmp_path / "b")),
+            *("--git-allow", "10.0.0.0/8"),
+        ],
+        {},
+    )
+    assert settings.allow_local_repositories == (tmp_path / "a", tmp_path / "b")
+    assert settings.git_networks == networks(("10.0.0.0/8",))
+
+
+def test_a_network_that_is_none_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--data-dir", str(tmp_path), "--git-allow", "everywhere"], {})
+    assert "--git-allow" in capsys.readouterr().err

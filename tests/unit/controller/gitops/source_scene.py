@@ -138,6 +138,13 @@ class Scene:
     def names(self, resource: Resource) -> set[str]:
         return {name for kind, _, name in self.kube.objects if kind == resource.kind}
 
+    def uids(self, resource: Resource) -> dict[str, str]:
+        return {
+            name: item["metadata"]["uid"]
+            for (kind, _, name), item in self.kube.objects.items()
+            if kind == resource.kind
+        }
+
     @property
     def status(self) -> dict[str, Any]:
         found = self.find(GIT_SOURCE, "plan")
