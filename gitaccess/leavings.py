@@ -21,6 +21,7 @@ def sweep(repository: Path) -> None:
     for left in (
         *repository.glob("*.lock"),
         *repository.glob("refs/**/*.lock"),
+        *repository.glob("fast_import_crash_*"),
         *repository.glob("objects/pack/tmp_*"),
         *repository.glob("objects/pack/.tmp-*"),
         *repository.glob("objects/pack/*.keep"),

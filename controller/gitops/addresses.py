@@ -15,6 +15,7 @@ from urllib.request import getproxies_environment, proxy_bypass
 from controller.gitops.remote import (
     ADDRESS_NOT_ALLOWED,
     REMOTE_UNREACHABLE,
+    URL_NOT_ALLOWED,
     RefusedError,
     UnreachableError,
 )
@@ -50,6 +51,8 @@ async def pinned(location: Location, allowed: Sequence[Network]) -> Location:
     """
     if location.local:
         return location
+    if location.host.endswith("."):  # what is pinned would not be found by that name
+        raise RefusedError(URL_NOT_ALLOWED, "the repository's host ends with a dot: leave it out")
     found = await _resolved(location)
     good = tuple(address for address in found if is_open(address, allowed))
     if found and not good:

@@ -20,7 +20,6 @@ _PLAIN: Final = "100644"
 _FILES: Final = frozenset({_PLAIN, "100755", "100664"})
 _LITERALLY: Final = {"GIT_LITERAL_PATHSPECS": "1"}
 _LONGEST_NAME: Final = 200
-_LISTING_BYTES: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +39,10 @@ class Draft:
 class Committer:
     """Makes commits in one bare repository; one call at a time."""
 
-    def __init__(self, repository: Path, git: Git, seconds: float) -> None:
+    def __init__(self, repository: Path, git: Git, limits: Limits) -> None:
         self._repository = repository
         self._git = git
-        self._limits = Limits(seconds, output_bytes=_LISTING_BYTES)
+        self._limits = limits
 
     async def make(self, parent: str, drafts: Sequence[Draft]) -> list[str]:
         """Make one commit for each draft, each on the one before, the first on *parent*.

@@ -60,8 +60,9 @@ class Mirror:
         self._git = git
         self._settings = settings
         self._upstream = Upstream(directory, git, settings)
-        self._reader = Reader(self._repository, git, settings.local_seconds)
-        self._committer = Committer(self._repository, git, settings.local_seconds)
+        self._limits = Limits(settings.local_seconds, memory_bytes=settings.memory_bytes)
+        self._reader = Reader(self._repository, git, self._limits)
+        self._committer = Committer(self._repository, git, self._limits)
         self._writing = asyncio.Lock()
         """Held by whoever writes to the mirror or speaks to the server; readers need it not."""
         self._using: Remote | None = None
@@ -152,7 +153,8 @@ class Mirror:
     async def commits(self, old: str | None, new: str, most: int = _DEPTH) -> list[TicketCommit]:
         """Return the commits in *new* and not in *old* that name a ticket, newest first.
 
-        None for *old*, or one that is not here: as far as the mirror goes back.
+        None for *old*, or one that is not here: as far as the mirror goes back. None at all where
+        somebody made one that does not fit into memory.
 
         Raises:
             MirrorError: *new* is not here.
@@ -160,7 +162,13 @@ class Mirror:
         async with self._reading(new) as reader:
             await reader.tree(new, ".")
             known = old if old and await self._is_here(old) else None
-            return await reader.log(known, new, "Ticket", most)
+            try:
+                return await reader.log(known, new, "Ticket", most)
+            except GitRunError as exc:
+                if explain(exc).reason != TOO_LARGE:
+                    raise
+                logger.warning("commits are too large to be read", extra={"reason": exc.verb})
+                return []
 
     async def operations_landed(self, old: str | None, new: str) -> dict[str, str]:
         """Return ``Operation-Id`` and commit, of those in *new* and not in *old*.
@@ -175,7 +183,7 @@ class Mirror:
             if old and not await reader.descends(new, old):
                 await self._deepen()  # or it is not in its history, as after a push by force
             known = old if old and await self._is_here(old) else None
-            found = await reader.log(known, new, "Operation-Id", _DEEPER)
+            found = await reader.log(known, new, "Operation-Id", _DEEPER, all_or_none=True)
         return {each: commit.commit for commit in reversed(found) for each in commit.operations}
 
     async def commit_all(self, parent: str, drafts: Sequence[Draft]) -> list[str]:
@@ -272,7 +280,7 @@ class Mirror:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         init = ("init", "--quiet", "--bare", "--template=", "--", str(new))
         try:
-            await self._git.run(Call(init, limits=Limits(self._settings.local_seconds)))
+            await self._git.run(Call(init, limits=self._limits))
             await self._upstream.fetch(new, remote, _DEPTH, whole=whole)
             tip = await self._tip(new)
         except GitRunError as exc:
@@ -309,8 +317,9 @@ class Mirror:
             GitRunError: It is not there.
         """
         args = ("rev-parse", f"{TIP}^{{commit}}", f"{TIP}^{{tree}}")
-        limits = Limits(self._settings.local_seconds)
-        commit = (await self._git.run(Call(args, repository, limits=limits))).decode().split()[0]
+        commit = (
+            (await self._git.run(Call(args, repository, limits=self._limits))).decode().split()[0]
+        )
         if not is_commit(commit):
             raise MirrorError(FETCH_FAILED, "the branch leads to no commit")
         return commit
@@ -333,5 +342,7 @@ class Mirror:
             self._suspect |= made == self._made and commit == self._fetched
             raise
         except GitRunError as exc:
-            self._suspect |= made == self._made and exc.code is not None
-            raise MirrorError(FETCH_FAILED, explain(exc).sentence) from exc
+            failure = explain(exc)
+            failed = exc.code is not None and exc.code >= 0 and failure.reason != TOO_LARGE
+            self._suspect |= made == self._made and failed
+            raise MirrorError(FETCH_FAILED, failure.sentence) from exc

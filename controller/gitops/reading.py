@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -33,9 +34,9 @@ _TYPES: Final = {
 _LOG_FORMAT: Final = "%x00".join(
     (
         "%H",
-        "%an",
+        "%<(200,trunc)%an",
         "%at",
-        "%s",
+        "%<(200,trunc)%s",
         "%(trailers:key=Ticket,valueonly=true,unfold=true,separator=%x0A)",
         "%(trailers:key=Operation-Id,valueonly=true,unfold=true,separator=%x0A)",
     )
@@ -61,10 +62,10 @@ class TicketCommit(NamedTuple):
 class Reader:
     """Reads one bare repository. Blobs that are not here are never fetched."""
 
-    def __init__(self, repository: Path, git: Git, seconds: float) -> None:
+    def __init__(self, repository: Path, git: Git, limits: Limits) -> None:
         self._repository = repository
         self._git = git
-        self._seconds = seconds
+        self._limits = limits
 
     async def tree(self, commit: str, path: str) -> str | None:
         """Return the tree at *path*, None if there is no folder.
@@ -148,8 +149,13 @@ class Reader:
             found |= _contents(await self._run("cat-file", "--batch", stdin=text))
         return found
 
-    async def log(self, old: str | None, new: str, trailer: str, most: int) -> list[TicketCommit]:
+    async def log(
+        self, old: str | None, new: str, trailer: str, most: int, *, all_or_none: bool = False
+    ) -> list[TicketCommit]:
         """Return the commits in *new* and not in *old* with such a trailer, newest first.
+
+        Where somebody wrote megabytes into trailers, older commits are left out but for
+        *all_or_none*.
 
         Raises:
             GitRunError: They cannot be read.
@@ -161,9 +167,9 @@ class Reader:
         try:
             text = await self._run(*args, *((f"^{old}",) if old else ()), output_bytes=_LOG_BYTES)
         except GitRunError as exc:
-            if not exc.flooded:
+            if not exc.flooded or all_or_none:
                 raise
-            text = exc.output.rpartition(b"\0")[0]  # someone wrote novels: what is complete counts
+            text = exc.output.rpartition(b"\0")[0]
         fields = text.removesuffix(b"\0").split(b"\0")
         whole = range(0, len(fields) - _FIELDS + 1, _FIELDS)
         return [_commit(fields[start : start + _FIELDS]) for start in whole]
@@ -185,9 +191,9 @@ class Reader:
         return True
 
     async def _run(self, *args: str, stdin: bytes = b"", output_bytes: int | None = None) -> bytes:
-        limits = Limits(self._seconds)
+        limits = self._limits
         if output_bytes is not None:
-            limits = Limits(self._seconds, output_bytes=output_bytes)
+            limits = replace(limits, output_bytes=output_bytes)
         return await self._git.run(Call(args, self._repository, stdin=stdin, limits=limits))
 
     def _any_loose(self, ids: Sequence[str]) -> bool:
@@ -259,4 +265,4 @@ def _values(text: str) -> tuple[str, ...]:
 
 
 def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text[:_LONGEST_SUBJECT])
+    return "".join(char if char.isprintable() else " " for char in text[:_LONGEST_SUBJECT]).strip()

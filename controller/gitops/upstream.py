@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -89,7 +89,7 @@ class MirrorSettings:
     fetch_bytes: int = 512 * 1024 * 1024
     """Longest pack that is taken in one fetch."""
     memory_bytes: int = 1024 * 1024 * 1024
-    """Most memory of a git that fetches."""
+    """Most memory of each git."""
 
 
 class Upstream:
@@ -100,7 +100,9 @@ class Upstream:
         self._shadow = directory / "local.git"
         self._git = git
         self._settings = settings
-        self._limits = Limits(settings.fetch_seconds, settings.idle_seconds)
+        self._limits = Limits(
+            settings.fetch_seconds, settings.idle_seconds, memory_bytes=settings.memory_bytes
+        )
 
     async def tip(self, remote: Remote) -> str | None:
         """Return the commit of the branch, None if there is none.
@@ -124,7 +126,8 @@ class Upstream:
         return not await self._listed(remote)
 
     async def _listed(self, remote: Remote, *names: str) -> str:
-        limits = Limits(self._settings.idle_seconds)
+        settings = self._settings
+        limits = Limits(settings.idle_seconds, memory_bytes=settings.memory_bytes)
         async with self._opened(remote) as (location, way):
             args = ("ls-remote", "--quiet", "--heads", "--", location.url, *names)
             call = Call(args, None, None, way.environment, b"", limits, way.descriptors)
@@ -146,13 +149,8 @@ class Upstream:
             MirrorError: It cannot be opened.
             GitRunError: It could not be fetched.
         """
-        settings = self._settings
-        limits = Limits(
-            settings.fetch_seconds,
-            settings.idle_seconds,
-            file_bytes=settings.fetch_bytes,
-            memory_bytes=settings.memory_bytes,
-        )
+        most_bytes = self._settings.fetch_bytes
+        limits = replace(self._limits, file_bytes=most_bytes)
         options = [f"--depth={depth}"] if depth else []
         options += [] if whole else [f"--filter={_FILTER}"]
         spec = f"+refs/heads/{remote.branch}:{TIP}"
@@ -164,7 +162,7 @@ class Upstream:
             try:
                 await self._git.run(call)
             except GitRunError as exc:
-                if not await asyncio.to_thread(_is_full, repository, settings.fetch_bytes):
+                if not await asyncio.to_thread(_is_full, repository, most_bytes):
                     raise
                 raise GitRunError(exc.verb, exc.code, _FULL) from exc
 

@@ -85,6 +85,7 @@ async def refusal(made: Mirror) -> RefusedError:
         "https://127.0.0.1/x\n--upload-pack=touch {canary}",
         "https://[::1]/x",
         "https:///x",
+        "https://localhost./x",
         "",
         "\0",
     ],

@@ -13,6 +13,7 @@ from controller.gitops.remote import (
     PATH_INVALID,
     TOO_MANY_FILES,
     Declined,
+    MirrorError,
     Pushed,
     RefusedError,
     Rejected,
@@ -351,3 +352,23 @@ async def test_a_lock_that_somebody_holds_is_respected_and_one_that_is_left_is_n
     os.utime(lock, (1, 1))
     assert await made.push(ours, tip) == Pushed(ours)
     assert not lock.exists()
+
+
+async def test_novels_in_messages_are_cut_and_hide_no_operation(made: Mirror, team: Team) -> None:
+    start = team.push({"a.md": "a"})
+    landed = team.push({"a.md": "b"}, "x\n\nTicket: tk-1\nOperation-Id: op-1")
+    novel = b"w" * 17_000_000
+    head = b"commit refs/heads/main\ncommitter A <a@b.c> 1 +0000\n"
+    text = novel[:3_000_000] + b"\n\nTicket: tk-2\nOperation-Id: op-2\n"
+    fast_import(team.bare, head + b"data %d\n%b\nfrom %b\n" % (len(text), text, landed.encode()))
+    tip = await made.fetch()
+    newest, oldest = await made.commits(start, tip)
+    assert (newest.tickets, len(newest.subject)) == (("tk-2",), 200)
+    assert oldest.tickets == ("tk-1",)
+    assert await made.operations_landed(start, tip) == {"op-1": landed, "op-2": tip}
+    text = b"x\n\nTicket: " + novel + b"\nOperation-Id: op-3\n"
+    fast_import(team.bare, head + b"data %d\n%b\nfrom %b\n" % (len(text), text, tip.encode()))
+    tip = await made.fetch()
+    assert await made.commits(start, tip) == []
+    with pytest.raises(MirrorError):  # which would be made twice, if it were not found
+        await made.operations_landed(start, tip)
