@@ -181,6 +181,8 @@ class TicketClaim(Model):
     """The state that the ticket was given because of this pod; another one is a person's."""
     generation: Annotated[int, Field(ge=0)] | None = None
     """The metadata.generation at which `followed` was decided; absent: it is not being written."""
+    seen: TicketState | None = None
+    """The state that `followed` replaces, while it is being written."""
 
 
 class TicketSource(Model):

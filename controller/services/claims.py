@@ -105,6 +105,7 @@ class Claims:
             "claimedAt": stamp(self._clock()),
             "followed": None,
             "generation": None,
+            "seen": None,
         }
         return {"claim": claim}
 

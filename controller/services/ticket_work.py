@@ -116,12 +116,11 @@ class TicketWork:
             case Take(pod):
                 await self._claims.write(ticket, self._claims.taken(pod))
             case Decide(state):
-                decided = {"followed": str(state), "generation": ticket.metadata.generation}
+                generation, seen = ticket.metadata.generation, str(ticket.spec.state)
+                decided = {"followed": str(state), "generation": generation, "seen": seen}
                 await self._claims.write(ticket, {"claim": decided})
             case Remember(state):
-                await self._claims.write(
-                    ticket, {"claim": {"followed": str(state), "generation": None}}
-                )
+                await self._claims.write(ticket, {"claim": {"followed": str(state)}})
             case Write():
                 return await self._write(ticket, what)
             case Release(reason, message):
@@ -172,7 +171,7 @@ class TicketWork:
 
     async def _give_up(self, ticket: Ticket, why: str) -> None:
         """Leave the state as it is: somebody else has changed it, or it cannot be changed."""
-        await self._claims.write(ticket, {"claim": {"generation": None}})
+        await self._claims.write(ticket, {"claim": {"generation": None, "seen": None}})
         self._tell(ticket, "NotFollowed", f"its state stays as it is: {why}", warning=True)
 
     async def _look(self, ticket: Ticket) -> bool:

@@ -119,8 +119,8 @@ def undone(ticket: Ticket, claim: TicketClaim) -> bool:
     """
     if claim.followed is None or claim.generation is None:
         return False
-    before = _BEFORE.get(claim.followed, frozenset())
-    return ticket.spec.state in before and ticket.metadata.generation <= claim.generation + 1
+    as_before = ticket.spec.state == claim.seen != claim.followed
+    return as_before and ticket.metadata.generation <= claim.generation + 1
 
 
 def ending(ticket: Ticket, claim: TicketClaim, pod: AgentPod | None) -> End:

@@ -87,6 +87,27 @@ async def test_a_state_that_was_decided_is_written_over_no_persons_later_word(
     assert world.found().spec.state == "todo"
 
 
+@pytest.mark.parametrize("state", ["todo", "backlog", "done"])
+async def test_a_person_who_is_faster_than_a_decided_state_is_not_overruled(
+    world: TicketWorld, state: str
+) -> None:
+    await world.ticket()
+    await world.pod("a")
+    await world.settle()
+    await world.place()
+    await world.start("a")
+    await world.settle()
+    await world.end("a", commits=True)
+    world.kill_in(0, late=True)  # decided, and nothing more
+    with pytest.raises(Killed):
+        await world.settle()
+    await world.move(state)
+    world.restart()
+    await world.settle()
+    one = world.found()
+    assert (one.spec.state, one.status.claim) == (state, None)
+
+
 async def test_a_state_that_was_decided_and_not_written_is_written(world: TicketWorld) -> None:
     await world.ticket()
     await world.pod("a")
