@@ -57,9 +57,14 @@ def shadow(repository: Path, directory: Path, *, to_push: bool = False) -> Path:
         encoding="utf-8",
     )
     (directory / "HEAD").write_bytes(_head(real))
-    for name, most in (("packed-refs", _PACKED_REFS_BYTES), ("shallow", _SMALL_BYTES)):
-        if content := _read(real / name, most):
-            (directory / name).write_bytes(content)
+    packed = _read(real / "packed-refs", _PACKED_REFS_BYTES)
+    if to_push and (packed or not (real / "packed-refs").is_symlink()):
+        # a copy would hide a push that is packed at this moment
+        (directory / "packed-refs").symlink_to(real / "packed-refs")
+    elif packed:
+        (directory / "packed-refs").write_bytes(packed)
+    if shallow := _read(real / "shallow", _SMALL_BYTES):
+        (directory / "shallow").write_bytes(shallow)
     for name in ("objects", "refs"):
         (directory / name).symlink_to(real / name)
     return directory

@@ -300,6 +300,8 @@ async def test_a_link_in_the_place_of_packed_refs_does_not_show_what_it_leads_to
     assert await made.fetch() == tip
     (team.bare / "HEAD").write_text("canary\n")
     assert await made.fetch() == tip
+    (ours,) = await made.commit_all(tip, [draft({"a.md": b"b"})])
+    assert await made.push(ours, tip) == Pushed(ours)
 
 
 async def test_packed_branches_are_found_and_pushed_to(made: Mirror, team: Team) -> None:
@@ -311,6 +313,9 @@ async def test_packed_branches_are_found_and_pushed_to(made: Mirror, team: Team)
     (ours,) = await made.commit_all(tip, [draft({"a.md": b"b"})])
     assert await made.push(ours, tip) == Pushed(ours)
     assert team.tip() == ours
+    packed = (team.bare / "packed-refs").read_text()
+    assert tip in packed  # it is still the repository's own
+    assert not (team.bare / "packed-refs").is_symlink()
     loose = team.bare / "objects" / ours[:2] / ours[2:]
     assert loose.stat().st_mode & 0o040  # others of the group read it, as is configured there
 
