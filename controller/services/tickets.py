@@ -127,7 +127,7 @@ class Tickets:
         place: Place,
         spec: Mapping[str, Any],
         *,
-        wait_seconds: float = WAIT_SECONDS,
+        wait_seconds: float | None = None,
     ) -> Written:
         """Make a ticket: a file where a GitSource takes new tickets, a resource elsewhere.
 
@@ -150,7 +150,8 @@ class Tickets:
             raise _taken(place.name)
         source = None if self._files is None else self._files.taker(place.namespace, place.source)
         if self._files is not None and source is not None:
-            wish = Wish(by, spec, wait_seconds=wait_seconds)
+            wait = WAIT_SECONDS if wait_seconds is None else wait_seconds
+            wish = Wish(by, spec, wait_seconds=wait)
             return await self._files.create(source, place.name or new_id(), wish)
         if place.source:
             raise ToolError("NotFound", f"source: there is no GitSource {place.source}")

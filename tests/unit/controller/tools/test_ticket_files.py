@@ -1,0 +1,135 @@
+"""The tools of tickets that lie in git: where the file is, what waits, and what was not taken."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.rpc.ports import RunnerKey
+from controller.services.ticket_values import by_pod
+from controller.tools import tickets as ticket_tools
+from controller.tools.call import Caller, ToolError
+from schemas.agentpod import AgentPod
+from schemas.ticket import Ticket, TicketState
+from schemas.tools.base import parsed
+from schemas.tools.catalogue import CATALOGUE
+from tests.unit.controller.gitops.writeback.scene import ORG, Running, Scene, scene, ticket_file
+
+pytestmark = pytest.mark.anyio
+
+FILE = "tickets/tk-aaaa-first.md"
+POD = AgentPod.model_validate(
+    {
+        "metadata": {"name": "apod-x1", "namespace": ORG, "uid": "uid-x1"},
+        "spec": {"agentClassName": "claude"},
+    }
+)
+
+
+class Claims:
+    """Who has which ticket: who asks."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.wishes: list[TicketState] = []
+
+    async def take(self, pod: AgentPod, ticket: Ticket) -> Ticket:
+        assert pod is POD
+        self.taken.append(ticket.metadata.name)
+        return ticket
+
+    async def noted(self, pod: AgentPod, ticket: Ticket, state: TicketState) -> Ticket:
+        assert pod is POD
+        self.wishes.append(state)
+        return ticket
+
+
+class Agent:
+    """A pod that calls tools."""
+
+    def __init__(self, running: Running) -> None:
+        self.claims = Claims()
+        self._handlers = ticket_tools.handlers(running.tickets, self.claims)
+
+    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        caller = Caller(POD, RunnerKey(ORG, "r1", "uid-r1"))
+        wanted = parsed(CATALOGUE[tool].arguments, arguments)
+        return (await self._handlers[tool](caller, wanted)).structured()
+
+
+@pytest.fixture
+async def there(tmp_path: Path) -> Scene:
+    found = scene(tmp_path, {FILE: ticket_file("tk-aaaa")})
+    assert await found.sync(ORG, "fleet")
+    return found
+
+
+async def test_get_ticket_says_where_the_file_lies(there: Scene) -> None:
+    async with Running(there) as running:
+        found = await Agent(running).call("get_ticket", ticket_id="TK-AAAA")
+    assert found["file"] == {"source": "fleet", "path": FILE, "commit": there.begin}
+    assert "note" not in found
+
+
+async def test_a_change_is_a_commit_and_claims_as_ever(there: Scene) -> None:
+    async with Running(there) as running:
+        agent = Agent(running)
+        found = await agent.call("update_ticket", ticket_id="tk-aaaa", status="in_progress")
+    assert (found["status"], found["file"]["commit"]) == ("in_progress", there.team.tip())
+    assert agent.claims.taken == ["tk-aaaa"]
+    assert agent.claims.wishes == [TicketState.IN_PROGRESS]
+    assert "state: in_progress" in there.file("tk-aaaa")
+
+
+async def test_a_new_ticket_is_a_file_and_can_be_worked_on_before_it_is_pushed(
+    there: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.services.tickets.WAIT_SECONDS", 0.1)
+    there.source(suspend=True)
+    async with Running(there) as running:
+        agent = Agent(running)
+        made = await agent.call("create_ticket", title="Find it", parent_ticket_id="tk-aaaa")
+        assert "accepted and kept" in made["note"]
+        assert made["file"]["source"] == "fleet"
+        name = made["ticket_id"]
+        child = await agent.call("create_ticket", title="Part", parent_ticket_id=name)
+        assert child["parent_id"] == name
+        found = await agent.call("get_ticket", ticket_id=name)
+        assert (found["title"], found["parent_id"], found["file"]["path"]) == (
+            "Find it",
+            "tk-aaaa",
+            "",
+        )
+    there.source()
+    async with Running(there) as running:
+        await running.tickets.update(by_pod(POD), ORG, name, {"state": "todo"}, wait_seconds=30)
+    assert there.ticket(name).spec.state == "todo"
+
+
+async def test_what_a_person_changed_meanwhile_is_told_with_the_ticket_as_it_is(
+    there: Scene,
+) -> None:
+    text = (there.team.clone / FILE).read_text().replace("state: todo", "state: done")
+    there.mirror.before = [lambda: there.team.push({FILE: text})]
+    async with Running(there) as running:
+        with pytest.raises(ToolError) as caught:
+            await Agent(running).call(
+                "update_ticket", ticket_id="tk-aaaa", status="in_review", priority="low"
+            )
+    assert caught.value.reason == "Conflict"
+    assert "state is done" in caught.value.message
+    assert caught.value.structured is not None
+    assert caught.value.structured["status"] == "done"
+    assert caught.value.structured["priority"] == "low"
+
+
+async def test_a_pod_makes_only_so_many_files(
+    there: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.services.ticket_files.TICKETS_PER_POD", 1)
+    async with Running(there) as running:
+        agent = Agent(running)
+        await agent.call("create_ticket", title="One")
+        with pytest.raises(ToolError) as caught:
+            await agent.call("create_ticket", title="Two")
+    assert caught.value.reason == "LimitExceeded"
