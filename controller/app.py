@@ -16,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
-from controller import gitset, logs
+from controller import garbage, gitset, logs
 from controller.bootstrap import prepare
 from controller.directory import DirectoryTaken, identity, lock
 from controller.gitops.database import DatabaseError
@@ -87,6 +87,7 @@ def run(settings: Settings) -> None:
     except OSError as exc:
         where = exc.filename or settings.data_dir
         raise StartError(f"cannot write {where}: {exc.strerror or exc}") from exc
+    garbage.calm()
     try:
         with _told():
             asyncio.run(serve(settings))
@@ -104,10 +105,11 @@ async def serve(settings: Settings) -> None:
     async with Kube.open(settings.kubeconfig) as kube, asyncio.TaskGroup() as tasks:
         controller = tasks.create_task(Controller(settings, kube).run())
         stopping = tasks.create_task(stop.wait())
+        collecting = tasks.create_task(garbage.run())
         await asyncio.wait({controller, stopping}, return_when=asyncio.FIRST_COMPLETED)
         logger.info("stopping")
-        controller.cancel()
-        stopping.cancel()
+        for task in (controller, stopping, collecting):
+            task.cancel()
 
 
 class Controller:
