@@ -6,9 +6,9 @@ plans nothing.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from controller.gitops.desired import Collected, Known
 from controller.gitops.files.canonical import digest
@@ -58,12 +58,11 @@ class Applied:
     """Keys of the annotations that the file asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
-    """A resource as it is on the API."""
+class Live(NamedTuple):
+    """A resource as it is on the API. A tuple: each pass makes one for every resource."""
 
     identity: Identity
-    item: Object = field(repr=False)
+    item: Object
     owner: str = ""
     """The GitSource that has it and still exists; empty: none."""
     busy: bool = False

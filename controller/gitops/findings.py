@@ -1,7 +1,7 @@
 """What a pass has found, for the status and for the next pass. Pure but for its values' makers."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from controller.gitops.apply import Applied, Live, SyncPlan
@@ -35,14 +35,18 @@ def settled(
 
 
 def vanished(
-    collected: Collected, applied: Iterable[Identity], live: Mapping[Identity, Live]
+    collected: Collected,
+    applied: Iterable[Identity],
+    there: Callable[[Identity], Live | None],
 ) -> list[Identity]:
     """Return what was applied and is neither there nor asked for any more."""
-    kept = collected.resources.keys() | collected.kept
     return [
         identity
         for identity in applied
-        if identity not in kept and identity not in live and identity.name not in collected.suspects
+        if identity not in collected.resources
+        and identity not in collected.kept
+        and identity.name not in collected.suspects
+        and there(identity) is None
     ]
 
 

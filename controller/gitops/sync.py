@@ -252,7 +252,7 @@ class Sync:
         whole = done.failure is None and not done.raced and not done.left
         await self._ledger.wrote(
             settled(collected, drawn, problems, applied, live),
-            vanished(collected, applied, self._living.all(collected)) if whole else (),
+            vanished(collected, applied, self._living.one) if whole else (),
         )
         if whole:
             self.looked = True
