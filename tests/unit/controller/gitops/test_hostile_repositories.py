@@ -197,6 +197,26 @@ async def test_a_tree_that_could_not_be_checked_out_is_refused(
     assert len(await made.entries(good, ".")) == 1  # what was there serves on
 
 
+async def test_flaws_of_old_histories_harm_nobody(made: Mirror, team: Team, tmp_path: Path) -> None:
+    good = team.push({"a.md": "a"})
+    assert await made.fetch() == good
+    blob = bytes.fromhex(git(team.bare, "rev-parse", "main:a.md"))
+    (tmp_path / "tree").write_bytes(b"0100644 a.md\0" + blob)
+    tree = git(team.bare, "hash-object", "-w", "-t", "tree", "--literally", str(tmp_path / "tree"))
+    (tmp_path / "commit").write_text(
+        f"tree {tree}\nparent {good}\nauthor A <> 1 -900000\ncommitter A <a@b> 1 +0000\n\nx\n"
+    )
+    commit = git(
+        team.bare, "hash-object", "-w", "-t", "commit", "--literally", str(tmp_path / "commit")
+    )
+    git(team.bare, "update-ref", "refs/heads/main", commit)
+    assert await made.fetch() == commit
+    assert [entry.path for entry in await made.entries(commit, ".")] == ["a.md"]
+    (ours,) = await made.commit_all(commit, [draft({"a.md": b"b"})])
+    assert await made.push(ours, commit) == Pushed(ours)
+    assert await made.fetch() == ours
+
+
 async def test_a_tree_of_ten_thousand_million_files_is_refused_at_the_limit(
     made: Mirror, team: Team, tmp_path: Path
 ) -> None:

@@ -300,12 +300,22 @@ async def test_names_and_addresses_of_authors_cannot_change_the_commit(
 
 
 async def test_the_password_leaves_no_trace(
-    made: Mirror, team: Team, server: tuple[GitServer, Credentials], tmp_path: Path
+    made: Mirror,
+    team: Team,
+    server: tuple[GitServer, Credentials],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("DEBUG")
     parent = team.push({"a.md": "a"})
     await made.fetch()
     (ours,) = await made.commit_all(parent, [draft({"a.md": b"b"})])
     assert await made.push(ours, parent) == Pushed(ours)
+    spoiled = tmp_path / "data" / "mirrors" / "uid-1" / "repo.git" / "refs/agentsmesh/tip"
+    spoiled.write_bytes(bytes(41))
+    assert await made.fetch() == ours
+    assert "made anew" in caplog.text
+    assert PASSWORD not in caplog.text
     assert server[0].scanned > 0  # it was looked for where it could have been
     assert server[0].seen_in_a_process == []
     for path in (tmp_path / "data").rglob("*"):
