@@ -24,6 +24,7 @@ from cli.plan.place import Commit, Place, also, found
 from cli.plan.settings import Settings, choose
 from cli.plan.text import text
 from cli.plan.values import Action, Fate, Origin, Plan
+from controller.gitops.keeper import is_suspended
 
 _API_SECONDS: Final = 60.0
 
@@ -113,7 +114,7 @@ def _notes(settings: Settings, place: Place) -> list[str]:
             "no GitSource reads this repository: the plan is for one with default settings; "
             "--name says which one counts"
         )
-    if settings.source.spec.suspend:
+    if is_suspended(settings.source):
         notes.append("the source is suspended: this is what would happen once it no longer is")
     if settings.branch and place.branch and settings.branch != place.branch:
         notes.append(

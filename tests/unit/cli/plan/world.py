@@ -173,7 +173,7 @@ class Fleet:
         )
         ledger = Ledger(Memory(), "plan")
         self._sync = Sync(around, self.item, self.branch, ledger, self._changed)
-        await self._sync.load()
+        await self._sync.load(current=True)
 
     async def runner(self, name: str, **spec: Any) -> None:
         """Make a runner that is connected."""
