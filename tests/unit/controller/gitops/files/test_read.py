@@ -243,6 +243,8 @@ def test_what_is_no_ticket_is_one_problem(
                      "status: leave it out", id="a status"),
         pytest.param("team: core", "agentsmesh.io/source: x", "NotAllowed", 6,
                      "metadata.labels.agentsmesh.io/source: leave it out", id="our label"),
+        pytest.param("team: core", "agentsmesh.io/prune: disabled", "NotAllowed", 6,
+                     "leave it out", id="our annotation as a label"),
         pytest.param("agentsmesh.io/prune: disabled", "agentsmesh.io/created-by: x", "NotAllowed",
                      8, "agentsmesh.io/created-by: leave it out", id="our annotation"),
         pytest.param("agentsmesh.io/prune: disabled", "a.agentsmesh.io/x: x", "NotAllowed", 8,
