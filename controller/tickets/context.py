@@ -77,8 +77,9 @@ def _reporting(ticket: Ticket) -> str:
     name = ticket.metadata.name
     return (
         "## How to report\n\n"
-        f"- `get_ticket` with ticket_id `{name}` tells how the ticket stands now, `update_ticket` "
-        "changes it: its status, its description, which acceptance items are done.\n"
+        f"- `get_ticket` with ticket_id `{name}` tells how the ticket stands now. `update_ticket` "
+        "changes it: `status`, `description`, and with the ids of acceptance items `done` and "
+        "`undone`.\n"
         f"- End the message of every commit for it with the line `Ticket: {name}`.\n"
         "- When you end with commits, the ticket goes to review; without, back to todo."
     )

@@ -45,8 +45,9 @@ def test_the_document_says_all_that_a_pod_needs() -> None:
         "## Acceptance: what must be true when it is done\n\n"
         "- [ ] a1: it opens and closes\n- [x] a2: it is green\n\n"
         "## How to report\n\n"
-        "- `get_ticket` with ticket_id `tk-1` tells how the ticket stands now, `update_ticket` "
-        "changes it: its status, its description, which acceptance items are done.\n"
+        "- `get_ticket` with ticket_id `tk-1` tells how the ticket stands now. `update_ticket` "
+        "changes it: `status`, `description`, and with the ids of acceptance items `done` and "
+        "`undone`.\n"
         "- End the message of every commit for it with the line `Ticket: tk-1`.\n"
         "- When you end with commits, the ticket goes to review; without, back to todo.\n"
     )
