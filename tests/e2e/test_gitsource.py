@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import Mesh, repository, run, until
+from tests.e2e.harness import Mesh, agent_class, repository, run, until
 
 GIT = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.invalid")
 WAIT = 60
@@ -230,6 +230,48 @@ def test_many_deletions_are_held_and_a_missing_folder_deletes_nothing(fleet: Fle
         what="the branch is missed",
     )
     assert len(fleet.tickets()) == 10
+
+
+def pod(name: str, agent: str, more: str = "") -> str:
+    return (
+        "apiVersion: agentsmesh.io/v1alpha1\nkind: AgentPod\n"
+        f"metadata: {{name: {name}}}\n"
+        f"spec: {{agentClassName: {agent}, terminationGracePeriodSeconds: 1{more}}}\n"
+    )
+
+
+def test_pods_of_files_run_come_back_and_are_not_run_twice(fleet: Fleet) -> None:
+    fleet.mesh.apply(agent_class("brief", "true"))
+    steady, brief = f"{fleet.name}-steady", f"{fleet.name}-brief"
+    first = fleet.push(
+        {
+            "fleet/steady.yaml": pod(steady, "idle"),
+            "fleet/brief.yaml": pod(brief, "brief", ", ttlSecondsAfterFinished: 0"),
+        }
+    )
+    fleet.make()
+    fleet.applied(first)
+    uid = fleet.mesh.ready(steady, WAIT)["metadata"]["uid"]
+    until(lambda: not fleet.mesh.exists(brief), seconds=WAIT, what="the other one is gone")
+    # what cannot be changed in a pod is the file's problem
+    changed = fleet.push({"fleet/steady.yaml": pod(steady, "idle", ", prompt: Other")})
+    fleet.applied(changed)
+    (error,) = fleet.status()["errors"]
+    assert (error["path"], error["reason"]) == ("fleet/steady.yaml", "Immutable")
+    back = fleet.push({"fleet/steady.yaml": pod(steady, "idle")})
+    fleet.applied(back)
+    assert fleet.mesh.get(steady)["metadata"]["uid"] == uid
+    fleet.mesh.delete(steady)
+    until(
+        lambda: fleet.mesh.exists(steady) and fleet.mesh.get(steady)["metadata"]["uid"] != uid,
+        seconds=WAIT,
+        what="the pod that a person deleted is there again",
+    )
+    fleet.applied(fleet.push({"README.md": "later\n"}))
+    assert not fleet.mesh.exists(brief)
+    gone = fleet.push({"fleet/steady.yaml": None})
+    fleet.applied(gone)
+    until(lambda: not fleet.mesh.exists(steady), seconds=WAIT, what="it goes with its file")
 
 
 @pytest.mark.faults
