@@ -1,12 +1,15 @@
 """What is there now, as far as the user may read it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
+
+from pydantic import ValidationError
 
 from cli.errors import NotAllowed, NotFound
 from controller.kernel.store import Store
 from controller.placement.indexes import new_store
+from schemas.kinds import KINDS
 from schemas.names import (
     AGENT_CLASS,
     AGENT_POD,
@@ -36,6 +39,9 @@ _NEEDED: Final = (
     ORGANIZATION,
     RESOURCE_QUOTA,
 )
+
+
+_UNFIT: Final = "%s is not as this program knows the kind: use the version of the mesh"
 
 
 class Reader(Protocol):
@@ -101,9 +107,21 @@ def read(api: Reader, namespace: str) -> Cluster:
         for item in found:
             full = {"apiVersion": resource.api_version, "kind": resource.kind, **item}
             manifests[resource.kind, full["metadata"]["name"]] = full
+        unread += [Unread(resource.kind, _UNFIT % name) for name in _unfit(resource, found)][:1]
     if len(unread) == len(_NEEDED):
         raise NotAllowed(unread[0].message)
     return Cluster(namespace, manifests, tuple(unread))
+
+
+def _unfit(resource: Resource, found: list[dict[str, Any]]) -> Iterator[str]:
+    """Give the names of objects that this program cannot read: a newer mesh made them."""
+    model = KINDS.get(resource.kind)
+    for item in found:
+        try:
+            if model is not None:
+                model.model_validate(item)
+        except ValidationError:
+            yield str(item["metadata"]["name"])
 
 
 def _all(api: Reader, resource: Resource, namespace: str) -> list[dict[str, Any]]:
