@@ -43,6 +43,7 @@ _REASONS: Final = {
 }
 """Any other refusal is a state of the repository: Conflict."""
 
+_COLLECTIONS: Final = frozenset({"labels", "assignees", "dependsOn", "acceptance"})
 _UNFIT: Final = re.compile(r"[^-A-Za-z0-9._+]+")
 _ADDRESS: Final = re.compile(r"[-A-Za-z0-9._+]{1,64}@[-A-Za-z0-9.]{1,128}")
 _NAMELESS: Final = re.compile(r"[\x00-\x1f\x7f<>]+")
@@ -201,7 +202,8 @@ class TicketFiles:
         """Return the spec as whoever asks knows it: with what is under way and theirs to know.
 
         A pod knows what it asked for itself, and what other pods did unless it named a revision.
-        What a person asked for meanwhile it has not seen: that person wins.
+        What a person asked for meanwhile it has not seen: that person wins. Collections are given
+        as a whole, made from those of the Ticket resource: they are merged one by one.
         """
         spec = ticket.spec.manifest()
         author = _author(wish.by, source)
@@ -209,7 +211,11 @@ class TicketFiles:
             mine = operation.author == author
             others = wish.by.kind is ByKind.PERSON or not operation.person
             if mine or (others and not wish.exact):
-                spec |= {key: value for key, value in operation.changes.items() if key != X_STATUS}
+                spec |= {
+                    key: value
+                    for key, value in operation.changes.items()
+                    if key != X_STATUS and key not in _COLLECTIONS
+                }
         return spec
 
     def _operation(  # noqa: PLR0913, PLR0917 - the parts of an operation

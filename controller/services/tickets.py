@@ -164,6 +164,7 @@ class Tickets:
         ticket_id: str,
         changes: Mapping[str, Any],
         *,
+        items: Mapping[str, bool] | None = None,
         expected_revision: int | None = None,
         seen: Mapping[str, Any] | None = None,
         operation_id: str = "",
@@ -171,6 +172,8 @@ class Tickets:
         wait_seconds: float = WAIT_SECONDS,
     ) -> Written:
         """Change the fields of the spec that are given, and only them; None removes one.
+
+        *items*: by id, which acceptance items are done now, and which are not; the others stay.
 
         With *expected_revision* (``metadata.generation``) only if the ticket is at it, and with
         *seen* only fields that are still as they were seen: what others wrote since is never lost.
@@ -187,17 +190,19 @@ class Tickets:
         found = self._find(namespace, ticket_id, "ticket_id")
         file = found.file or self.file_of(found.ticket)
         if self._files is None or file is None:
-            return await self._change(found.ticket, changes, expected_revision, seen)
+            asked = _Asked(changes, items or {}, expected_revision, seen)
+            return await self._change(found.ticket, asked)
         ticket = found.ticket
         if expected_revision is not None and ticket.metadata.generation != expected_revision:
             ticket = await self._fresh(ticket)
             if ticket.metadata.generation != expected_revision:
                 raise OutdatedError(ticket, expected_revision)
+        changes = {**changes, **_marked(ticket, items or {})}
         if not changes:
             return Written(ticket, file=file)
         wish = Wish(
             by,
-            dict(changes),
+            changes,
             seen=seen,
             exact=expected_revision is not None,
             operation_id=operation_id,
@@ -221,23 +226,19 @@ class Tickets:
             return Ticket.model_validate(answer)
         raise ToolError("Unavailable", "no free id was found: try again")
 
-    async def _change(
-        self,
-        ticket: Ticket,
-        changes: Mapping[str, Any],
-        expected_revision: int | None,
-        seen: Mapping[str, Any] | None,
-    ) -> Written:
-        if expected_revision is None and seen is None:
+    async def _change(self, ticket: Ticket, asked: "_Asked") -> Written:
+        revision, changes = asked.revision, asked.changes
+        if revision is None and asked.seen is None and not asked.items:
             return Written(await self._patch(ticket, changes, {}) if changes else ticket)
         for _ in range(_ATTEMPTS):
-            if not _as_expected(ticket, expected_revision, seen):
+            if not asked.fits(ticket):
                 ticket = await self._fresh(ticket)
-            if expected_revision not in {None, ticket.metadata.generation}:
-                raise OutdatedError(ticket, expected_revision or 0)
-            if conflicts := _otherwise(ticket, seen):
+            if revision not in {None, ticket.metadata.generation}:
+                raise OutdatedError(ticket, revision or 0)
+            if conflicts := _otherwise(ticket, asked.seen):
                 said = f"somebody has changed {', '.join(conflicts)} meanwhile: nothing was changed"
                 return Written(ticket, conflicts=conflicts, message=said)
+            changes = {**asked.changes, **_marked(ticket, asked.items)}
             if not changes:
                 return Written(ticket)
             guard = {"metadata": {"resourceVersion": ticket.metadata.resource_version}}
@@ -312,9 +313,34 @@ def new_id() -> str:
     return "tk-" + "".join(secrets.choice(_CROCKFORD) for _ in range(_ID_LETTERS))
 
 
-def _as_expected(ticket: Ticket, revision: int | None, seen: Mapping[str, Any] | None) -> bool:
-    """Whether the ticket, as far as we know it, is as whoever asks has it in mind."""
-    return revision in {None, ticket.metadata.generation} and not _otherwise(ticket, seen)
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A change of a ticket that is kept on the API alone, and what it is bound to."""
+
+    changes: Mapping[str, Any]
+    items: Mapping[str, bool]
+    revision: int | None
+    seen: Mapping[str, Any] | None
+
+    def fits(self, ticket: Ticket) -> bool:
+        """Whether the ticket, as far as we know it, is as whoever asks has it in mind."""
+        current = self.revision in {None, ticket.metadata.generation}
+        return current and not _otherwise(ticket, self.seen)
+
+
+def _marked(ticket: Ticket, items: Mapping[str, bool]) -> dict[str, Any]:
+    """Return the change that marks the acceptance items. Raises ToolError."""
+    if not items:
+        return {}
+    there = [item.manifest() for item in ticket.spec.acceptance]
+    known = [item["id"] for item in there]
+    if unknown := [each for each in items if each not in known]:
+        raise ToolError(
+            "InvalidArgument",
+            f"done, undone: the ticket has no acceptance item {unknown[0]!r}; it has"
+            f" {', '.join(known) or 'none'}",
+        )
+    return {"acceptance": [{**item, "done": items.get(item["id"], item["done"])} for item in there]}
 
 
 def _otherwise(ticket: Ticket, seen: Mapping[str, Any] | None) -> tuple[str, ...]:

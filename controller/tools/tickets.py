@@ -90,6 +90,8 @@ class TicketTools:
             "type": wanted.type,
         }
         changes = {field: str(value) for field, value in given.items() if value is not None}
+        if both := sorted(set(wanted.done) & set(wanted.undone)):
+            raise ToolError("InvalidArgument", f"done, undone: {both[0]!r} is in both")
         if wanted.status is not None:
             await self._claim(
                 caller.pod, self._tickets.find(caller.namespace, wanted.ticket_id), wanted
@@ -100,6 +102,7 @@ class TicketTools:
                 caller.namespace,
                 wanted.ticket_id,
                 changes,
+                items=dict.fromkeys(wanted.done, True) | dict.fromkeys(wanted.undone, False),
                 expected_revision=wanted.expected_revision,
             )
         except OutdatedError as exc:

@@ -9,6 +9,7 @@ from schemas.tools.base import Arguments, Category, Key, Result, Time, Tool
 
 _State = Annotated[TicketState, Field(strict=False)]
 _Type = Annotated[TicketType, Field(strict=False)]
+_Item = Annotated[str, Field(min_length=1, max_length=63)]
 _Priority = Annotated[TicketPriority, Field(strict=False)]
 
 
@@ -123,6 +124,10 @@ class UpdateTicket(Arguments):
     status: _State | None = None
     priority: _Priority | None = None
     type: _Type | None = None
+    done: Annotated[tuple[_Item, ...], Field(max_length=64, strict=False)] = ()
+    """Ids of acceptance items that are done now."""
+    undone: Annotated[tuple[_Item, ...], Field(max_length=64, strict=False)] = ()
+    """Ids of those that are not done after all."""
     expected_revision: Annotated[int, Field(ge=1)] | None = None
     """The revision you have read: if it is outdated nothing is changed."""
 

@@ -13,7 +13,15 @@ from schemas.agentpod import AgentPod
 from schemas.ticket import Ticket, TicketState
 from schemas.tools.base import parsed
 from schemas.tools.catalogue import CATALOGUE
-from tests.unit.controller.gitops.writeback.scene import ORG, Running, Scene, scene, ticket_file
+from tests.unit.controller.gitops.writeback.scene import (
+    ORG,
+    UID,
+    Running,
+    Scene,
+    scene,
+    ticket_file,
+)
+from tests.unit.controller.gitops.writeback.test_writeback import until
 
 pytestmark = pytest.mark.anyio
 
@@ -133,3 +141,30 @@ async def test_a_pod_makes_only_so_many_files(
         with pytest.raises(ToolError) as caught:
             await agent.call("create_ticket", title="Two")
     assert caught.value.reason == "LimitExceeded"
+
+
+async def test_acceptance_items_are_marked_one_by_one_also_while_nothing_is_pushed(
+    there: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = "\n  - {id: a1, text: x, done: false}  # first\n  - {id: a2, text: y, done: false}"
+    there.team.push({FILE: ticket_file("tk-aaaa", acceptance=items)})
+    assert await there.sync(ORG, "fleet")
+    there.source(suspend=True)
+    monkeypatch.setattr("controller.services.tickets.WAIT_SECONDS", 0.1)
+    async with Running(there) as running:
+        agent = Agent(running)
+        with pytest.raises(ToolError, match="no acceptance item 'a9'; it has a1, a2"):
+            await agent.call("update_ticket", ticket_id="tk-aaaa", done=["a9"])
+        with pytest.raises(ToolError, match="'a1' is in both"):
+            await agent.call("update_ticket", ticket_id="tk-aaaa", done=["a1"], undone=["a1"])
+        await agent.call("update_ticket", ticket_id="tk-aaaa", done=["a1"])
+        await agent.call("update_ticket", ticket_id="tk-aaaa", done=["a2"])
+        there.source()
+        await until(lambda: not running.journal.waiting(UID))
+        await until(lambda: not running.journal.unapplied(UID))
+        assert "done: true}  # first" in there.file("tk-aaaa")
+        found = await agent.call("update_ticket", ticket_id="tk-aaaa", undone=["a1"])
+        assert [item["done"] for item in found["acceptance"]] in ([True, True], [False, True])
+        await until(lambda: not running.journal.unapplied(UID))
+    assert [item.done for item in there.ticket("tk-aaaa").spec.acceptance] == [False, True]
+    assert [outcome.conflicts for _, outcome in there.ends] == [(), (), ()]

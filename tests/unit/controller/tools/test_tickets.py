@@ -396,3 +396,34 @@ async def test_a_row_tells_what_the_table_needs(world: Talk, lead: AgentPod) -> 
         "assignees": ["lead"],
         "parent_id": "am-0",
     }
+
+
+async def test_acceptance_items_are_marked_by_their_ids(world: Talk, lead: AgentPod) -> None:
+    items = [{"id": "a1", "text": "works"}, {"id": "a2", "text": "is fast", "done": True}]
+    await ticket(world, "am-1", acceptance=items)
+    found = await world.call(lead, "update_ticket", ticket_id="am-1", done=["a1"], undone=["a2"])
+    assert [(item["id"], item["done"]) for item in found["acceptance"]] == [
+        ("a1", True),
+        ("a2", False),
+    ]
+    assert [item["text"] for item in found["acceptance"]] == ["works", "is fast"]
+    await refused(
+        world.call(lead, "update_ticket", ticket_id="am-1", done=["a1", "a3"]),
+        "InvalidArgument",
+        "'a3'",
+        "a1, a2",
+    )
+
+
+async def test_an_item_that_somebody_adds_meanwhile_is_not_lost(
+    world: Talk, lead: AgentPod
+) -> None:
+    await ticket(world, "am-1", acceptance=[{"id": "a1", "text": "works"}])
+    world.watching = False
+    more = [{"id": "a1", "text": "works"}, {"id": "a2", "text": "is fast"}]
+    await world.kube.patch(TICKET, "acme", "am-1", {"spec": {"acceptance": more}})
+    found = await world.call(lead, "update_ticket", ticket_id="am-1", done=["a1"])
+    assert [(item["id"], item["done"]) for item in found["acceptance"]] == [
+        ("a1", True),
+        ("a2", False),
+    ]
