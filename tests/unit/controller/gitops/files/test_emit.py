@@ -3,7 +3,7 @@
 from typing import Any
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.gitops.files import emit
@@ -26,7 +26,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TEXTS, st.sampled_from(["", "'", '"']))
 def test_a_text_is_read_as_it_was_in_every_style(text: str, style: str) -> None:
     for written in (
@@ -41,7 +41,7 @@ def test_a_text_is_read_as_it_was_in_every_style(text: str, style: str) -> None:
         assert ours == theirs
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(VALUES)
 def test_a_value_is_read_as_it_was_in_brackets_and_by_lines(value: Any) -> None:
     assert parse(f"k: {emit.flow(value)}\n").value == {"k": value}
@@ -50,7 +50,7 @@ def test_a_value_is_read_as_it_was_in_brackets_and_by_lines(value: Any) -> None:
     assert parse("\n".join(["k:", *lines, "z: 1", ""])).value == {"k": [value, value], "z": 1}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(["a", " ", "\n", "\t", "#", ": ", "- ", "é"]), max_size=20))
 def test_a_block_of_text_is_read_as_it_was(parts: list[str]) -> None:
     text = "".join(parts)

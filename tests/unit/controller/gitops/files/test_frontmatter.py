@@ -1,7 +1,7 @@
 """Markdown with front matter comes apart and together again byte for byte."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.gitops.files.frontmatter import TextError, split
@@ -61,7 +61,7 @@ PIECES = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from([b"", b"\xef\xbb\xbf"]), PIECES)
 def test_its_parts_are_the_whole_of_it(bom: bytes, text: str) -> None:
     data = bom + text.encode()
@@ -73,7 +73,7 @@ def test_its_parts_are_the_whole_of_it(bom: bytes, text: str) -> None:
         assert document.data() == data
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=120), st.sampled_from([b"", b"---\n", b"---\nid: x\n---\n", b"\xff\xfe"]))
 def test_any_bytes_are_taken_apart_or_refused(data: bytes, head: bytes) -> None:
     line, document = 1, None

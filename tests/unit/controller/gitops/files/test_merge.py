@@ -4,7 +4,7 @@ import itertools
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.gitops.files.merge import Merged, merge
@@ -146,7 +146,7 @@ def changed(base: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(SPECS, SPECS, SPECS, st.booleans())
 def test_nothing_that_a_side_changed_is_lost(base: Any, theirs: Any, mine: Any, wins: Any) -> None:
     ours = changed(base, mine)
@@ -201,7 +201,7 @@ def _check_items(base: Any, theirs: Any, ours: Any, now: Any, lost: Any) -> None
             assert there == wanted or f"acceptance.{key}" in lost
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(SPECS, SPECS, SPECS)
 def test_merging_again_changes_nothing(base: Any, theirs: Any, mine: Any) -> None:
     ours = changed(base, mine)

@@ -1,7 +1,7 @@
 """Which files of a commit are looked at, and which never can be."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.gitops.files.create import comment_path, ticket_path
@@ -120,7 +120,7 @@ NAMES = st.text("abc-é日 .", min_size=1, max_size=20)
 IDS = st.from_regex(r"\A[a-z]{1,4}-[a-z0-9]{1,12}\Z")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(IDS, NAMES, st.sampled_from([".", "fleet", "a/tickets", "tickets"]),
        st.sampled_from([0, 5_000]), NAMES)  # fmt: skip
 def test_where_new_files_go_tickets_are_read_and_comments_are_not(

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.gitops.files.weave import weave
@@ -35,7 +35,7 @@ def test_texts_merge_by_lines(base: str, theirs: str, ours: str, result: str | N
 LINES = st.lists(st.sampled_from(["a\n", "b\n", "c\n", "d\n", "\n", "e"]), max_size=10).map("".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(LINES, LINES, LINES)
 def test_a_merge_holds_every_line_that_a_side_added(base: str, theirs: str, ours: str) -> None:
     merged = weave(base, theirs, ours)
