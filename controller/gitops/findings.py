@@ -10,6 +10,8 @@ from controller.gitops.facts import Counts, Trouble
 from controller.gitops.values import Identity, Problem
 from controller.gitops.writing import Written, row_of
 from controller.kernel.redact import redact
+from controller.placement.desired import ended
+from schemas.agentpod import AgentPod
 
 
 def settled(
@@ -30,7 +32,8 @@ def settled(
         if there is None or identity in open_ or identity in collected.stale or known.path in bad:
             continue
         if not _remembers(before, known, there.uid):
-            rows.append(_as_before(row_of(known, collected.commit, there.uid), before))
+            row = _as_before(row_of(known, collected.commit, there.uid), before)
+            rows.append(replace(row, ended=row.ended or _has_ended(there)))
     return rows
 
 
@@ -87,6 +90,10 @@ def digest(applied: Mapping[Identity, Applied]) -> str:
     for identity in sorted(applied):
         total.update(f"{identity.kind}/{identity.name} {applied[identity].digest}\n".encode())
     return f"sha256:{total.hexdigest()}"
+
+
+def _has_ended(there: Live) -> bool:
+    return isinstance(there.item, AgentPod) and ended(there.item)
 
 
 def _remembers(row: Applied | None, known: Known, uid: str) -> bool:

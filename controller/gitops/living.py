@@ -78,11 +78,11 @@ class Living:
         item = self._store.named(identity.kind).get(self.namespace, identity.name)
         return None if item is None else self._live(identity.kind, item)
 
-    def ended(self) -> list[tuple[Identity, str]]:
-        """Return the AgentPods of the source that have come to their end, with their uids."""
+    def ended(self) -> list[Identity]:
+        """Return the AgentPods of the source that have come to their end."""
         pods = self._store.of(AgentPod).indexed(OF_SOURCE, (self.namespace, self.source))
         kind = AgentPod.definition.resource.kind
-        return [(Identity(kind, pod.metadata.name), pod.metadata.uid) for pod in pods if ended(pod)]
+        return [Identity(kind, pod.metadata.name) for pod in pods if ended(pod)]
 
     def same(self, known: Known, live: Live, before: Applied | None) -> bool:
         """Whether the resource says what its file says."""

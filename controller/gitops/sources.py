@@ -269,9 +269,7 @@ class Sources:
         meta = change.subject.metadata
         source = meta.labels.get(LABEL_SOURCE)
         keeper = self._named(meta.namespace, source) if new is not None and source else None
-        if keeper is not None and keeper.sync.ledger.end(
-            Identity(AGENT_POD.kind, meta.name), meta.uid
-        ):
+        if keeper is not None and keeper.sync.end(Identity(AGENT_POD.kind, meta.name)):
             self._ends.set()
         if new is None or old is None or not ended(old):
             for _, keeper in self._of(meta.namespace):

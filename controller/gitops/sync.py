@@ -113,8 +113,8 @@ class Sync:
             return
         await self._ledger.load()
         marks = self._ledger.marks
-        for identity, uid in self._living.ended():
-            self._ledger.end(identity, uid)
+        for identity in self._living.ended():
+            self.end(identity)
         item = self._around.store.of(GitSource).get(self._living.namespace, self._living.source)
         if item is not None and not (current and marks.observed):
             self._forgotten = item.status.applied_commit or ""
@@ -144,6 +144,23 @@ class Sync:
             row.digest,
             self._problems.get(row.path),
         )
+
+    def end(self, identity: Identity) -> bool:
+        """Take note that a pod has come to its end; tell whether that is news to be remembered."""
+        live = self._living.one(identity)
+        if live is None:
+            return False
+        if self._ledger.end(identity, live.uid):
+            return True
+        before, collected = self._ledger.applied.get(identity), self._listing.collected
+        known = collected.resources.get(identity) if collected is not None else None
+        if known is None or (before is not None and before.uid == live.uid):
+            return False
+        if collected is None or not self._living.same(known, live, before):
+            return False
+        # made by us, and the answer that says so is still to come, or was lost
+        self._ledger.done(row_of(known, collected.commit, live.uid))
+        return self._ledger.end(identity, live.uid)
 
     def drifted(self, identity: Identity) -> bool:
         """Whether a resource that has changed is not as its file says. Cheap."""

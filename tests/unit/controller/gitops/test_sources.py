@@ -574,6 +574,31 @@ async def test_a_pod_that_ended_unseen_and_is_gone_is_not_started_again(scene: S
         assert "fix" not in scene.names(AGENT_POD)
 
 
+async def test_a_pod_whose_making_was_not_answered_is_not_started_again(scene: Scene) -> None:
+    lost = False
+
+    def loses(verb: str, resource: Resource, name: str) -> None:
+        nonlocal lost
+        if (verb, resource) == ("create", AGENT_POD) and not lost:
+            lost = True
+            pod = scene.kube.objects[(AGENT_POD.kind, "acme", name)]
+            pod["status"] = {"phase": "Succeeded"}
+            pod["metadata"]["resourceVersion"] = "9999"
+            for watcher in list(scene.kube.watchers):
+                watcher(resource, pod)
+            raise Unavailable("the answer is lost")
+
+    scene.kube.after = loses
+    scene.team.push({"fleet/fix.yaml": POD})
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await until(lambda: lost)
+        await scene.delete(AGENT_POD, "fix")
+        await until(lambda: scene.condition("Synced").get("status") == "True")
+        assert await controller.synced()
+        assert scene.names(AGENT_POD) == set()
+
+
 async def test_a_changed_pod_that_has_ended_still_has_ended(scene: Scene) -> None:
     commit = scene.team.push({"fleet/fix.yaml": POD})
     async with scene.controller() as controller:
