@@ -158,7 +158,7 @@ class Controller(
         async with self.changed:
             self.changed.notify_all()
 
-    async def until(self, claim: Callable[[], Any], seconds: float = 20.0) -> Any:
+    async def until(self, claim: Callable[[], Any], seconds: float = 40.0) -> Any:
         """Wait until something that the runner told makes the claim true."""
         try:
             async with asyncio.timeout(seconds), self.changed:
@@ -167,7 +167,7 @@ class Controller(
             raise AssertionError(f"not within {seconds} s; observed: {self.observed}") from None
 
     async def until_state(
-        self, uid: str, state: link_pb2.PodState, seconds: float = 20.0
+        self, uid: str, state: link_pb2.PodState, seconds: float = 40.0
     ) -> link_pb2.PodObserved:
         await self.until(
             lambda: uid in self.observed and self.observed[uid].state == state, seconds
@@ -370,10 +370,22 @@ class Daemon:
             if process.returncode is None:
                 process.kill()
             await process.wait()
-        for uid in self.pods():
-            for pid in processes_of(uid):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while left := self.left():  # agents first: their shims write down how they ended
+                for pid in left:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                await asyncio.sleep(0.05)
+
+    def left(self) -> list[int]:
+        """Return what lives of the pods: agents, and the shims that hold their terminals.
+
+        Also of pods whose directory is gone.
+        """
+        told = {report.ref.pod_uid for report in self.controller.history}
+        uids = {*self.pods(), *self.controller.observed, *told}
+        agents = [pid for uid in uids for pid in processes_of(uid)]
+        return agents or processes_in(self.data)
 
     def pods(self) -> list[str]:
         pods = self.data / "pods"
@@ -388,6 +400,19 @@ def processes_of(uid: str) -> list[int]:
         if entry.name.isdigit():
             try:
                 if mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def processes_in(directory: Path) -> list[int]:
+    """Return every process in a folder below the directory, or in one that was there."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if (entry / "cwd").readlink().is_relative_to(directory.resolve()):
                     found.append(int(entry.name))
             except OSError:
                 continue
