@@ -8,6 +8,7 @@ controller that was killed makes that very pod, and no other.
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Protocol
 
@@ -44,6 +45,8 @@ TICKET_RUNS: Final = "TicketRuns"
 """Kind of the keys that ask for a pass: one per namespace, without a name."""
 _SOON_SECONDS: Final = 0.2
 """What comes together is looked at together."""
+_REST: Final = 4.0
+"""So many times as long as a pass took there is none: a fifth of a processor at the most."""
 _AT_ONCE: Final = 250
 """So many tickets are looked at before others get their turn."""
 
@@ -67,6 +70,7 @@ class TicketRuns:
         claims: Claims,
         recorder: Recorder,
         clock: Callable[[], float] = wall,
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._tickets = store.of(Ticket)
@@ -76,6 +80,9 @@ class TicketRuns:
         self._claims = claims
         self._recorder = recorder
         self._clock = clock
+        self._ticks = ticks
+        self._took_seconds: dict[str, float] = {}
+        """How long the last pass took, by namespace."""
         self._whys: dict[str, dict[str, Finding]] = {}
         """By namespace and uid of the ticket; a namespace is there once a pass has looked at it."""
         store.listen(Ticket, self._ticket)
@@ -98,6 +105,13 @@ class TicketRuns:
         return self._whys.get(ticket.metadata.namespace, {}).get(ticket.metadata.uid)
 
     async def _pass(self, key: Key) -> None:
+        began = self._ticks()
+        try:
+            await self._look_over(key)
+        finally:
+            self._took_seconds[key.namespace] = self._ticks() - began
+
+    async def _look_over(self, key: Key) -> None:
         namespace = key.namespace
         await self._finish(namespace)
         await self._withdraw(namespace)
@@ -290,7 +304,9 @@ class TicketRuns:
     # --- what has it look ------------------------------------------------------------------------
 
     def _ask(self, namespace: str) -> None:
-        self._queue.add_after(Key(TICKET_RUNS, namespace, ""), _SOON_SECONDS)
+        """Have a pass made soon; long ones are made the more rarely."""
+        pause = max(_SOON_SECONDS, _REST * self._took_seconds.get(namespace, 0.0))
+        self._queue.add_after(Key(TICKET_RUNS, namespace, ""), pause)
 
     def _ticket(self, change: Change[Ticket]) -> None:
         """Any ticket counts: others may wait for it. Its conditions alone do not."""

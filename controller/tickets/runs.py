@@ -194,25 +194,30 @@ def chosen(
     starts: list[Wish] = []
     waits: dict[str, Finding] = {}
     used = Counter(now_there.by_rule)
+    everywhere = _full(limits, now_there, 0)
     for wish in sorted(wishes, key=_precedence):
-        more = len(starts)
-        full = _full(wish.rule, limits, now_there, used, more)
+        full = everywhere or _full_of_rule(wish.rule, used)
         if full is not None:
             waits[wish.ticket.metadata.uid] = full
             continue
         used[wish.rule.source, wish.rule.label] += 1
         starts.append(wish)
+        everywhere = _full(limits, now_there, len(starts))
     return starts, waits
 
 
-def _full(
-    rule: Rule, limits: Limits, now_there: There, used: Counter[tuple[str, str]], more: int
-) -> Finding | None:
+def _full_of_rule(rule: Rule, used: Counter[tuple[str, str]]) -> Finding | None:
+    """Return that there is no room for a further pod of the rule."""
+    if rule.most is None or used[rule.source, rule.label] < rule.most:
+        return None
+    text = f"{rule.most} pods of rule {rule.name} are there (maxConcurrent)"
+    return Finding("WaitsForRoom", f"{text}: it waits until one ends")
+
+
+def _full(limits: Limits, now_there: There, more: int) -> Finding | None:
+    """Return that there is no room in the organization for a pod beside so many *more*."""
     if now_there.started + more >= limits.at_once:
         text = f"{limits.at_once} pods of tickets are there (spec.tickets.maxConcurrentRuns)"
-        return Finding("WaitsForRoom", f"{text}: it waits until one ends")
-    if rule.most is not None and used[rule.source, rule.label] >= rule.most:
-        text = f"{rule.most} pods of rule {rule.name} are there (maxConcurrent)"
         return Finding("WaitsForRoom", f"{text}: it waits until one ends")
     for limit, has, name in (
         (limits.pods, now_there.pods, "agentPods"),
