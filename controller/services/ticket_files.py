@@ -47,6 +47,8 @@ _COLLECTIONS: Final = frozenset({"labels", "assignees", "dependsOn", "acceptance
 _UNFIT: Final = re.compile(r"[^-A-Za-z0-9._+]+")
 _ADDRESS: Final = re.compile(r"[-A-Za-z0-9._+]{1,64}@[-A-Za-z0-9.]{1,128}")
 _NAMELESS: Final = re.compile(r"[\x00-\x1f\x7f<>]+")
+_CRUD: Final = " .,:;\"'\\"
+"""What git takes off both ends of a name. Source: git-commit-tree(1), Commit information."""
 _SHOWN: Final = 40
 
 
@@ -290,7 +292,7 @@ def _author(by: By, source: GitSource) -> Author:
             name = f"{by.agent_class} ({by.name})" if by.agent_class else by.name
             return Author(name, f"{by.name}.{by.uid}@pods.invalid")
         case ByKind.PERSON:
-            name = _NAMELESS.sub(" ", by.name).strip() or "somebody"
+            name = _NAMELESS.sub(" ", by.name).strip(_CRUD) or "somebody"
             if _ADDRESS.fullmatch(by.name):
                 return Author(name, by.name)
             local = _UNFIT.sub("-", by.name).strip("-.")[:64] or "somebody"

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from controller.gitops.writeback.values import TicketWrites
 from controller.kernel.key import Key
 from controller.kernel.reconciler import Finding
 from controller.placement.indexes import new_store
@@ -92,3 +93,36 @@ async def test_pods_dependencies_and_who_claimed_it_are_gathered(build: Any) -> 
     assert found.blockers == ("tk-open", "tk-none")
     assert {pod.metadata.name for pod in found.pods} == {"a", "b"}
     assert [pod.name for pod in status_of(found).agent_pods] == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("writes", "kind", "said"),
+    [
+        pytest.param(
+            TicketWrites(pending=1, since=NOW),
+            "WriteBackPending",
+            "a change is accepted and not pushed yet",
+            id="one change waits",
+        ),
+        pytest.param(
+            TicketWrites(pending=3, since=NOW, why="git.example does not answer"),
+            "WriteBackPending",
+            "3 changes are accepted and not pushed yet: git.example does not answer",
+            id="many wait for a reason",
+        ),
+        pytest.param(
+            TicketWrites(conflict="state is done"), "Conflict", "state is done", id="not taken"
+        ),
+    ],
+)
+def test_what_waits_and_what_was_not_taken_is_said_while_it_is_so(
+    build: Any, writes: TicketWrites, kind: str, said: str
+) -> None:
+    one = build("Ticket", "tk-1", spec={"title": "t"})
+    conditions = status_of(TicketSnapshot(one, writes=writes)).conditions
+    found, ready = find(conditions, kind), find(conditions, "Ready")
+    assert found is not None
+    assert ready is not None
+    assert (found.status, found.message, ready.status) == ("True", said, "True")
+    before = status_of(TicketSnapshot(one)).conditions
+    assert {item.type for item in before} == {item.type for item in conditions} - {kind}
