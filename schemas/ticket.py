@@ -88,6 +88,13 @@ class TicketRun(Model):
     """What follows the ticket in the first prompt."""
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 1
     """So often a pod is started for a ticket; anew once a person changes the ticket's state."""
+    active_deadline_seconds: Annotated[int, Field(ge=1, le=31536000)] | None = None
+    """The pod is stopped, and has failed, so many seconds after its start."""
+    idle_timeout_seconds: Annotated[int, Field(ge=10, le=31536000)] | None = None
+    """The pod is stopped after it was idle for so many seconds: an agent that waits for the next
+    prompt ends by this alone, and its ticket goes on."""
+    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31536000)] | None = None
+    """The pod is deleted so many seconds after its end; it counts as a pod until then."""
 
 
 _TAG = Annotated[str, Field(min_length=1, max_length=63)]

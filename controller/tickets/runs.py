@@ -253,7 +253,14 @@ def manifest(wish: Wish, number: int) -> dict[str, Any]:
         spec["repositoryRef"] = run.repository_ref.manifest()
     elif ticket.spec.repository_ref is not None:
         spec["repositoryRef"] = ticket.spec.repository_ref.manifest()
-    given = {"model": run.model, "permissionMode": run.permission_mode, "prompt": run.prompt}
+    given = {
+        "model": run.model,
+        "permissionMode": run.permission_mode,
+        "prompt": run.prompt,
+        "activeDeadlineSeconds": run.active_deadline_seconds,
+        "idleTimeoutSeconds": run.idle_timeout_seconds,
+        "ttlSecondsAfterFinished": run.ttl_seconds_after_finished,
+    }
     spec |= {name: value for name, value in given.items() if value is not None}
     labels = {
         LABEL_TICKET: ticket.metadata.name,

@@ -221,7 +221,12 @@ def test_long_names_stay_apart() -> None:
 
 
 def test_the_pod_is_what_the_run_asks_for() -> None:
-    run = {"model": "big", "permissionMode": "plan", "prompt": "Go."}
+    run: dict[str, Any] = {"model": "big", "permissionMode": "plan", "prompt": "Go."}
+    run |= {
+        "activeDeadlineSeconds": 900,
+        "idleTimeoutSeconds": 60,
+        "ttlSecondsAfterFinished": 5,
+    }
     made = manifest(
         wish(ticket(spec={"repositoryRef": {"name": "shop"}}), run=run, name="r", source="team"), 3
     )
