@@ -124,6 +124,8 @@ def _wrong_name(path: str) -> str | None:
 
 def _visible(name: str) -> str:
     """Return the name without what some file systems ignore."""
+    if name.isascii():
+        return name
     return "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
 
 

@@ -5,6 +5,7 @@ A file belongs to a ticket by its ``id``, not by its name: who renames a file mo
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import Final
 
 from controller.gitops.files.read import Rules, read_file
@@ -53,7 +54,6 @@ class _Search:
         self._mirror = mirror
         self._rules = rules
         self._entries = {entry.path: entry for entry in tree.entries}
-        self._named = _by_name(self._entries.values())
         self._claimed: dict[str, tuple[str, ...]] = {}
         self.found = Files(folder, {}, {}, self._claimed, existing=len(tree.entries))
 
@@ -61,14 +61,11 @@ class _Search:
         self, tickets: Iterable[str], last_seen: Callable[[str], str | None]
     ) -> tuple[str, ...]:
         """Look where a ticket's file was and where its name says; return those not found."""
+        moved = await self._still(tickets, last_seen)
         lost = []
-        hints = {ticket: self._hints(ticket, last_seen(ticket)) for ticket in tickets}
+        hints = {ticket: self._hints(ticket, last_seen(ticket)) for ticket in moved}
         data = await self._read(entry for near in hints.values() for entry in near)
         for ticket, near in hints.items():
-            seen_at = last_seen(ticket)
-            if seen_at in data and self._is(seen_at, data[seen_at], ticket, unreadable=True):
-                self._have(ticket, seen_at, data[seen_at])
-                continue
             paths = [e.path for e in near if self._is(e.path, data.get(e.path), ticket)]
             if len(paths) == 1:
                 self._have(ticket, paths[0], data[paths[0]])
@@ -77,6 +74,26 @@ class _Search:
             else:
                 lost.append(ticket)
         return tuple(lost)
+
+    async def _still(
+        self, tickets: Iterable[str], last_seen: Callable[[str], str | None]
+    ) -> tuple[str, ...]:
+        """Look where each ticket's file was; return those that are not there any more."""
+        seen = {ticket: self._entries.get(last_seen(ticket) or "") for ticket in tickets}
+        data = await self._read(entry for entry in seen.values() if entry is not None)
+        moved = []
+        for ticket, entry in seen.items():
+            content = data.get(entry.path) if entry is not None else None
+            if entry is not None and self._is(entry.path, content, ticket, unreadable=True):
+                self._have(ticket, entry.path, data[entry.path])
+            else:
+                moved.append(ticket)
+        return tuple(moved)
+
+    @cached_property
+    def _named(self) -> dict[str, list[Entry]]:
+        """The entries by each id that the name of the file may begin with."""
+        return _by_name(self._entries.values())
 
     async def everywhere(self, tickets: Iterable[str]) -> None:
         """Look into every file for the tickets."""
