@@ -9,19 +9,16 @@ import grpc
 from meshwire.v1 import link_pb2
 
 from controller.rpc.caller import Caller, current_caller
-from controller.rpc.ports import Placement, PodPlace, RunnerKey
+from controller.rpc.ports import Placement, PodPlace
 from controller.rpc.race import first_done
-from controller.rpc.recheck import RECHECK_SECONDS, know_again, recheck
+from controller.rpc.recheck import RECHECK_SECONDS, recheck
 from controller.rpc.refusal import Refusal, refuse
+from controller.rpc.rights import demand, placed, read_open
 from controller.rpc.splice import RawOutput
-from controller.services.access import Access
+from controller.services.access import LOOK_ON, TYPE, Access
 from controller.services.terminals import Terminals, Upward, View, away
-from controller.services.tokens import is_name, is_object_name
 
 logger = logging.getLogger(__name__)
-
-OPEN_SECONDS: Final = 10.0
-"""How long a viewer may take for its first message."""
 
 Write = Callable[[link_pb2.AttachOut | bytes], Awaitable[None]]
 """Sends a message to the viewer."""
@@ -53,9 +50,9 @@ class Attach:
     ) -> None:
         """View a pod's terminal and, if the caller may, type into it."""
         caller = current_caller()
-        wish = await _read_open(context)
+        wish: link_pb2.AttachOpen = await read_open(context, "AttachOpen")
         await self._authorise(caller, wish, fresh=False)
-        place, runner = self._place(wish)
+        place, runner = placed(self._placement, wish.namespace, wish.pod)
         opened = await self._terminals.open(place, runner, _order(place, wish))
         if opened is None:
             await context.write(link_pb2.AttachOut(ended=away(place)))
@@ -92,48 +89,8 @@ class Attach:
 
     async def _authorise(self, caller: Caller, wish: link_pb2.AttachOpen, *, fresh: bool) -> None:
         """Ask whether the caller may have what it wishes. Raises Refusal, KubeError."""
-        if fresh:
-            await know_again(self._access, caller)
-        verdict = await self._access.may_attach(
-            caller.token,
-            caller.user,
-            wish.namespace,
-            wish.pod,
-            read_only=wish.read_only,
-            fresh=fresh,
-        )
-        if not verdict.allowed:
-            refuse(grpc.StatusCode.PERMISSION_DENIED, verdict.message)
-
-    def _place(self, wish: link_pb2.AttachOpen) -> tuple[PodPlace, RunnerKey]:
-        place = self._placement.find(wish.namespace, wish.pod)
-        if place is None:
-            refuse(
-                grpc.StatusCode.NOT_FOUND,
-                f"there is no AgentPod {wish.pod} in namespace {wish.namespace}",
-            )
-        if place.runner is None:
-            refuse(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                f"AgentPod {wish.pod} is not placed on a runner yet: its condition Scheduled says "
-                "why",
-            )
-        return place, place.runner
-
-
-async def _read_open(context: Any) -> link_pb2.AttachOpen:
-    """Return the viewer's first message. Raises Refusal."""
-    try:
-        async with asyncio.timeout(OPEN_SECONDS):
-            first = await context.read()
-    except TimeoutError:
-        refuse(grpc.StatusCode.DEADLINE_EXCEEDED, "no AttachOpen came: send it first")
-    if first is grpc.aio.EOF or first.WhichOneof("msg") != "open":
-        refuse(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be AttachOpen")
-    wish: link_pb2.AttachOpen = first.open
-    if not is_name(wish.namespace) or not is_object_name(wish.pod):
-        refuse(grpc.StatusCode.INVALID_ARGUMENT, "namespace and pod must be names of resources")
-    return wish
+        right = LOOK_ON if wish.read_only else TYPE
+        await demand(self._access, caller, right, (wish.namespace, wish.pod), fresh=fresh)
 
 
 def _order(

@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 import grpc
@@ -11,13 +9,13 @@ from meshwire.v1 import link_pb2
 
 from controller.rpc.caller import Caller, current_caller
 from controller.rpc.race import first_done
-from controller.rpc.recheck import RECHECK_SECONDS, know_again, recheck
+from controller.rpc.recheck import RECHECK_SECONDS, recheck
 from controller.rpc.refusal import refuse
-from controller.services.access import Access
+from controller.rpc.rights import demand, refusing
+from controller.services.access import READ_CHANNEL, SEND_TO_CHANNEL, Access
 from controller.services.channel_values import Draft, Participant, rfc3339
 from controller.services.channels import Channels
 from controller.services.tokens import is_name, is_object_name
-from controller.store.errors import StoreError, TextError, UnavailableError
 from controller.store.records import Message, Query, Sender, SenderKind
 from controller.tools.call import ToolError
 from schemas.channel import Channel
@@ -29,13 +27,6 @@ logger = logging.getLogger(__name__)
 _LOOK_SECONDS: Final = 10.0
 """A follower looks so often without news: whether the channel is still there."""
 _BATCH: Final = 200
-
-_CODES: Final = {
-    "NotFound": grpc.StatusCode.NOT_FOUND,
-    "InvalidArgument": grpc.StatusCode.INVALID_ARGUMENT,
-    "Unavailable": grpc.StatusCode.UNAVAILABLE,
-}
-"""Any other reason is a state that refuses: such as an archived channel."""
 
 
 class ChannelsDoor:
@@ -58,7 +49,7 @@ class ChannelsDoor:
         draft = _draft(request)
         await self._authorise(caller, request.namespace, request.channel, read_only=False)
         who = _person(caller, request.namespace)
-        with _refusing():
+        with refusing():
             posted = await self._channels.send(who, request.channel, draft)
         answer = _wire(posted.message)
         answer.undeliverable.extend(posted.undeliverable)
@@ -81,7 +72,7 @@ class ChannelsDoor:
             await self._write(who, request, context)
 
     async def _write(self, who: Participant, request: link_pb2.ChannelRead, context: Any) -> None:
-        with _refusing():
+        with refusing():
             channel = await self._channels.find(who, request.channel)
             with self._channels.changes(channel) as changes:
                 position, left = await self._beginning(who, request)
@@ -143,28 +134,8 @@ class ChannelsDoor:
         self, caller: Caller, namespace: str, channel: str, *, read_only: bool, fresh: bool = False
     ) -> None:
         """Ask whether the caller may. Raises Refusal, KubeError."""
-        if fresh:
-            await know_again(self._access, caller)
-        verdict = await self._access.may_talk(
-            caller.token, caller.user, namespace, channel, read_only=read_only, fresh=fresh
-        )
-        if not verdict.allowed:
-            refuse(grpc.StatusCode.PERMISSION_DENIED, verdict.message)
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Turn what the service and the message store refuse into a status."""
-    try:
-        yield
-    except ToolError as exc:
-        refuse(_CODES.get(exc.reason, grpc.StatusCode.FAILED_PRECONDITION), exc.message)
-    except TextError as exc:
-        refuse(grpc.StatusCode.INVALID_ARGUMENT, str(exc))
-    except UnavailableError as exc:
-        refuse(grpc.StatusCode.UNAVAILABLE, str(exc))
-    except StoreError as exc:
-        refuse(grpc.StatusCode.FAILED_PRECONDITION, str(exc))
+        right = READ_CHANNEL if read_only else SEND_TO_CHANNEL
+        await demand(self._access, caller, right, (namespace, channel), fresh=fresh)
 
 
 def _person(caller: Caller, namespace: str) -> Participant:

@@ -8,20 +8,17 @@ import grpc
 from meshwire.v1 import link_pb2
 
 from controller.rpc.caller import Caller, current_caller
-from controller.rpc.ports import Placement, PodPlace, RunnerKey
+from controller.rpc.ports import Placement
 from controller.rpc.race import first_done
-from controller.rpc.recheck import RECHECK_SECONDS, know_again, recheck
+from controller.rpc.recheck import RECHECK_SECONDS, recheck
 from controller.rpc.refusal import refuse
+from controller.rpc.rights import demand, placed, read_open
 from controller.rpc.splice import RawOutput
-from controller.services.access import Access
+from controller.services.access import FORWARD, Access
 from controller.services.forwarding import WINDOW_BYTES, Sending
 from controller.services.terminals import Terminals, Upward, View, away
-from controller.services.tokens import is_name, is_object_name
 
 logger = logging.getLogger(__name__)
-
-OPEN_SECONDS: Final = 10.0
-"""How long a client may take for its first message."""
 
 _LAST_PORT: Final = 65535
 
@@ -51,7 +48,7 @@ class PortsDoor:
         caller = current_caller()
         wish = await _read_open(context)
         await self._authorise(caller, wish, fresh=False)
-        place, runner = self._place(wish)
+        place, runner = placed(self._placement, wish.namespace, wish.pod)
         order = link_pb2.OpenPort(
             ref=link_pb2.PodRef(pod_uid=place.uid, epoch=place.epoch), port=wish.port
         )
@@ -76,42 +73,12 @@ class PortsDoor:
 
     async def _authorise(self, caller: Caller, wish: link_pb2.ForwardOpen, *, fresh: bool) -> None:
         """Ask whether the caller may reach the pod's ports. Raises Refusal, KubeError."""
-        if fresh:
-            await know_again(self._access, caller)
-        verdict = await self._access.may_forward(
-            caller.token, caller.user, wish.namespace, wish.pod, fresh=fresh
-        )
-        if not verdict.allowed:
-            refuse(grpc.StatusCode.PERMISSION_DENIED, verdict.message)
-
-    def _place(self, wish: link_pb2.ForwardOpen) -> tuple[PodPlace, RunnerKey]:
-        place = self._placement.find(wish.namespace, wish.pod)
-        if place is None:
-            refuse(
-                grpc.StatusCode.NOT_FOUND,
-                f"there is no AgentPod {wish.pod} in namespace {wish.namespace}",
-            )
-        if place.runner is None:
-            refuse(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                f"AgentPod {wish.pod} is not placed on a runner yet: its condition Scheduled says "
-                "why",
-            )
-        return place, place.runner
+        await demand(self._access, caller, FORWARD, (wish.namespace, wish.pod), fresh=fresh)
 
 
 async def _read_open(context: Any) -> link_pb2.ForwardOpen:
     """Return the client's first message. Raises Refusal."""
-    try:
-        async with asyncio.timeout(OPEN_SECONDS):
-            first = await context.read()
-    except TimeoutError:
-        refuse(grpc.StatusCode.DEADLINE_EXCEEDED, "no ForwardOpen came: send it first")
-    if first is grpc.aio.EOF or first.WhichOneof("msg") != "open":
-        refuse(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be ForwardOpen")
-    wish: link_pb2.ForwardOpen = first.open
-    if not is_name(wish.namespace) or not is_object_name(wish.pod):
-        refuse(grpc.StatusCode.INVALID_ARGUMENT, "namespace and pod must be names of resources")
+    wish: link_pb2.ForwardOpen = await read_open(context, "ForwardOpen")
     if wish.port > _LAST_PORT:
         refuse(grpc.StatusCode.INVALID_ARGUMENT, f"a port is a number up to {_LAST_PORT}")
     return wish

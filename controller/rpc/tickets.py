@@ -10,9 +10,10 @@ from meshwire.v1 import link_pb2
 from pydantic import ValidationError
 
 from controller.kube.errors import KubeError, Refused, Unavailable
-from controller.rpc.caller import Caller, current_caller
+from controller.rpc.caller import current_caller
 from controller.rpc.refusal import refuse
-from controller.services.access import Access
+from controller.rpc.rights import demand
+from controller.services.access import CREATE_TICKETS, UPDATE_TICKET, Access
 from controller.services.ticket_values import Written, by_person
 from controller.services.tickets import OutdatedError, Place, Tickets
 from controller.services.tokens import is_name, is_object_name
@@ -49,7 +50,7 @@ class TicketsDoor:
         _check_names(request.namespace, request.name, request.source)
         spec = _fields(request.spec_json)
         _check_spec(spec)
-        await self._authorise(caller, "create", request.namespace, "")
+        await demand(self._access, caller, CREATE_TICKETS, (request.namespace, ""))
         place = Place(request.namespace, request.name, request.source)
         with _refusing():
             written = await self._tickets.create(by_person(caller.user.name), place, spec)
@@ -68,7 +69,7 @@ class TicketsDoor:
         changes = _fields(request.changes_json)
         given = {key: value for key, value in changes.items() if value is not None}
         _check_spec({"title": "given", **given})
-        await self._authorise(caller, "update", request.namespace, request.name)
+        await demand(self._access, caller, UPDATE_TICKET, (request.namespace, request.name))
         with _refusing():
             written = await self._tickets.update(
                 by_person(caller.user.name),
@@ -78,14 +79,6 @@ class TicketsDoor:
                 expected_revision=request.expected_revision or None,
             )
         return _wire(written)
-
-    async def _authorise(self, caller: Caller, verb: str, namespace: str, name: str) -> None:
-        """Ask whether the caller may. Raises Refusal, KubeError."""
-        verdict = await self._access.may_write_ticket(
-            caller.token, caller.user, verb, namespace, name
-        )
-        if not verdict.allowed:
-            refuse(grpc.StatusCode.PERMISSION_DENIED, verdict.message)
 
 
 @contextmanager

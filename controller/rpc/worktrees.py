@@ -9,10 +9,11 @@ from meshwire.v1 import link_pb2
 from controller.rpc.caller import Caller, current_caller
 from controller.rpc.ports import Placement
 from controller.rpc.race import first_done
-from controller.rpc.recheck import RECHECK_SECONDS, know_again, recheck
+from controller.rpc.recheck import RECHECK_SECONDS, recheck
 from controller.rpc.refusal import refuse
+from controller.rpc.rights import demand
 from controller.rpc.splice import RawOutput
-from controller.services.access import Access
+from controller.services.access import RESTORE, Access
 from controller.services.saved import Nothing, SavedWork, Work
 from controller.services.terminals import WINDOW_BYTES
 from controller.services.tokens import is_name, is_object_name
@@ -63,13 +64,7 @@ class WorktreesDoor:
         self, caller: Caller, request: link_pb2.RestoreRequest, *, fresh: bool
     ) -> None:
         """Ask whether the caller may have the pod's work. Raises Refusal, KubeError."""
-        if fresh:
-            await know_again(self._access, caller)
-        verdict = await self._access.may_restore(
-            caller.token, caller.user, request.namespace, request.pod, fresh=fresh
-        )
-        if not verdict.allowed:
-            refuse(grpc.StatusCode.PERMISSION_DENIED, verdict.message)
+        await demand(self._access, caller, RESTORE, (request.namespace, request.pod), fresh=fresh)
 
     def _why_not(self, request: link_pb2.RestoreRequest, nothing: Nothing) -> str:
         if nothing.message:

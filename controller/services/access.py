@@ -53,12 +53,41 @@ class _Recent(Generic[K, V]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
-    """What somebody wants to do with one object."""
+class Right:
+    """Something that one may do with objects of a kind."""
 
     verb: str
     resource: Resource
-    subresource: str
+    subresource: str = ""
+
+    @property
+    def text(self) -> str:
+        """As people know it from rules of RBAC."""
+        part = f"/{self.subresource}" if self.subresource else ""
+        return f"{self.verb} {self.resource.plural}{part}"
+
+
+TYPE: Final = Right("create", AGENT_POD, "attach")
+"""Type into a pod's terminal."""
+LOOK_ON: Final = Right("get", AGENT_POD, "log")
+"""See a pod's terminal, and what it has shown."""
+PROMPT: Final = Right("create", AGENT_POD, "prompt")
+"""Give a pod's agent a prompt."""
+FORWARD: Final = Right("create", AGENT_POD, "portforward")
+"""Connect to ports of a pod's own network."""
+RESTORE: Final = Right("get", AGENT_POD, "saved")
+"""Have the work that is kept of a pod."""
+READ_CHANNEL: Final = Right("get", CHANNEL, "messages")
+SEND_TO_CHANNEL: Final = Right("create", CHANNEL, "messages")
+CREATE_TICKETS: Final = Right("create", TICKET)
+UPDATE_TICKET: Final = Right("update", TICKET)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What somebody wants to do with one object."""
+
+    right: Right
     namespace: str
     name: str
 
@@ -86,95 +115,40 @@ class Access:
             self._users.put(key, user)
         return user
 
-    async def may_attach(
-        self, token: str, user: Any, namespace: str, pod: str, *, read_only: bool, fresh: bool
+    async def may(
+        self,
+        token: str,
+        user: Any,
+        right: Right,
+        namespace: str,
+        name: str,
+        *,
+        fresh: bool = False,
     ) -> Verdict:
-        """Return whether the user may type into the pod's terminal, or only see it.
+        """Return whether the user may do that with the object. With *fresh* it is asked anew.
 
         Raises:
             KubeError: The API server cannot be asked.
         """
-        verb, subresource = ("get", "log") if read_only else ("create", "attach")
-        wish = _Wish(verb, AGENT_POD, subresource, namespace, pod)
-        return await self._may(token, user, wish, fresh=fresh)
-
-    async def may_prompt(
-        self, token: str, user: Any, namespace: str, pod: str, *, fresh: bool
-    ) -> Verdict:
-        """Return whether the user may give the pod's agent a prompt.
-
-        Raises:
-            KubeError: The API server cannot be asked.
-        """
-        wish = _Wish("create", AGENT_POD, "prompt", namespace, pod)
-        return await self._may(token, user, wish, fresh=fresh)
-
-    async def may_forward(
-        self, token: str, user: Any, namespace: str, pod: str, *, fresh: bool
-    ) -> Verdict:
-        """Return whether the user may connect to ports of the pod's own network.
-
-        Raises:
-            KubeError: The API server cannot be asked.
-        """
-        wish = _Wish("create", AGENT_POD, "portforward", namespace, pod)
-        return await self._may(token, user, wish, fresh=fresh)
-
-    async def may_restore(
-        self, token: str, user: Any, namespace: str, pod: str, *, fresh: bool
-    ) -> Verdict:
-        """Return whether the user may have the work that is kept of a pod.
-
-        Raises:
-            KubeError: The API server cannot be asked.
-        """
-        wish = _Wish("get", AGENT_POD, "saved", namespace, pod)
-        return await self._may(token, user, wish, fresh=fresh)
-
-    async def may_talk(
-        self, token: str, user: Any, namespace: str, channel: str, *, read_only: bool, fresh: bool
-    ) -> Verdict:
-        """Return whether the user may send to the channel, or only read it.
-
-        Raises:
-            KubeError: The API server cannot be asked.
-        """
-        verb = "get" if read_only else "create"
-        wish = _Wish(verb, CHANNEL, "messages", namespace, channel)
-        return await self._may(token, user, wish, fresh=fresh)
-
-    async def may_write_ticket(
-        self, token: str, user: Any, verb: str, namespace: str, ticket: str
-    ) -> Verdict:
-        """Return whether the user may create tickets, or update this one.
-
-        Raises:
-            KubeError: The API server cannot be asked.
-        """
-        wish = _Wish(verb, TICKET, "", namespace, ticket)
-        return await self._may(token, user, wish, fresh=False)
-
-    async def _may(self, token: str, user: Any, wish: _Wish, *, fresh: bool) -> Verdict:
+        wish = _Wish(right, namespace, name)
         key = (_digest(token), wish)
         known = None if fresh else self._verdicts.get(key)
         if known is not None:
             return known
         allowed, _ = await self._reviews.may(
             user,
-            verb=wish.verb,
+            verb=right.verb,
             group=GROUP,
-            resource=wish.resource.plural,
-            subresource=wish.subresource,
+            resource=right.resource.plural,
+            subresource=right.subresource,
             namespace=wish.namespace,
             name=wish.name,
         )
-        part = f"/{wish.subresource}" if wish.subresource else ""
-        what = f"{wish.verb} {wish.resource.plural}{part}"
         verdict = Verdict(
             allowed,
             ""
             if allowed
-            else f"user {user.name} may not {what} in namespace {wish.namespace}: "
+            else f"user {user.name} may not {right.text} in namespace {wish.namespace}: "
             "ask an administrator of the organization",
         )
         self._verdicts.put(key, verdict)

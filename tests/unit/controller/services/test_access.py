@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.services.access import CACHE_SECONDS, Access
+from controller.services.access import CACHE_SECONDS, LOOK_ON, TYPE, Access
 from tests.unit.controller.kube_memory import MemoryKube, MemoryUser
 
 pytestmark = pytest.mark.anyio
@@ -47,9 +47,8 @@ async def test_answers_are_kept_apart_by_person_place_and_right() -> None:
     ada, bob = MemoryUser("ada"), MemoryUser("bob")
 
     async def may(token: str, user: MemoryUser, pod: str, *, read_only: bool) -> bool:
-        verdict = await access.may_attach(
-            token, user, "acme", pod, read_only=read_only, fresh=False
-        )
+        right = LOOK_ON if read_only else TYPE
+        verdict = await access.may(token, user, right, "acme", pod)
         assert bool(verdict.message) is not verdict.allowed
         return verdict.allowed
 
@@ -64,10 +63,10 @@ async def test_answers_are_kept_apart_by_person_place_and_right() -> None:
 async def test_an_answer_in_doubt_is_asked_anew() -> None:
     kube, ticks, access = _world()
     ada = MemoryUser("ada")
-    assert (await access.may_attach("a", ada, "acme", "fix", read_only=True, fresh=False)).allowed
+    assert (await access.may("a", ada, LOOK_ON, "acme", "fix")).allowed
     kube.allowed.clear()
     ticks.now += CACHE_SECONDS
-    verdict = await access.may_attach("a", ada, "acme", "fix", read_only=True, fresh=False)
+    verdict = await access.may("a", ada, LOOK_ON, "acme", "fix")
     assert not verdict.allowed
     assert "user ada may not get agentpods/log in namespace acme" in verdict.message
 
