@@ -299,3 +299,24 @@ def test_a_killed_controller_comes_back_and_nothing_is_written_without_news(flee
     after = versions()
     changed = {name for name, version in after.items() if before[name] != version}
     assert changed == {"em-0002", fleet.name}
+
+
+@pytest.mark.faults
+def test_a_controller_that_is_killed_in_the_middle_loses_nothing_and_doubles_nothing(
+    fleet: Fleet,
+) -> None:
+    first = fleet.push(many(600, "fm"))
+    fleet.make()
+    before = until(
+        lambda: found if len(found := fleet.tickets()) >= 20 else None,
+        seconds=WAIT,
+        what="the first tickets are there",
+    )
+    fleet.mesh.replace("controller")
+    fleet.applied(first)
+    after = fleet.tickets()
+    assert len(after) == 600
+    assert fleet.status()["files"]["synced"] == 600
+    kept = {name: item["metadata"]["uid"] for name, item in before.items()}
+    assert kept.items() <= {name: item["metadata"]["uid"] for name, item in after.items()}.items()
+    assert {item["metadata"]["generation"] for item in after.values()} == {1}
