@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -88,8 +88,12 @@ class Reader:
         known = re.fullmatch(rb"([0-9a-f]{40}) tree [0-9]+", found[1])
         return known[1].decode() if known else None
 
-    async def entries(self, tree: str, path: str, most: int) -> list[Entry]:
+    async def entries(
+        self, tree: str, path: str, most: int, known: Mapping[str, int]
+    ) -> list[Entry]:
         """Return everything below the tree, which is at *path*.
+
+        *known*: sizes of blobs, which need not be asked for.
 
         Raises:
             RefusedError: ``TooManyFiles``.
@@ -104,11 +108,12 @@ class Reader:
         if listing.count(b"\0") > most:
             raise _too_many(most)
         lines = [_line(line) for line in listing.split(b"\0") if line]
-        sizes = await self.sizes({blob for _, blob, kind in lines if kind is EntryType.FILE})
+        blobs = {blob for _, blob, kind in lines if kind is EntryType.FILE}
+        sizes = await self.sizes(blobs - known.keys())
         folder = paths.folder(path)
         before = f"{folder}/" if folder else ""
         return [
-            Entry(before + name, blob, sizes[blob] if kind is EntryType.FILE else 0, kind)
+            Entry(before + name, blob, _size(blob, kind, sizes, known), kind)
             for name, blob, kind in lines
         ]
 
@@ -221,6 +226,13 @@ def _too_many(most: int) -> RefusedError:
         TOO_MANY_FILES,
         f"there are more than {most} files below spec.path: name a folder with fewer",
     )
+
+
+def _size(blob: str, kind: EntryType, *sizes: Mapping[str, int]) -> int:
+    """Return the size of what is a file; 0 of what is none."""
+    if kind is not EntryType.FILE:
+        return 0
+    return next(some[blob] for some in sizes if blob in some)
 
 
 def _line(line: bytes) -> tuple[str, str, EntryType]:
