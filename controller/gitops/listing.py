@@ -14,14 +14,20 @@ from controller.gitops.files.read import Rules, read_file
 from controller.gitops.files.select import TooManyFilesError, select
 from controller.gitops.ledger import Ledger
 from controller.gitops.reading import TicketCommit, batches
-from controller.gitops.remote import COMMIT_GONE, TOO_MANY_FILES, GoneError, RefusedError, Remote
+from controller.gitops.remote import (
+    BRANCH_NOT_FOUND,
+    COMMIT_GONE,
+    TOO_MANY_FILES,
+    GoneError,
+    RefusedError,
+    Remote,
+)
 from controller.gitops.values import Declared, Entry, Problem, Tree
 from schemas.crdgen import crds
 from schemas.gitsource import GitSource
 
 logger = logging.getLogger(__name__)
 
-BRANCH_NOT_FOUND: Final = "BranchNotFound"
 EMPTY_REPOSITORY: Final = "EmptyRepository"
 PATH_NOT_FOUND: Final = "PathNotFound"
 _READER: Final = 1
