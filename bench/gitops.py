@@ -12,7 +12,6 @@ import json
 import os
 import random
 import time
-from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +25,7 @@ from bench.mesh import Mesh, mesh
 from bench.processes import cpu_seconds, pss_bytes
 from bench.report import Row, median, percentile
 from cli.door import door, metadata
+from cli.main import parser
 from cli.terminal.address import Desk
 
 TICKETS: Final = int(os.environ.get("BENCH_TICKETS", "10000"))
@@ -227,7 +227,8 @@ def _write_back(running: Mesh, api: Api, bare: Path) -> list[Row]:
 async def _update(running: Mesh, names: list[str]) -> int:
     """Change the tickets; return how many were answered before they were pushed."""
     at_once = asyncio.Semaphore(AT_ONCE)
-    desk = Desk(Namespace(kubeconfig=str(running.kubeconfig), namespace="default", context=None))
+    argv = ["ticket", "list", "-n", "default", "--kubeconfig", str(running.kubeconfig)]
+    desk = Desk(parser().parse_args(argv))
     address = await asyncio.to_thread(desk.address)
     pending = 0
 
