@@ -1,4 +1,4 @@
-# ruff: noqa: PTH102, PTH106, PTH108, PTH115, PTH208, PTH211, SIM115
+# ruff: noqa: PTH101, PTH102, PTH106, PTH108, PTH115, PTH116, PTH208, PTH211, SIM115
 # a way out is a system call, and said as one
 """Tries every way out of a pod and prints what came of each; standard library only.
 
@@ -125,6 +125,13 @@ def other_worktree() -> bool:
 @way("write into another pod's worktree")
 def other_worktree_write() -> bool:
     return made(f"{T['other']}/worktree")
+
+
+@way("change the mode of another pod's files")
+def other_mode() -> bool:
+    path = f"{T['other']}/worktree/README"
+    os.chmod(path, os.stat(path).st_mode & 0o7777)  # to what it is
+    return True
 
 
 @way("read another pod's repository")
