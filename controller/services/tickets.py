@@ -169,7 +169,7 @@ class Tickets:
         seen: Mapping[str, Any] | None = None,
         operation_id: str = "",
         summary: str = "",
-        wait_seconds: float = WAIT_SECONDS,
+        wait_seconds: float | None = None,
     ) -> Written:
         """Change the fields of the spec that are given, and only them; None removes one.
 
@@ -207,7 +207,7 @@ class Tickets:
             exact=expected_revision is not None,
             operation_id=operation_id,
             summary=summary,
-            wait_seconds=wait_seconds,
+            wait_seconds=WAIT_SECONDS if wait_seconds is None else wait_seconds,
         )
         return await self._files.update(ticket, file, wish)
 

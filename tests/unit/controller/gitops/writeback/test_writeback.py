@@ -41,7 +41,7 @@ TICKETS = {
 FIRST = "tickets/tk-aaaa-first.md"
 
 
-async def until(true: Callable[[], object], seconds: float = 10.0) -> None:
+async def until(true: Callable[[], object], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not true():
             await asyncio.sleep(0.01)
