@@ -22,6 +22,8 @@ from schemas.gitsource import GitSource
 from schemas.names import AGENT_POD, ANNOTATION_ALLOW_PRUNE
 
 _UID = "plan"
+_GONE = "gone"
+"""Stands for the uid of a resource that is no more."""
 
 
 @dataclass(slots=True)
@@ -140,12 +142,14 @@ def _applied(
             yield identity, _row(identity, said, live.path, live.uid)
     for identity, said in known.items():
         there = living.one(identity)
-        if there is not None:  # its label was taken away
-            if not there.owner and there.path == said.path:
-                yield identity, _row(identity, said, said.path, there.uid)
-        elif said.path not in refused:
+        if said.path in refused:
+            continue
+        if there is not None:  # its label was changed, or it was made anew by somebody
+            uid = there.uid if there.path == said.path else _GONE
+            yield identity, _row(identity, said, said.path, uid)
+        else:
             ended = identity.kind == AGENT_POD.kind
-            yield identity, replace(_row(identity, said, said.path, "gone"), ended=ended)
+            yield identity, replace(_row(identity, said, said.path, _GONE), ended=ended)
 
 
 def _row(identity: Identity, said: Known | None, path: str, uid: str) -> Applied:

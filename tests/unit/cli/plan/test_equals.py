@@ -44,15 +44,35 @@ PODS: tuple[dict[str, Any], ...] = (
     {"agentClassName": "mute", "prompt": "Nobody hears it."},
     {"agentClassName": "greeter", "ttlSecondsAfterFinished": 100_000},
     {"agentClassName": "greeter", "runnerSelector": {"matchLabels": {"gpu": "yes"}}},
+    {"agentClassName": "greeter", "repositoryRef": {"name": "shop"}},
 )
 CHANNELS: tuple[dict[str, Any], ...] = ({}, {"description": "Where it is argued."})
-SPECS = {"Ticket": TICKETS, "AgentPod": PODS, "Channel": CHANNELS}
+REPOSITORIES: tuple[dict[str, Any], ...] = (
+    {"url": "https://git.example/shop.git"},
+    {"url": "https://git.example/shop.git", "defaultBranch": "next"},
+)
+RUNNERS: tuple[dict[str, Any], ...] = (
+    {},
+    {"capacity": {"maxPods": 1}},
+    {"capacity": {"maxPods": 3}},
+    {"cordoned": True},
+)
+SPECS = {
+    "Ticket": TICKETS,
+    "AgentPod": PODS,
+    "Channel": CHANNELS,
+    "Repository": REPOSITORIES,
+    "Runner": RUNNERS,
+}
 NAMES = {
     "Ticket": ("tk-0001", "tk-0002", "tk-0003", "tk-0004"),
     "AgentPod": ("p1", "p2", "p3", "p4", "p5"),
     "Channel": ("talk",),
+    "Repository": ("shop",),
 }
 EVERY = tuple((kind, name) for kind, names in NAMES.items() for name in names)
+MACHINES = ("r1", "r2")
+KINDS_ALLOWED = ["AgentPod", "Channel", "PodBinding", "Repository", "Runner", "Ticket"]
 
 
 @dataclass(frozen=True)
@@ -83,8 +103,9 @@ class File:
         if self.flaw == "namespace":
             metadata["namespace"] = "elsewhere"
         if self.label:
-            metadata["labels"] = {"team": self.label}
-        kind = "Repository" if self.flaw == "kind" else self.kind
+            named = {"gpu": "yes"} if self.kind == "Runner" else {"team": self.label}
+            metadata["labels"] = named
+        kind = "Organization" if self.flaw == "kind" else self.kind
         whole = {"apiVersion": "agentsmesh.io/v1alpha1", "kind": kind, "metadata": metadata}
         return json.dumps({**whole, "spec": spec}).encode()
 
@@ -125,12 +146,18 @@ def stories(draw: st.DrawFn) -> Story:
             if file is not None:
                 named = {"kind": kind, "name": name}
                 files.append(File(**{**file.__dict__, **named}))
+    for name in MACHINES:
+        if draw(st.booleans()):
+            for files in (first, second):
+                variant, label = draw(st.integers(0, 3)), draw(st.sampled_from(["", "red"]))
+                files.append(File("Runner", name, variant, label=label))
     deeds = st.sampled_from(
         ["edit", "delete", "protect", "leave", "unlabel", "end", "expire", "make", "steal"]
     )
     twins = draw(st.sets(st.sampled_from(EVERY), max_size=1))
     limits = {"maxCount": draw(st.integers(0, 4)), "maxPercent": draw(st.sampled_from([0, 50]))}
-    spec = {"pruneLimits": limits, "prune": draw(st.sampled_from([True, True, True, False]))}
+    prune = draw(st.sampled_from([True, True, True, False]))
+    spec = {"pruneLimits": limits, "prune": prune, "kinds": KINDS_ALLOWED}
     return Story(
         tuple(first),
         tuple(second),
@@ -156,7 +183,7 @@ class Told:
         prompt = {"prompt": {"position": "argument"}}
         await fleet.mesh.agent_class("greeter", **prompt)
         await fleet.mesh.agent_class("mute")
-        for name, room in zip(("r1", "r2"), story.rooms, strict=True):
+        for name, room in zip(MACHINES, story.rooms, strict=True):
             await fleet.runner(name, **({"capacity": {"maxPods": room}} if room else {}))
         await fleet.source(**story.spec)
         await fleet.mesh.make(GIT_SOURCE, "other", spec={"repositoryRef": {"name": "x"}})
@@ -205,6 +232,7 @@ class Told:
             "Ticket": {"title": "By hand", "state": "done"},
             "AgentPod": {"activeDeadlineSeconds": 77},
             "Channel": {"archived": True},
+            "Repository": {"defaultBranch": "by-hand"},
         }
         bodies: dict[str, dict[str, Any]] = {
             "edit": {"spec": edits[resource.kind]},
@@ -224,7 +252,7 @@ class Told:
             (kind, name): item
             for (kind, where, name), item in self.fleet.kube.objects.items()
             if where == "acme" and kind in RESOURCES
-            and kind != "Runner" and "deletionTimestamp" not in item["metadata"]
+            and "deletionTimestamp" not in item["metadata"]
         }  # fmt: skip
 
     def _compare(
