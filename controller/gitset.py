@@ -86,19 +86,25 @@ async def opened(
             touch=touch,
             folders=settings.folders,
         )
-        await sources.load(current=await asyncio.to_thread(_follows, folder / EPOCH_FILE, epoch))
+        known = await asyncio.to_thread(_epoch, folder / EPOCH_FILE)
+        await sources.load(
+            current=known + 1 == epoch, settled=lambda: _note(folder / EPOCH_FILE, epoch)
+        )
         yield sources
     finally:
         await database.close()
 
 
-def _follows(file: Path, epoch: int) -> bool:
-    """Whether nobody has led since we last did; take note that we lead now."""
+def _epoch(file: Path) -> int:
+    """Return the leadership in which sources were last kept from here, 0 if they never were."""
     known = file.read_text(encoding="ascii").strip() if file.exists() else ""
+    return int(known) if known.isdecimal() else 0
+
+
+def _note(file: Path, epoch: int) -> None:
     draft = file.with_suffix(".new")
     draft.write_text(f"{epoch}\n", encoding="ascii")
     draft.replace(file)
-    return known.isdecimal() and int(known) + 1 == epoch
 
 
 class Writing:

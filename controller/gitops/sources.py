@@ -68,6 +68,7 @@ class Sources:
         self._touch = touch
         self._folders = folders
         self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._settled: Callable[[], None] | None = None
         self._ends = asyncio.Event()
         """An AgentPod of a source has ended."""
         self._tasks: asyncio.TaskGroup | None = None
@@ -78,11 +79,13 @@ class Sources:
         for model in MODELS:
             store.listen(model, self._resource)
 
-    async def load(self, *, current: bool) -> None:
+    async def load(self, *, current: bool, settled: Callable[[], None] = lambda: None) -> None:
         """Read what was known when the controller last ran: before anything is reconciled.
 
-        *current*: no other controller has kept these sources since.
+        *current*: no other controller has kept these sources since. *settled* is called once it
+        is made up for that another one may have.
         """
+        self._settled = settled
         for item in self._store.of(GitSource):
             keeper = self._keeper(item)
             await keeper.sync.load(current=current)
@@ -91,6 +94,7 @@ class Sources:
             logger.info("forgotten", extra={"key": uid, "reason": "its GitSource is gone"})
             await self._mirrors(uid).remove()
             await self._remembered.forget(uid)
+        self._settle()
 
     async def run(self) -> None:
         """Keep sources in step until cancelled."""
@@ -206,6 +210,14 @@ class Sources:
         first = min(takers, key=lambda meta: (meta.creation_timestamp, meta.name), default=None)
         return first.name if first is not None else None
 
+    def _settle(self) -> None:
+        """Say once that everything is remembered that must be."""
+        if self._settled is not None and not any(
+            keeper.sync.forgetful for keeper in self._keepers.values()
+        ):
+            self._settled()
+            self._settled = None
+
     def _of(self, namespace: str) -> Iterator[tuple[GitSource, Keeper]]:
         for item in self._store.of(GitSource).indexed(BY_NAMESPACE, namespace):
             if (keeper := self._keepers.get(item.metadata.uid)) is not None:
@@ -219,6 +231,7 @@ class Sources:
         meta = item.metadata
 
         def changed(tickets: Iterable[str]) -> None:
+            self._settle()
             self._touch(Key(GIT_SOURCE.kind, meta.namespace, meta.name))
             for ticket in tickets:
                 self._touch(Key(TICKET.kind, meta.namespace, ticket))

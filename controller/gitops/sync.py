@@ -126,6 +126,11 @@ class Sync:
         )
 
     @property
+    def forgetful(self) -> bool:
+        """Whether it is still to be found out which pods must not be started again."""
+        return self._forgotten != ""
+
+    @property
     def ledger(self) -> Ledger:
         """Return what is remembered of the source."""
         return self._ledger

@@ -215,7 +215,7 @@ class Controller:
             async for page in self.scene.kube.pages(resource):
                 for item in page:
                     self.see(resource, item)
-        await self.sources.load(current=self.scene.current)
+        await self.sources.load(current=self.scene.current, settled=self._settled)
 
     def see(self, resource: Resource, item: dict[str, Any]) -> None:
         """Hear of a write, as from a watch."""
@@ -228,6 +228,9 @@ class Controller:
             self.store.remove(resource.kind, meta["uid"])
         if resource.kind in {GIT_SOURCE.kind, TICKET.kind}:
             self.queue.add(Key(resource.kind, meta.get("namespace", ""), meta["name"]))
+
+    def _settled(self) -> None:
+        self.scene.current = True
 
     async def work(self) -> None:
         sure = asyncio.Event()

@@ -638,10 +638,13 @@ async def test_after_another_controller_no_pod_is_started_that_may_have_run(scen
     await ends(scene)
     await scene.delete(AGENT_POD, "fix")  # the other one has seen it, we have not
     scene.current = False
+    async with scene.controller():
+        pass  # it dies before it has looked
+    assert not scene.current
     async with scene.controller() as controller:
         assert await controller.synced()
         assert scene.names(AGENT_POD) == set()
-    scene.current = True
+    assert scene.current
     async with scene.controller() as controller:
         assert await controller.synced()
         assert scene.names(AGENT_POD) == set()
