@@ -55,7 +55,8 @@ class _Search:
         self._rules = rules
         self._entries = {entry.path: entry for entry in tree.entries}
         self._claimed: dict[str, tuple[str, ...]] = {}
-        self.found = Files(folder, {}, {}, self._claimed, existing=len(tree.entries))
+        existing = sum(entry.path.endswith(".md") for entry in tree.entries)
+        self.found = Files(folder, {}, {}, self._claimed, existing)
 
     async def near(
         self, tickets: Iterable[str], last_seen: Callable[[str], str | None]
