@@ -231,6 +231,9 @@ class TicketRuns(Model):
     """The ticket's state as no person has changed it since; another one starts the count anew."""
     given: TicketState | None = None
     """A state that a pod which has not claimed the ticket asked for: no person's either."""
+    depth: Annotated[int, Field(ge=0, le=1000)] | None = None
+    """How many pods stand between a person and the next pod, as a pod asked for the state: no more
+    than Organization.spec.podDepth; absent: a person did."""
     starting: bool | None = None
     """True while the last pod is being made: it is counted before it is there."""
     started_at: Timestamp | None = None

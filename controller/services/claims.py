@@ -8,12 +8,14 @@ its own.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from controller.bindings.rules import depth
 from controller.kernel.clock import stamp, wall
 from controller.kernel.store import Store
 from controller.kube.errors import Conflict, NotFound
 from controller.rpc.ports import Objects
 from controller.services.contention import attempts
 from controller.tickets.claims import living, owns
+from controller.tickets.runs import may_run
 from controller.tools.call import ToolError
 from schemas.agentpod import AgentPod, Claim
 from schemas.names import AGENT_POD, TICKET
@@ -62,17 +64,19 @@ class Claims:
     async def noted(self, pod: AgentPod, ticket: Ticket, state: TicketState) -> Ticket:
         """Write down that *state*, which the ticket is about to get, is a pod's wish.
 
-        It gives a ticket that starts pods by itself no new attempts, as a person's would.
+        It gives a ticket that starts pods by itself no new attempts, as a person's would; and a pod
+        that is started because of it counts as made by *pod*.
 
         Raises:
             KubeError: The API cannot be asked.
         """
 
         def edit(now: Ticket) -> Mapping[str, Any] | None:
-            runs = now.status.runs
-            if runs is None or owns(pod, now) or runs.given == state:
+            runs, deep = now.status.runs, depth(pod) + 1
+            known = runs is not None and runs.given == state and runs.depth == deep
+            if known or owns(pod, now) or not may_run(now):
                 return None
-            return {"runs": {"given": str(state)}}
+            return {"runs": {"given": str(state), "depth": deep}}
 
         return await self._for_a_pod(ticket, edit)
 

@@ -343,6 +343,7 @@ def _limits(home: Organization) -> runs.Limits:
         home.spec.tickets.max_concurrent_runs,
         quota.agent_pods if quota else None,
         quota.running_agent_pods if quota else None,
+        home.spec.pod_depth,
     )
 
 

@@ -132,10 +132,8 @@ class TicketWork:
 
     async def _recount(self, ticket: Ticket) -> bool:
         """Count attempts anew where a person changed the state."""
-        if (again := runs.recounted(ticket)) is None:
+        if (change := runs.recount(ticket)) is None:
             return False
-        attempts, state = again
-        change = {"attempts": attempts, "state": str(state), "given": None}
         await self._claims.write(ticket, {"runs": change})
         return True
 

@@ -19,6 +19,7 @@ from schemas.gitsource import GitSource
 from schemas.names import (
     AGENT_POD,
     ANNOTATION_AUTO_RUN_SOURCE,
+    ANNOTATION_DEPTH,
     FIELD_MANAGER,
     LABEL_AUTO_RUN,
     LABEL_MANAGED_BY,
@@ -67,6 +68,8 @@ class Limits:
     """Of the organization, whatever their state; None: not limited."""
     running: int | None = None
     """Of the organization, placed and not ended."""
+    depth: int | None = None
+    """Pods between a person and a pod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,29 @@ def recounted(ticket: Ticket) -> tuple[int, TicketState] | None:
         return None
     ours = runs.state is None or state == runs.given
     return (runs.attempts if ours else 0), state
+
+
+def recount(ticket: Ticket) -> dict[str, Any] | None:
+    """Return the change of what is counted, None if it is right.
+
+    A person's word also ends the chain of pods that asked for pods.
+    """
+    again, runs = recounted(ticket), ticket.status.runs
+    if again is None or runs is None:
+        return None
+    attempts, state = again
+    change: dict[str, Any] = {"attempts": attempts, "state": str(state)}
+    if state == runs.given:
+        change["given"] = None
+    elif runs.state is not None:
+        change["depth"] = None
+    return change
+
+
+def may_run(ticket: Ticket) -> bool:
+    """Whether a pod may ever be started for the ticket by itself."""
+    status = ticket.status
+    return bool(ticket.spec.auto_run or status.runs or status.source)
 
 
 def obstacle(
@@ -196,7 +222,7 @@ def chosen(
     used = Counter(now_there.by_rule)
     everywhere = _full(limits, now_there, 0)
     for wish in sorted(wishes, key=_precedence):
-        full = everywhere or _full_of_rule(wish.rule, used)
+        full = everywhere or _too_deep(wish.ticket, limits) or _full_of_rule(wish.rule, used)
         if full is not None:
             waits[wish.ticket.metadata.uid] = full
             continue
@@ -204,6 +230,15 @@ def chosen(
         starts.append(wish)
         everywhere = _full(limits, now_there, len(starts))
     return starts, waits
+
+
+def _too_deep(ticket: Ticket, limits: Limits) -> Finding | None:
+    """Return that a pod asked for the run that may not make pods itself."""
+    deep = ticket.status.runs.depth if ticket.status.runs is not None else None
+    if deep is None or limits.depth is None or deep <= limits.depth:
+        return None
+    text = f"a pod asked for it, and pods make pods to a depth of {limits.depth} (spec.podDepth)"
+    return Finding("TooDeep", f"{text}: a person must change its state", stalled=True)
 
 
 def _full_of_rule(rule: Rule, used: Counter[tuple[str, str]]) -> Finding | None:
@@ -267,7 +302,9 @@ def manifest(wish: Wish, number: int) -> dict[str, Any]:
         LABEL_AUTO_RUN: wish.rule.label,
         LABEL_MANAGED_BY: FIELD_MANAGER,
     }
-    source = {ANNOTATION_AUTO_RUN_SOURCE: wish.rule.source} if wish.rule.source else {}
+    annotations = {ANNOTATION_AUTO_RUN_SOURCE: wish.rule.source} if wish.rule.source else {}
+    if ticket.status.runs is not None and ticket.status.runs.depth:
+        annotations[ANNOTATION_DEPTH] = str(ticket.status.runs.depth)
     return {
         "apiVersion": AGENT_POD.api_version,
         "kind": AGENT_POD.kind,
@@ -275,7 +312,7 @@ def manifest(wish: Wish, number: int) -> dict[str, Any]:
             "name": pod_name(ticket.metadata.name, number),
             "namespace": ticket.metadata.namespace,
             "labels": labels,
-            **({"annotations": source} if source else {}),
+            **({"annotations": annotations} if annotations else {}),
         },
         "spec": spec,
     }

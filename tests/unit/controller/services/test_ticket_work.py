@@ -296,6 +296,30 @@ async def test_agents_that_send_a_ticket_back_for_ever_start_no_pods_for_ever(
     assert sorted(world.made) == ["reviewer", "tk-1-run-1", "tk-1-run-2"]
 
 
+async def test_pods_whose_tickets_start_pods_come_to_an_end(world: TicketWorld) -> None:
+    await world.ticket("tk-0", autoRun=RUN)
+    for number in range(1, 6):  # each pod has a further ticket done by a further pod
+        await world.ticket(f"tk-{number}", state="backlog", autoRun=RUN)
+    for number in range(5):
+        await world.settle()
+        await world.place()
+        if (pod := f"tk-{number}-run-1") in world.pods:
+            await world.start(pod)
+            await world.settle()
+            await world.say(pod, "todo", f"tk-{number + 1}")
+            await world.end(pod, commits=True)
+    await world.settle()
+    assert sorted(world.made) == ["tk-0-run-1", "tk-1-run-1", "tk-2-run-1"]  # podDepth is 2
+    said = world.runs.why(world.found("tk-3"))
+    assert said is not None
+    assert said.reason == "TooDeep"
+    for state in ("backlog", "todo"):  # a person's word
+        await world.move(state, "tk-3")
+        await world.settle()
+    assert "tk-3-run-1" in world.made
+    assert "agentsmesh.io/depth" not in world.pods["tk-3-run-1"].metadata.annotations
+
+
 # --- whatever happens, and whenever the controller is killed --------------------------------------
 
 Act = Callable[[TicketWorld], Coroutine[Any, Any, None]]
