@@ -114,11 +114,20 @@ class TicketTools:
         return shown
 
     async def _claim(self, pod: AgentPod, ticket: Ticket, wanted: tools.UpdateTicket) -> None:
-        """Make sure that no other pod works on it, and write down whose wish the state is."""
+        """Make sure that no other pod works on it, and write down whose wish the state is.
+
+        Not before there is a resource to write it on: else the state would pass for a person's.
+        """
+        if not ticket.metadata.uid:
+            raise ToolError(
+                "Unavailable",
+                "status: the ticket's file is accepted and on its way: nothing was changed, try "
+                "again in a few seconds",
+            )
         revision = wanted.expected_revision
         outdated = revision is not None and ticket.metadata.generation > revision
-        if wanted.status is None or outdated or not ticket.metadata.uid:
-            return  # nothing will be changed, or there is no resource to write it on yet
+        if wanted.status is None or outdated:
+            return  # nothing will be changed
         if wanted.status is TicketState.IN_PROGRESS:
             ticket = await self._claims.take(pod, ticket)
         await self._claims.noted(pod, ticket, wanted.status)
