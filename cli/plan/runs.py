@@ -8,6 +8,7 @@ from cli.plan.cluster import Cluster
 from controller.kernel.store import Store
 from controller.placement.indexes import ACTIVE_IN, BY_NAMESPACE, OF_SOURCE, OF_TICKET, RUNS_IN
 from controller.tickets import runs
+from controller.tickets.claims import asks
 from controller.tickets.facts import blockers
 from schemas.agentpod import AgentPod
 from schemas.gitsource import GitSource
@@ -38,6 +39,7 @@ def started(cluster: Cluster, asking: int, now: float) -> Started:
     home = _home(store, cluster.namespace)
     if home is None or home.spec.suspend or home.metadata.deleting:
         return Started(cluster)
+    cluster, store = _without_pointless(cluster, store)
     ready = [wish for wish in _wishes(store, cluster.namespace) if _is_free(store, wish, now)]
     pods = store.of(AgentPod)
     there = runs.there(
@@ -79,6 +81,20 @@ def _with_sources(cluster: Cluster) -> Cluster:
     return Cluster(cluster.namespace, manifests, cluster.unread)
 
 
+def _without_pointless(cluster: Cluster, store: Store) -> tuple[Cluster, Store]:
+    """Return the cluster without pods that have not begun and that their tickets want no more."""
+    manifests = dict(cluster.manifests)
+    for pod in store.of(AgentPod).indexed(RUNS_IN, cluster.namespace):
+        use = pod.spec.ticket_ref
+        if use is None or pod.metadata.deleting or pod.status.placement is not None:
+            continue
+        ticket = store.of(Ticket).get(cluster.namespace, use.name)
+        if ticket is None or runs.pointless(pod, ticket):
+            del manifests[AGENT_POD.kind, pod.metadata.name]
+    left = Cluster(cluster.namespace, manifests, cluster.unread)
+    return left, _with_sources(left).store()
+
+
 def _home(store: Store, namespace: str) -> Organization | None:
     homes = store.of(Organization).indexed(BY_NAMESPACE, namespace)
     return min(homes, key=lambda item: item.metadata.creation_timestamp, default=None)
@@ -103,6 +119,8 @@ def _is_free(store: Store, wish: runs.Wish, now: float) -> bool:
     meta = wish.ticket.metadata
     needed = blockers(wish.ticket, lambda name: store.of(Ticket).get(meta.namespace, name))
     pods = store.of(AgentPod).indexed(OF_TICKET, (meta.namespace, meta.name))
+    if any(asks(pod) for pod in pods):
+        return False  # it claims the ticket first
     return runs.obstacle(wish, needed, pods, now) is None
 
 

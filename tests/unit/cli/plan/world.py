@@ -24,13 +24,22 @@ from controller.gitops.sync import Around, Ending, Sync
 from controller.gitops.values import Entry, EntryType, Identity
 from controller.gitops.writing import Turn
 from controller.kernel.key import Key
+from controller.kernel.reconciler import Reconciler
 from controller.kernel.store import Change
 from controller.kube.errors import Refused
 from controller.placement.desired import ended
+from controller.reconcilers.ticket import plan as ticket_plan
+from controller.reconcilers.ticket import status as ticket_status
+from controller.reconcilers.ticket.observe import TicketObserver
+from controller.services.claims import Claims
+from controller.services.ticket_runs import TicketRuns
+from controller.services.ticket_work import TicketWork
+from controller.services.tickets import Tickets
 from schemas.agentpod import AgentPod
 from schemas.crdgen import crds
 from schemas.gitsource import GitSource
-from schemas.names import AGENT_POD, GIT_SOURCE, LABEL_SOURCE, RUNNER, Resource
+from schemas.names import AGENT_POD, GIT_SOURCE, LABEL_SOURCE, RUNNER, TICKET, Resource
+from schemas.ticket import Ticket
 from tests.unit.controller.conftest import MemoryKube
 from tests.unit.controller.reconcilers.conftest import Mesh, ObedientRunner
 
@@ -153,12 +162,29 @@ class StoppingRunner(ObedientRunner):
             self.has[uid] = (row[0], link_pb2.SUCCEEDED)
 
 
+class FleetMesh(Mesh):
+    """Has tickets, too: claims of pods, and pods that tickets start."""
+
+    def more(self, sources: Any) -> list[Reconciler]:
+        claims = Claims(self.store, self.kube)
+        tickets = Tickets(self.store, self.kube)
+        work = TicketWork(self.store, self.queue, claims, tickets, self.recorder)
+        runs = TicketRuns(self.store, self.queue, self.kube, claims, self.recorder)
+        observer = TicketObserver(self.store, sources, runs)
+        self.store.listen(Ticket, self._ticket)
+        seen = Reconciler(TICKET.kind, observer.observe, ticket_plan.plan, ticket_status.report)
+        return [work.reconciler(), runs.reconciler(), seen]
+
+    def _ticket(self, change: Change[Ticket]) -> None:
+        self.queue.add(Key(TICKET.kind, "acme", change.subject.metadata.name))
+
+
 class Fleet:
     """A mesh with one GitSource ``plan`` of the folder ``fleet``."""
 
     def __init__(self) -> None:
         self.kube = StrictKube()
-        self.mesh = Mesh(self.kube, sources=self)
+        self.mesh = FleetMesh(self.kube, sources=self)
         self.branch = Branch()
         self._sync: Sync | None = None
         self.mesh.store.listen(AgentPod, self._pod)
@@ -223,6 +249,21 @@ class Fleet:
         drawn = await draw(cluster, cluster.store(), source, self.branch.at(commit), before)
         origin = Origin("acme", "plan", "fleet", "memory", "main", commit, applied)
         return make(origin, cluster, drawn, ()).plan
+
+    def of_ticket(self, namespace: str, ticket: str) -> Any:
+        """Return where the ticket lies in git."""
+        del namespace
+        identity = Identity(TICKET.kind, ticket)
+        return self.sync.origin(self.item, identity) if self._sync is not None else None
+
+    def sure(self, namespace: str) -> bool:
+        """Whether that is known."""
+        return bool(namespace)
+
+    def commits(self, namespace: str, ticket: str) -> tuple[Any, ...]:
+        """Return none."""
+        del namespace, ticket
+        return ()
 
     def _changed(self, _: Iterable[str]) -> None:
         self.mesh.queue.add(Key(GIT_SOURCE.kind, "acme", "plan"))

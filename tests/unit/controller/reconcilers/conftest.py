@@ -11,6 +11,7 @@ from meshwire.v1 import link_pb2
 from controller.kernel.events import Recorder
 from controller.kernel.key import Key
 from controller.kernel.queue import WorkQueue
+from controller.kernel.reconciler import Reconciler
 from controller.kernel.worker import Kernel
 from controller.placement.fleet import Fleet
 from controller.placement.indexes import new_store
@@ -128,10 +129,14 @@ class Mesh:
             store=self.store,
             queue=self.queue,
             recorder=self.recorder,
-            reconcilers=[*kinds, routing.reviews()],
+            reconcilers=[*kinds, *self.more(sources), routing.reviews()],
         )
         self.runners: dict[str, ObedientRunner] = {}
         self._told = 0
+
+    def more(self, sources: Any) -> list[Reconciler]:  # noqa: ARG002 - for others
+        """Return what is to be reconciled beside the catalogue's kinds."""
+        return []
 
     async def make(self, resource: Any, name: str, **parts: Any) -> dict[str, Any]:
         metadata = {"name": name} | parts.pop("metadata", {})
