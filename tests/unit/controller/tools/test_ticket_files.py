@@ -108,6 +108,10 @@ async def test_a_new_ticket_is_a_file_and_can_be_worked_on_before_it_is_pushed(
             "tk-aaaa",
             "",
         )
+        with pytest.raises(ToolError, match="on its way"):  # it would pass for a person's word
+            await agent.call("update_ticket", ticket_id=name, status="todo")
+        found = await agent.call("get_ticket", ticket_id=name)
+        assert found["status"] == "backlog"
     there.source()
     async with Running(there) as running:
         await running.tickets.update(by_pod(POD), ORG, name, {"state": "todo"}, wait_seconds=30)
