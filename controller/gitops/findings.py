@@ -66,8 +66,8 @@ def trouble(done: Written, drawn: SyncPlan) -> Trouble | None:
     if done.failure is not None:
         said = redact(str(done.failure))
         return Trouble("ApiUnavailable", f"the API server does not do it, tried again: {said}")
-    if done.left or done.raced:
-        return applying(done.left + done.raced)
+    if done.pending:
+        return applying(done.pending)
     leaving = (*drawn.cancels, *drawn.waiting)
     if not leaving:
         return None

@@ -115,6 +115,10 @@ class Ledger:
         """Return what the files at these paths said when they could last be used."""
         return await self._memory.declared(self._source, paths)
 
+    def unsee(self, path: str) -> None:
+        """Have a file read again: what it said is not remembered."""
+        self.seen.pop(path, None)
+
     async def read(
         self, seen: Mapping[str, Seen], declared: Mapping[str, Declared], gone: Iterable[str]
     ) -> None:

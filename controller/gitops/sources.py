@@ -87,7 +87,7 @@ class Sources:
         """
         self._settled = settled
         for item in self._store.of(GitSource):
-            keeper = self._keeper(item)
+            keeper = self._keepers.get(item.metadata.uid) or self._keeper(item)
             await keeper.sync.load(current=current)
             self._ends.set()
         for uid in await self._remembered.sources() - self._keepers.keys():

@@ -271,7 +271,9 @@ class Sync:
         done = await self._writing.carry_out(again, hand, turn, progress)
         self._refusals.keep(done.refused, collected, live, self._around.ticks())
         problems = (*collected.problems, *drawn.problems, *skipped, *done.refused.values())
-        whole = done.failure is None and not done.raced and not done.left
+        if done.lost:
+            self._listing.forget()
+        whole = done.failure is None and not done.pending
         await self._ledger.wrote(
             settled(collected, drawn, problems, applied, live),
             vanished(collected, applied, self._living.one) if whole else (),
@@ -342,7 +344,7 @@ class Sync:
         before, self._problems = self._problems, named(problems)
         self._note(before)
         shown = sorted(self._problems.values(), key=lambda problem: problem.path)[:ERRORS_SHOWN]
-        pending = done.left + done.raced + len(drawn.left_alone)
+        pending = done.pending + len(drawn.left_alone)
         marks = self._ledger.marks
         self._tell(
             replace(

@@ -75,10 +75,17 @@ class Written:
     """What the API server does not take."""
     raced: int = 0
     """What somebody else was faster with: the next pass looks again, at once."""
+    lost: int = 0
+    """Files that must be read again first: what they said is not remembered."""
     failure: KubeError | None = None
     """Why it ended early: the API server is in trouble."""
     left: int = 0
     """Files that were not applied because it ended early."""
+
+    @property
+    def pending(self) -> int:
+        """How many files are still to be applied."""
+        return self.left + self.raced + self.lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +158,11 @@ class Writing:
         async with asyncio.TaskGroup() as tasks:
             for step in steps:
                 said = files.get(_known(step).path)
-                if said is not None:
+                if said is None:
+                    logger.warning("to be read again", extra={"key": repr(_known(step).path)})
+                    self._ledger.unsee(_known(step).path)
+                    done.lost += 1
+                else:
                     tasks.create_task(self._step(step, said, hand, gate, rows, done))
         await self._ledger.wrote(rows)
 

@@ -1,5 +1,6 @@
 """Commits become resources, and nothing else does: sources against real git."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -399,6 +400,18 @@ async def test_what_drifts_is_put_back_with_a_word(scene: Scene) -> None:
         await scene.change(TICKET, "tk-0001", metadata={"labels": {"team": "red"}})
         assert await controller.synced()
         assert scene.find(TICKET, "tk-0001")["metadata"]["labels"]["team"] == "red"  # type: ignore[index]
+
+
+async def test_what_is_not_remembered_is_read_again(scene: Scene) -> None:
+    commit = scene.team.push(tickets(2))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        with sqlite3.connect(scene.folder / "gitops.db") as database:
+            database.execute("UPDATE files SET declared = NULL")
+        database.close()
+        await scene.change(TICKET, "tk-0001", spec={"title": "Mine"})
+        await until(lambda: scene.spec(TICKET, "tk-0001")["title"] == "Ticket 1")
 
 
 async def test_what_is_to_be_left_alone_is(scene: Scene) -> None:
