@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -488,3 +489,57 @@ def replace_timing(found: Scene) -> Scene:
     """Let changes wait longer for company: the machine may be slow."""
     found.timing = replace(QUICK, company=1.0, longest_company=5.0)
     return found
+
+
+@pytest.mark.faults
+async def test_pods_and_a_person_who_push_all_the_time_lose_nothing(there: Scene) -> None:
+    """GIT-09, with nothing arranged: who comes first differs from run to run."""
+    clone = there.team.clone
+    names = ("tk-aaaa", "tk-bbbb")
+    paths = dict(zip(names, (FIRST, "tickets/tk-bbbb-second.md"), strict=True))
+
+    def person() -> None:
+        """Push eight times as people do: pull, change, push, and again if somebody was faster."""
+        for number in range(8):
+            git(clone, "pull", "-q", "--rebase", str(there.team.bare), "main")
+            path = clone / paths[names[number % 2]]
+            path.write_text(path.read_text() + f"Line {number} of a person.\n")
+            git(clone, "commit", "-q", "-am", f"person {number}")
+            for _ in range(50):
+                try:
+                    git(clone, "push", "-q", str(there.team.bare), "HEAD:main")
+                    break
+                except subprocess.CalledProcessError:
+                    git(clone, "pull", "-q", "--rebase", str(there.team.bare), "main")
+            else:
+                raise AssertionError("a person never gets through")
+
+    async def pod(running: Running, number: int) -> None:
+        by = By(ByKind.POD, f"pod-{number}", f"uid-{number}", "claude")
+        for step in range(4):
+            label = f"pod-{number}-{step}"
+            labels = [*there.ticket(names[number % 2]).spec.labels, label]
+            written = await running.tickets.update(
+                by, ORG, names[number % 2], {"labels": labels}, wait_seconds=60
+            )
+            assert written.conflicts == ()
+
+    async with Running(there) as running, asyncio.TaskGroup() as tasks:
+        tasks.create_task(asyncio.to_thread(person))
+        for number in range(4):
+            tasks.create_task(pod(running, number))
+    for which, name in enumerate(names):
+        text = there.team.show(paths[name])
+        for number in range(which, 8, 2):
+            assert text.count(f"Line {number} of a person.") == 1
+        for number in range(which, 4, 2):
+            for step in range(4):
+                assert text.count(f"pod-{number}-{step}") == 1
+        assert "<<<<" not in text
+        assert "# who reads this?" in text
+    ids = git(there.team.bare, "log", "--format=%(trailers:key=Operation-Id,valueonly)", "main")
+    assert len(ids.split()) == len(set(ids.split())) == 16
+    said = git(there.team.bare, "log", "--format=%s", "main").splitlines()
+    assert [f"person {number}" for number in range(7, -1, -1)] == [
+        line for line in said if line.startswith("person")
+    ]
