@@ -4,13 +4,14 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from controller.gitops.files.leftover import conflict_line, late_front
+
 _BOM: Final = b"\xef\xbb\xbf"
 _WIDE: Final = (b"\xff\xfe", b"\xfe\xff")
 """Byte order marks of UTF-16, and of UTF-32 in the commoner order."""
 _FENCE: Final = re.compile(rb"---[ \t]*(?:\r?\n|\Z)")
 _CLOSING: Final = re.compile(r"^---[ \t]*(?:\r?\n|\Z)", re.MULTILINE)
 _KEY: Final = re.compile(r"^(?:id|title)[ \t]*:", re.MULTILINE)
-_LATE: Final = re.compile(rb"[ \t\r\n]+---[ \t]*\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*id[ \t]*:")
 
 
 class TextError(ValueError):
@@ -69,11 +70,12 @@ def split(data: bytes) -> Document | None:
         return None
     bom = data.startswith(_BOM)
     rest = data[len(_BOM) :] if bom else data
+    refuse_conflict(rest, fences=True)
     opening = _FENCE.match(rest)
     if opening is None or not opening.group().endswith(b"\n"):
-        if _LATE.match(rest):
+        if (line := late_front(rest)) is not None:
             raise TextError(
-                1 + rest[: rest.index(b"---")].count(b"\n"),
+                line,
                 "InvalidFrontMatter",
                 "the front matter must begin in the first line: leave out what stands before it",
             )
@@ -91,6 +93,16 @@ def split(data: bytes) -> Document | None:
         return None
     return Document(bom, text[:at], text[at : closing.start()], closing.group(),
                     text[closing.end() :])  # fmt: skip
+
+
+def refuse_conflict(data: bytes, *, fences: bool) -> None:
+    """Raise TextError where git marked a conflict that nobody solved."""
+    if (line := conflict_line(data, fences=fences)) is not None:
+        raise TextError(
+            line,
+            "ConflictMarkers",
+            "git's marks of a merge conflict begin here: settle it and leave them out",
+        )
 
 
 def decode(data: bytes) -> str:

@@ -14,8 +14,8 @@ from controller.gitops.values import MAX_FILE_BYTES, Declared, Identity, Problem
 from schemas.base import Model
 from schemas.names import TICKET
 
-_MARKDOWN: Final = ".md"
-_EXTENSIONS: Final = (_MARKDOWN, ".yaml", ".yml")
+_MARKDOWN: Final = (".md", ".markdown")
+_EXTENSIONS: Final = (*_MARKDOWN, ".yaml", ".yml")
 """Files of other names are not ours. In capitals, too: a file is not to be passed over for that."""
 _LONGEST_EXTENSION: Final = max(map(len, _EXTENSIONS))
 
@@ -164,6 +164,7 @@ def _parsed_front(document: Document) -> Parsed:
 
 def _manifest(path: str, blob: str, data: bytes, rules: Rules) -> Declared:
     _, rest = frontmatter.without_bom(data)
+    frontmatter.refuse_conflict(rest, fences=False)
     parsed = parse(frontmatter.decode(rest))
     try:
         said = manifest(parsed.value, rules.namespace, rules.kinds)

@@ -41,8 +41,8 @@ class TooManyFilesError(ValueError):
 def select(commit: str, entries: Iterable[Entry], folder: str) -> Tree:
     """Return the files below *folder* (``spec.path``) that are to be read, and those that cannot.
 
-    Looked at: ``*.md``, ``*.yaml`` and ``*.yml``, also in capitals; no names that begin with a dot,
-    no comments (``tickets/<id>/comments/``). Other files are no concern of ours.
+    Looked at: ``*.md``, ``*.markdown``, ``*.yaml`` and ``*.yml``, also in capitals; no names that
+    begin with a dot, no comments (``tickets/<id>/comments/``). Other files are no concern of ours.
 
     Raises:
         TooManyFilesError: There are more than ``MAX_FILES``.
