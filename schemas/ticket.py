@@ -145,7 +145,7 @@ class TicketSpec(Model):
     """What must be true when it is done."""
     auto_run: TicketRun | None = None
     """The pod that is started for it by itself, once it is todo and all that it depends on is
-    done."""
+    done. Of a ticket that comes from a GitSource only where the source's kinds have AgentPod."""
     follow_pods: bool | None = None
     """Whether its state follows the pod that claimed it: in_progress, then in_review or todo again.
     As the organization says (spec.tickets.followPods), if not given."""

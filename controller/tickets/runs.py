@@ -15,7 +15,7 @@ from controller.kernel.clock import seconds
 from controller.kernel.reconciler import Finding
 from controller.tickets.claims import over
 from schemas.agentpod import AgentPod, Claim
-from schemas.gitsource import GitSource
+from schemas.gitsource import GitSource, SourcedKind
 from schemas.names import (
     AGENT_POD,
     ANNOTATION_AUTO_RUN_SOURCE,
@@ -51,6 +51,8 @@ class Rule:
     """The GitSource that has the rule."""
     most: int | None = None
     """Pods of the rule at once; None: as many as the organization allows."""
+    refused: str = ""
+    """Why the ticket may not ask for a pod itself; empty: it may."""
 
     @property
     def label(self) -> str:
@@ -99,10 +101,12 @@ def rule_of(ticket: Ticket, source: GitSource | None) -> Rule | None:
     *source*: the GitSource that it comes from. Its first rule that fits counts, if the ticket does
     not say for itself; a source that is suspended starts nothing.
     """
+    if source is not None and (source.spec.suspend or source.metadata.deleting):
+        return None
     own = ticket.spec.auto_run
     if own is not None:
-        return Rule(own, frozenset({TicketState.TODO}))
-    if source is None or source.spec.suspend or source.metadata.deleting:
+        return Rule(own, frozenset({TicketState.TODO}), refused=_own_refused(source))
+    if source is None:
         return None
     labels = set(ticket.spec.labels)
     for rule in source.spec.auto_run:
@@ -115,6 +119,16 @@ def rule_of(ticket: Ticket, source: GitSource | None) -> Rule | None:
                 rule.max_concurrent,
             )
     return None
+
+
+def _own_refused(source: GitSource | None) -> str:
+    """Return why tickets of the source ask for no pods: who may write them makes no AgentPods."""
+    if source is None or SourcedKind.AGENT_POD in source.spec.kinds:
+        return ""
+    return (
+        f"GitSource {source.metadata.name} makes no AgentPods (spec.kinds): the autoRun of its"
+        " tickets does not count, only its own rules do"
+    )
 
 
 def recounted(ticket: Ticket) -> tuple[int, TicketState] | None:
@@ -164,6 +178,8 @@ def obstacle(
     """
     ticket, rule = wish.ticket, wish.rule
     runs, claim = ticket.status.runs, ticket.status.claim
+    if rule.refused:
+        return Finding("NotAllowed", rule.refused, stalled=True)
     if ticket.spec.state not in rule.states:
         return Finding("State", f"it is {ticket.spec.state}")
     if blockers:

@@ -66,6 +66,16 @@ def test_the_first_rule_that_fits_counts_and_the_ticket_before_all(build: Any) -
     assert rule_of(ticket(), None) is None
 
 
+def test_a_ticket_of_a_source_asks_for_pods_only_where_its_files_may_be_pods(build: Any) -> None:
+    mine = ticket(spec={"autoRun": RUN})
+    for kinds, reason in ((["AgentPod", "Ticket"], None), (["Ticket"], "NotAllowed")):
+        rule = rule_of(mine, source(build, {}, kinds=kinds))
+        assert rule is not None
+        found = obstacle(Wish(mine, rule), (), (), NOW)
+        assert (found.reason if found else None) == reason
+    assert rule_of(mine, source(build, {}, suspend=True)) is None
+
+
 @pytest.mark.parametrize(
     ("parts", "blockers", "reason"),
     [
