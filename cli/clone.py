@@ -47,6 +47,15 @@ class Clone:
         """Return what *ref* names; empty when nothing."""
         return self._ask("rev-parse", "--verify", "--quiet", ref) or ""
 
+    def holds(self, commit: str, later: str) -> bool | None:
+        """Tell whether *later* has *commit* in its history; None: it is not known here."""
+        if not all(self.commit_of(f"{each}^{{commit}}") for each in (commit, later)):
+            return None
+        if self._ask("merge-base", "--is-ancestor", commit, later) is not None:
+            return True
+        # in a shallow clone what is between them may be missing
+        return None if self._ask("rev-parse", "--is-shallow-repository") != "false" else False
+
     def check_branch(self, name: str) -> None:
         """Raise Usage unless git takes *name* for a branch."""
         if self._ask("check-ref-format", "--branch", name) is None:

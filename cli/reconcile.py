@@ -17,6 +17,7 @@ from cli.clock import now
 from cli.datadir import locate
 from cli.errors import CommandError, NotAllowed, NotFound, Unreachable, Usage
 from cli.kubeconfig import load, paths
+from cli.reconcile_gate import Gate, gate
 from schemas.names import (
     AGENT_CLASS,
     AGENT_POD,
@@ -62,6 +63,8 @@ _KINDS: Final = (GIT_SOURCE, TICKET, AGENT_POD, CHANNEL, POD_BINDING, REPOSITORY
 
 _FIRST_WAIT: Final = 0.1
 _LONGEST_WAIT: Final = 2.0
+_ASK_AGAIN: Final = 2.0
+"""Between two looks for a commit that is not there yet."""
 _INTERRUPTED: Final = 130
 
 
@@ -72,6 +75,7 @@ def reconcile(arguments: Namespace) -> int:
         CommandError: It was not looked at, or is a GitSource that could not be synced.
     """
     resource = _resource(arguments.kind)
+    wanted = _gate(arguments, resource)
     target = load(
         paths(arguments.kubeconfig, locate(arguments.data_dir)),
         context=arguments.context,
@@ -84,12 +88,58 @@ def reconcile(arguments: Namespace) -> int:
         print(f"{request.what} asked")
         return 0
     try:
-        found = request.wait(asked, arguments.timeout)
+        if wanted is not None:
+            print(_pass(request, asked, wanted, arguments.timeout))
+        else:
+            found = request.wait(asked, arguments.timeout)
+            print(_outcome(request.what, resource, found))
     except KeyboardInterrupt:
         print(f"agentsmesh: {request.what} was asked, and may still be looked at", file=sys.stderr)
         return _INTERRUPTED
-    print(_outcome(request.what, resource, found))
     return 0
+
+
+def _gate(arguments: Namespace, resource: Resource) -> Gate | None:
+    if arguments.commit is None:
+        return None
+    if resource is not GIT_SOURCE:
+        raise Usage(f"--commit is for a GitSource, not for a {resource.kind}")
+    if not arguments.wait:
+        raise Usage("--commit waits: leave out --no-wait")
+    return gate(arguments.commit, arguments.clone)
+
+
+def _pass(request: "_Request", asked: str, wanted: Gate, timeout_seconds: float) -> str:
+    """Return what to say once the commit is applied; the source is asked again and again.
+
+    Raises:
+        CommandError: It is not applied in time, or will not be before a person acts.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        left = max(deadline - time.monotonic(), 1.0)
+        found = request.wait(asked, left, told=timeout_seconds)
+        applied = str((found.get("status") or {}).get("appliedCommit") or "")
+        if wanted.is_open(applied):
+            after = "" if applied == wanted.commit else f", with {applied}"
+            return f"{request.what}: {wanted.commit} is applied{after}"
+        _raise_if_stalled(request.what, found)
+        left = deadline - time.monotonic()
+        if left <= 0:
+            why = printable(wanted.why_not(applied))
+            raise CommandError(
+                f"{request.what} has not applied {wanted.commit} within {timeout_seconds} s: {why}"
+            )
+        time.sleep(min(_ASK_AGAIN, left))
+        asked = request.ask()
+
+
+def _raise_if_stalled(what: str, found: Mapping[str, Any]) -> None:
+    conditions: list[dict[str, Any]] = (found.get("status") or {}).get("conditions") or []
+    for each in conditions:
+        if each.get("type") == "Stalled" and each.get("status") == "True":
+            said = printable(f"{each.get('reason')}: {each.get('message')}")
+            raise CommandError(f"{what} waits for a person: {said}")
 
 
 def _resource(word: str) -> Resource:
@@ -141,8 +191,14 @@ class _Request:
             raise NotAllowed(f"{self._full} cannot be asked for: {exc}") from exc
         return value
 
-    def wait(self, asked: str, timeout_seconds: float) -> dict[str, Any]:
-        """Return the object once it was looked at after it was asked for."""
+    def wait(
+        self, asked: str, timeout_seconds: float, *, told: float | None = None
+    ) -> dict[str, Any]:
+        """Return the object once it was looked at after it was asked for.
+
+        *told*: the time to speak of, if it is another one.
+        """
+        told = told or timeout_seconds
         deadline = time.monotonic() + timeout_seconds
         pause = _FIRST_WAIT
         trouble: Unreachable | None = None
@@ -160,7 +216,7 @@ class _Request:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise trouble or Unreachable(
-                    f"{self._full} was asked for, and not looked at within {timeout_seconds} s: "
+                    f"{self._full} was asked for, and not looked at within {told} s: "
                     "does the controller run, and not wait for something (`agentsmesh status`, "
                     f"`kubectl describe {self.what}`)?"
                 )

@@ -26,6 +26,17 @@ def add(
     reconcile.add_argument(
         "--timeout", type=duration, metavar="60s", default=60, help="wait no longer (60s)"
     )
+    reconcile.add_argument(
+        "--commit",
+        metavar="SHA",
+        help="of a GitSource: wait until this commit is applied, itself or with one after it",
+    )
+    reconcile.add_argument(
+        "-C",
+        dest="clone",
+        metavar="DIR",
+        help="a git clone that knows which commit comes after which (the working directory)",
+    )
     cluster(reconcile)
     reconcile.set_defaults(run=_reconcile)
 

@@ -1,6 +1,7 @@
 """Asking for a look now: what is written, what is waited for, and what each end is called."""
 
 import json
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -221,3 +222,97 @@ def test_what_nobody_will_look_at_is_not_asked_for(
     assert run("source", "plan") == 1
     assert said in capsys.readouterr().err
     assert {each.method for each in world.served.asked} == {"GET"}
+
+
+def commits(folder: Path, number: int) -> list[str]:
+    """Make a clone with so many commits; return them, the oldest first."""
+    git = ("git", "-c", "user.name=Ada", "-c", "user.email=a@b.c", "-C", str(folder))
+    subprocess.run((*git, "init", "-q", "-b", "main"), check=True)
+    found = []
+    for _ in range(number):
+        subprocess.run((*git, "commit", "-q", "--allow-empty", "-m", "Work"), check=True)
+        done = subprocess.run((*git, "rev-parse", "HEAD"), check=True, capture_output=True)
+        found.append(done.stdout.decode().strip())
+    return found
+
+
+def at(*applied: str) -> Callable[[dict[str, Any], str], None]:
+    """Return a controller that has applied these, one after the other, each time it is asked."""
+    rest = list(applied)
+
+    def controller(found: dict[str, Any], asked: str) -> None:
+        synced(found, asked)
+        found["status"]["appliedCommit"] = rest[0] if len(rest) == 1 else rest.pop(0)
+
+    return controller
+
+
+def test_a_commit_that_was_jumped_over_is_applied_with_one_after_it(
+    world: World, run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, third = commits(tmp_path, 3)
+    world.controller = at(first, third)
+    assert run("source", "plan", "--commit", second, "-C", str(tmp_path)) == 0
+    assert capsys.readouterr().out == f"gitsource/plan: {second} is applied, with {third}\n"
+    assert run("source", "plan", "--commit", "HEAD~2", "-C", str(tmp_path)) == 0
+    assert run("source", "plan", "--commit", third, "-C", str(tmp_path)) == 0
+
+
+def test_without_a_clone_only_the_commit_itself_opens_the_gate(
+    world: World,
+    run: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    world.controller = at("a" * 40)
+    assert run("source", "plan", "--commit", "a" * 40) == 0
+    assert run("source", "plan", "--commit", "b" * 40, "--timeout", "1s") == 1
+    assert "in a clone that -C names" in capsys.readouterr().err
+    assert run("source", "plan", "--commit", "HEAD") == 2
+    assert run("source", "plan", "--commit", "a" * 40, "-C", str(tmp_path)) == 2
+
+
+def test_a_commit_that_is_not_on_the_branch_is_told_so(
+    world: World, run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = commits(tmp_path, 2)
+    where = ("-C", str(tmp_path), "--timeout", "1s")
+    world.controller = at(first)
+    assert run("source", "plan", "--commit", second, *where) == 1
+    assert "push it to the branch" in capsys.readouterr().err
+    world.controller = at("c" * 40)
+    assert run("source", "plan", "--commit", second, *where) == 1
+    assert "the clone does not know" in capsys.readouterr().err
+
+
+def test_a_source_that_waits_for_a_person_is_not_waited_for(
+    world: World, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stalled(found: dict[str, Any], asked: str) -> None:
+        message = {"reason": "BranchNotFound", "message": "there is no branch"}
+        condition = {"type": "Stalled", "status": "True", **message}
+        found["status"] = {"lastHandledRequestAt": asked, "conditions": [condition]}
+
+    world.controller = stalled
+    assert run("source", "plan", "--commit", "a" * 40, "--timeout", "1h") == 1
+    assert "BranchNotFound: there is no branch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(("ticket", "x", "--commit", "a" * 40), id="of a ticket"),
+        pytest.param(("source", "x", "--commit", "a" * 40, "--no-wait"), id="without waiting"),
+        pytest.param(("source", "x", "--commit", "--output=x"), id="an option"),
+    ],
+)
+def test_a_commit_that_cannot_be_waited_for_is_wrong_usage(
+    run: Callable[..., int], words: tuple[str, ...]
+) -> None:
+    try:
+        code = run(*words)
+    except SystemExit as exc:  # by argparse
+        code = int(exc.code or 0)
+    assert code == 2

@@ -374,6 +374,6 @@ def test_the_plan_equals_what_then_happens(story: Story) -> None:
 @pytest.mark.faults
 @pytest.mark.timeout(600)
 @given(stories())
-@settings(max_examples=200, deadline=None, suppress_health_check=_QUIET)
+@settings(max_examples=120, deadline=None, suppress_health_check=_QUIET)
 def test_the_plan_equals_what_then_happens_in_many_fleets(story: Story) -> None:
     tell(story)
