@@ -139,6 +139,7 @@ def test_a_size_behind_a_checkpoint_counts_behind_it(tmp_path: Path) -> None:
     assert again.screen().lines(100) == whole.screen().lines(100)
 
 
+@settings(deadline=None)
 @given(damage=st.integers(0, 200))
 def test_a_damaged_checkpoint_is_none(damage: int) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -21,10 +21,10 @@ def public() -> Iterator[Path]:
     """A directory of nobody's that nobody else's permissions hide."""
     path = Path(tempfile.mkdtemp(prefix="agentsmesh-nobody-", dir="/var/tmp"))
     try:
-        package = Path(__file__).parents[5] / "runner"
-        shutil.copytree(
-            package, path / "runner", ignore=shutil.ignore_patterns("__pycache__"), symlinks=True
-        )
+        for name in ("runner", "gitaccess"):
+            package = Path(__file__).parents[5] / name
+            ours = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(package, path / name, ignore=ours, symlinks=True)
         for script in (SCRIPT, MCP_SCRIPT, SCRIPT.with_name("starting.py")):
             shutil.copy(script, path)
         shutil.copytree(Path(ptyprocess.__file__).parent, path / "ptyprocess")
