@@ -7,6 +7,7 @@ import base64
 import contextlib
 import http.client
 import json
+import socket
 import ssl
 import tempfile
 import time
@@ -82,4 +83,7 @@ class Api:
         try:
             yield events()
         finally:
+            if connection.sock is not None:  # ends a read in another thread
+                with contextlib.suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RDWR)
             connection.close()
