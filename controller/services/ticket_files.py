@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from controller.gitops.facts import Origin
 from controller.gitops.files.create import new_ticket
 from controller.gitops.files.edit import EditError
+from controller.gitops.files.origin import made_by
 from controller.gitops.files.shape import ShapeError, field_name, spec_of
 from controller.gitops.values import Author, Operation, OperationKind
 from controller.gitops.writeback.commits import TRAILER_POD
@@ -174,6 +175,8 @@ class TicketFiles:
             raise ToolError("InvalidArgument", str(exc)) from None
         title = str(spec.get("title", ""))
         named = replace(wish, summary=wish.summary or f"Create {name}: {title}")
+        if wish.by.kind is ByKind.POD:
+            spec[X_STATUS] = made_by(wish.by.name, wish.by.uid, wish.by.depth)
         operation = self._operation(OperationKind.CREATE, source, name, named, spec, None)
         answer = await self._submit(operation, wish)
         return self._written(operation, answer)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from controller.bindings.rules import depth
 from controller.gitops.writeback.values import File
 from schemas.agentpod import AgentPod
 from schemas.ticket import Ticket
@@ -28,6 +29,8 @@ class By:
     """Of the pod."""
     agent_class: str = ""
     """Of the pod."""
+    depth: int = 0
+    """How many pods stand between a person and a pod that a change of this pod leads to."""
 
 
 CONTROLLER: Final = By(ByKind.CONTROLLER, "")
@@ -36,7 +39,8 @@ CONTROLLER: Final = By(ByKind.CONTROLLER, "")
 
 def by_pod(pod: AgentPod) -> By:
     """Return the pod as one who changes tickets."""
-    return By(ByKind.POD, pod.metadata.name, pod.metadata.uid, pod.spec.agent_class_name)
+    meta = pod.metadata
+    return By(ByKind.POD, meta.name, meta.uid, pod.spec.agent_class_name, depth(pod) + 1)
 
 
 def by_person(user: str) -> By:

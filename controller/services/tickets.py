@@ -27,6 +27,7 @@ from schemas.agentpod import AgentPod
 from schemas.names import (
     ANNOTATION_CREATED_BY,
     ANNOTATION_CREATED_BY_UID,
+    ANNOTATION_DEPTH,
     API_VERSION,
     TICKET,
 )
@@ -355,6 +356,7 @@ def _manifest(by: By, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
         metadata["annotations"] = {
             ANNOTATION_CREATED_BY: by.name,
             ANNOTATION_CREATED_BY_UID: by.uid,
+            ANNOTATION_DEPTH: str(by.depth),
         }
     return {
         "apiVersion": API_VERSION,

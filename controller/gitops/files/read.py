@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from controller.gitops.files import frontmatter, shape, ticketfile
+from controller.gitops.files import frontmatter, origin, shape, ticketfile
 from controller.gitops.files.canonical import digest
 from controller.gitops.files.dialect import DialectError, Parsed, parse
 from controller.gitops.files.frontmatter import Document, TextError
@@ -151,7 +151,8 @@ def _ticket(path: str, blob: str, data: bytes, rules: Rules) -> Declared | None:
         raise _refused(exc, line) from None
     lines = {key: parsed.line((key,)) for key in front.spec} | {"body": document.body_line}
     identity = Identity(TICKET.kind, front.ticket)
-    return declared(path, blob, Style.MARKDOWN, identity, spec, lines=lines)
+    made_by = origin.annotations(parsed.value.get(ticketfile.X_STATUS))
+    return declared(path, blob, Style.MARKDOWN, identity, spec, ({}, made_by), lines)
 
 
 def _parsed_front(document: Document) -> Parsed:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from controller.gitops.files.create import comment_path, new_comment, new_ticket, ticket_path
 from controller.gitops.files.edit import EditError, edit
 from controller.gitops.files.merge import Merged, merge
+from controller.gitops.files.origin import creation
 from controller.gitops.files.read import Rules, read_file, read_x_status
 from controller.gitops.values import (
     Declared,
@@ -115,12 +116,15 @@ def _create(operation: Operation, files: Files, context: Context) -> str:
     if ticket in files.paths or ticket in files.claimed:
         where = files.paths.get(ticket) or ", ".join(files.claimed[ticket])
         raise RefusedError(EXISTS, f"ticket {ticket} has a file already: {where}")
-    spec = {key: value for key, value in operation.changes.items() if value is not None}
+    given = {key: value for key, value in operation.changes.items() if value is not None}
+    spec = {key: value for key, value in given.items() if key != X_STATUS}
     path = ticket_path(files.folder, ticket, str(spec.get("title", "")), files.existing)
     if path in files.data:
         raise RefusedError(EXISTS, f"{path} is there already and says something else")
     try:
         data = new_ticket(ticket, spec)
+        if origin := creation(given.get(X_STATUS)):
+            data = edit(data, Style.MARKDOWN, {X_STATUS: {**origin, UPDATED: context.stamp}})
     except EditError as exc:
         raise RefusedError(INVALID, str(exc)) from exc
     _valid(path, data, ticket, context.rules)
@@ -140,9 +144,10 @@ def _update(
     changes = dict(merged.changes)
     wanted_report = _wanted(operation, context)
     if wanted_report and there.style is Style.MARKDOWN:
-        said = _timeless(read_x_status(data, there.style) or {})
-        if said != wanted_report:
-            changes[X_STATUS] = {**wanted_report, UPDATED: context.stamp}
+        said = read_x_status(data, there.style)
+        whole = {**creation(said), **wanted_report}
+        if _timeless(said or {}) != whole:
+            changes[X_STATUS] = {**whole, UPDATED: context.stamp}
     try:
         after = edit(data, there.style, changes) if changes else data
     except EditError as exc:

@@ -33,6 +33,7 @@ from controller.gitops.writeback.ports import Mirror, Syncing
 from controller.gitops.writeback.timing import Timing
 from controller.gitops.writeback.values import End, Outcome
 from controller.kernel.clock import stamp
+from controller.kernel.store import Store
 from controller.kube.errors import KubeError
 from schemas.gitsource import GitSource
 
@@ -68,17 +69,24 @@ class Done:
 class Drain:
     """Carries out the operations of sources, a batch at a time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what it works with
         self,
         journal: Journal,
         syncing: Syncing,
         reports: Reports,
+        store: Store,
         clock: Callable[[], float],
         timing: Timing,
     ) -> None:
         self._journal = journal
         self._syncing = syncing
         self._reports = reports
+        self._sources = store.of(GitSource)
+        self._news = asyncio.Event()
+        """A GitSource has changed."""
+        store.listen(GitSource, lambda _: self._news.set())
+        self._ours: dict[str, str] = {}
+        """The commit that was pushed last, by source: nobody else waits for it."""
         self._clock = clock
         self._timing = timing
 
@@ -116,6 +124,7 @@ class Drain:
             raise HinderedError("NotReady", "the repository was not read yet")
         mirror.use(await self._syncing.remote(meta.namespace, meta.name))
         tip = await mirror.fetch()
+        await self._pass_through(source, tip)
         landed = await self._landed(mirror, meta.uid, tip)
         todo = [operation for operation in batch if operation.id not in landed]
         composed = await self._compose(mirror, tip, source, todo)
@@ -125,6 +134,8 @@ class Drain:
         commits, tops = await self._commit(mirror, tip, source, composed)
         if commits and not await self._push(mirror, commits[-1], tip, meta.uid):
             return None
+        if commits:
+            self._ours[meta.uid] = commits[-1]
         outcomes = {
             id_: _placed(outcome, tops.get(id_, tip)) for id_, outcome in composed.outcomes.items()
         }
@@ -136,6 +147,31 @@ class Drain:
             {operation.id: operation for operation in batch},
             commits[-1] if commits else "",
         )
+
+    async def _pass_through(self, source: GitSource, tip: str) -> None:
+        """Have what people pushed applied and said so, before something of ours covers it.
+
+        Who waits for ``status.appliedCommit`` to be their commit sees it. Bounded: a sync that
+        fails keeps nobody from being heard.
+        """
+        uid, where = source.metadata.uid, (source.metadata.namespace, source.metadata.name)
+        if tip == self._ours.get(uid) or self._says(uid, tip):
+            return
+        try:
+            async with asyncio.timeout(self._timing.applying):
+                if not await self._syncing.sync(*where):
+                    return
+            async with asyncio.timeout(self._timing.gate):
+                while not self._says(uid, tip):
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            pass  # it is read later, together with what is pushed now
+
+    def _says(self, uid: str, commit: str) -> bool:
+        """Whether the source's status says that the commit is applied, or is gone."""
+        source = self._sources.by_uid(uid)
+        return source is None or source.status.applied_commit == commit
 
     async def _landed(self, mirror: Mirror, uid: str, tip: str) -> Mapping[str, str]:
         """Return which operations are on the branch already, from a push without a known end."""

@@ -22,6 +22,9 @@ class Timing:
     """Between tries while nothing can be pushed: doubles, too."""
     applying: float = 30.0
     """So long one pass of the sync is waited for."""
+    gate: float = 5.0
+    """So long it is waited for that the source's status says what was applied, before something of
+    ours is pushed on top of it."""
     shown: float = 5.0
     """Changes that are pending for longer are shown in conditions."""
     report_settle: float = 5.0

@@ -102,7 +102,7 @@ class WriteBack:
         self._touched = touched
         self._watching = watching
         self._clock = clock
-        self._drain = Drain(journal, syncing, reports, clock, self._timing)
+        self._drain = Drain(journal, syncing, reports, store, clock, self._timing)
         self._bringing = Bringing(journal, syncing, self._sources, self._timing, self._brought)
         self._lines: dict[str, _Line] = {}
         self._waiters: dict[str, list[_Waiter]] = {}

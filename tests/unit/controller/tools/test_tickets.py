@@ -74,6 +74,7 @@ async def test_a_ticket_is_made_with_an_id_of_its_own(world: Talk, lead: AgentPo
     assert stored["metadata"]["annotations"] == {
         "agentsmesh.io/created-by": "lead",
         "agentsmesh.io/created-by-uid": lead.metadata.uid,
+        "agentsmesh.io/depth": "1",
     }
     assert (made["status"], made["type"], made["priority"]) == ("backlog", "bug", "high")
     assert (made["repository_id"], made["parent_id"], made["revision"]) == ("shop", "am-1", 1)

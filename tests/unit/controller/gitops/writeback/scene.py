@@ -103,6 +103,8 @@ class Scene:
     touched: list[Key] = field(default_factory=list)
     ends: list[tuple[str, values.Outcome]] = field(default_factory=list)
     origins: dict[str, Origin] = field(default_factory=dict)
+    applied: list[str] = field(default_factory=list)
+    """What the source's status said was applied, one after the other."""
     stands: bool = False
     """The sync brings nothing in."""
 
@@ -127,6 +129,7 @@ class Scene:
                 "uid": UID,
                 "resourceVersion": str(self.version),
             },
+            "status": {"appliedCommit": self.applied[-1]} if self.applied else {},
             "spec": {"repositoryRef": {"name": "team"}, "writeBack": write_back, **spec},
         }
         self.store.apply(GIT_SOURCE.kind, manifest)
@@ -159,10 +162,21 @@ class Scene:
             each for each in await self.mirror.entries(tip, ".") if "/comments/" not in each.path
         ]
         data = await self.mirror.blobs({entry.blob for entry in entries})
-        for entry in entries:
-            said = read_file(entry.path, entry.blob, data[entry.blob], RULES)
-            if isinstance(said, Declared):
+        found = [read_file(e.path, e.blob, data[e.blob], RULES) for e in entries]
+        declared = [said for said in found if isinstance(said, Declared)]
+        names = [said.identity for said in declared]
+        for said in declared:
+            if names.count(said.identity) == 1:
                 self._bring(said, tip)
+        if not self.applied or self.applied[-1] != tip:
+            self.applied.append(tip)
+        source = self.store.of(GitSource).by_uid(UID)
+        if source is not None:
+            self.version += 1
+            manifest = source.manifest()
+            manifest["metadata"]["resourceVersion"] = str(self.version)
+            manifest["status"]["appliedCommit"] = tip
+            self.store.apply(GIT_SOURCE.kind, manifest)
         return True
 
     def _bring(self, said: Declared, tip: str) -> None:
@@ -180,6 +194,7 @@ class Scene:
                     "namespace": ORG,
                     "uid": f"ticket-{name}",
                     "resourceVersion": str(self.version),
+                    "annotations": dict(said.annotations),
                     "generation": (known.metadata.generation if known else 0) + 1,
                 },
                 "spec": dict(said.spec),

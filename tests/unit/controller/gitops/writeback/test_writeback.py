@@ -108,6 +108,29 @@ async def test_a_new_ticket_is_a_new_file(there: Scene) -> None:
     assert log(there, "%s") == [f"Create {name}: Find the leak"]
 
 
+async def test_what_a_pod_made_stays_known_as_that(there: Scene) -> None:
+    deep = replace(POD, depth=3)
+    async with Running(there) as running:
+        made = await running.tickets.create(deep, Place(ORG, "tk-cccc"), {"title": "Part"})
+        expected = {
+            "agentsmesh.io/created-by": "apod-x1",
+            "agentsmesh.io/created-by-uid": "uid-x1",
+            "agentsmesh.io/depth": "3",
+        }
+        assert made.ticket.metadata.annotations == expected
+        assert running.write_back.made_by("uid-x1") == 1
+        claim = {"podName": "other", "podUID": "u2", "claimedAt": "2027-01-15T08:00:00Z"}
+        there.status("tk-cccc", claim=claim)
+        changed = await running.tickets.update(OTHER, ORG, "tk-cccc", {"state": "in_progress"})
+        assert changed.ticket.metadata.annotations == expected
+        by_ada = await running.tickets.create(ADA, Place(ORG, "tk-dddd"), {"title": "Mine"})
+        assert by_ada.ticket.metadata.annotations == {}
+    text = there.file("tk-cccc")
+    assert "x-status:\n  createdBy: apod-x1\n  createdByUid: uid-x1\n  depth: 3\n" in text
+    assert "  pod: other" in text
+    assert "x-status" not in there.file("tk-dddd")
+
+
 async def test_what_the_file_says_already_is_no_commit(there: Scene) -> None:
     async with Running(there) as running:
         written = await running.tickets.update(POD, ORG, "tk-aaaa", {"state": "todo"})
@@ -272,6 +295,25 @@ async def test_who_loses_again_and_again_says_so_and_goes_on(there: Scene) -> No
             assert (await change).commit == there.team.tip()
         assert running.write_back.facts(UID).trouble is None
     assert len(log(there)) == 10
+
+
+async def test_who_waits_for_their_commit_to_be_applied_sees_it_before_ours(there: Scene) -> None:
+    theirs = there.team.push({"docs/new.md": "hello\n"}, "by hand")
+    async with Running(there) as running:
+        written = await running.tickets.update(POD, ORG, "tk-aaaa", {"state": "done"})
+    assert there.applied == [there.begin, theirs, written.commit]
+
+
+async def test_a_sync_that_fails_keeps_nobody_from_being_heard(there: Scene) -> None:
+    there.team.push({"docs/new.md": "hello\n"}, "by hand")
+    there.stands = True
+    async with Running(there) as running:
+        written = await running.tickets.update(
+            POD, ORG, "tk-aaaa", {"state": "done"}, wait_seconds=0.1
+        )
+        assert written.pending
+        await until(lambda: not running.journal.waiting(UID))
+    assert "state: done" in there.file("tk-aaaa")
 
 
 # --- files move, break and go ---
