@@ -124,7 +124,7 @@ async def test_it_goes_along_with_a_change_of_state(there: Scene) -> None:
 async def test_what_changes_later_is_written_once_a_minute_at_most(there: Scene) -> None:
     async with Reported(there) as running:
         there.status("tk-aaaa", claim=CLAIM, agentPods=[WORK])
-        await until(lambda: len(log(there, "%s")) == 1)
+        await until(lambda: len(there.ends) == 1)
         assert log(there, "%an|%s") == ["AgentsMesh|Say how tk-aaaa does"]
         await until(lambda: not running.journal.unapplied(UID))
         there.status("tk-aaaa", agentPods=[{**WORK, "commit": "d" * 40}])
@@ -141,7 +141,7 @@ async def test_what_changes_later_is_written_once_a_minute_at_most(there: Scene)
 async def test_it_is_not_said_again_after_a_restart_or_over_a_persons_edit(there: Scene) -> None:
     there.status("tk-aaaa", claim=CLAIM, agentPods=[WORK])
     async with Reported(there) as running:
-        await until(lambda: len(log(there, "%s")) == 1)
+        await until(lambda: len(there.ends) == 1)
         await until(lambda: not running.journal.unapplied(UID))
     git_text = there.file("tk-aaaa").replace("pod: apod-x1", "pod: somebody") + "\n"
     there.team.push({"tk-aaaa.md": git_text}, "by hand")
