@@ -15,7 +15,7 @@ from cli.plan.cluster import Cluster
 from cli.plan.drawn import Drawn
 from cli.plan.values import Refusal
 from controller.gitops.apply import Change
-from controller.gitops.bodies import manifest, patch
+from controller.gitops.bodies import manifest, patch, release
 from controller.gitops.living import RESOURCES
 from controller.gitops.values import Identity
 from controller.gitops.writing import FIXED, IMMUTABLE, REFUSED
@@ -50,14 +50,7 @@ def afterwards(cluster: Cluster, drawn: Drawn, source: str) -> Afterwards:
             refusals[change.known.identity] = refusal
         else:
             manifests[change.known.identity] = _carried_out(cluster, new, old)
-    for gone in drawn.plan.deletes:
-        if _lingers(cluster, manifests[gone.identity]):
-            manifests[gone.identity] = _deleted(manifests[gone.identity])
-        else:
-            del manifests[gone.identity]
-    for gone in drawn.plan.cancels:
-        canceled = {"spec": {"state": TicketState.CANCELED.value}}
-        manifests[gone.identity] = _merged(manifests[gone.identity], canceled)
+    _without_files(cluster, drawn, manifests)
     created: list[Identity] = []
     for known in drawn.plan.creates:
         new = _created(cluster.namespace, drawn, known.identity, known.path, source)
@@ -71,6 +64,22 @@ def afterwards(cluster: Cluster, drawn: Drawn, source: str) -> Afterwards:
         if identity in created and refusal.certain:
             del manifests[identity]
     return Afterwards(Cluster(cluster.namespace, manifests, cluster.unread), refusals)
+
+
+def _without_files(
+    cluster: Cluster, drawn: Drawn, manifests: dict[tuple[str, str], dict[str, Any]]
+) -> None:
+    """Delete, let go or cancel what has no file any more."""
+    for gone in drawn.plan.deletes:
+        if _lingers(cluster, manifests[gone.identity]):
+            manifests[gone.identity] = _deleted(manifests[gone.identity])
+        else:
+            del manifests[gone.identity]
+    for gone in drawn.plan.releases:
+        manifests[gone.identity] = _merged(manifests[gone.identity], release(gone.uid))
+    for gone in drawn.plan.cancels:
+        canceled = {"spec": {"state": TicketState.CANCELED.value}}
+        manifests[gone.identity] = _merged(manifests[gone.identity], canceled)
 
 
 def _created(

@@ -108,6 +108,7 @@ def _changed(
     held = drawn.plan.held.gone if drawn.plan.held is not None else ()
     for items, action in (
         (drawn.plan.deletes, Action.DELETE),
+        (drawn.plan.releases, Action.RELEASE),
         (drawn.plan.cancels, Action.CANCEL),
         (drawn.plan.waiting, Action.WAIT),
         (held, Action.HOLD),

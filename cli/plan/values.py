@@ -22,6 +22,8 @@ class Action(StrEnum):
     MOVE = "move"
     """Its file has another path; nothing else changes."""
     DELETE = "delete"
+    RELEASE = "release"
+    """Its file is gone and it is kept: it is nobody's then, and changed like any other."""
     CANCEL = "cancel"
     """A Ticket with a pod at work: canceled now, deleted once that has ended."""
     HOLD = "hold"

@@ -158,6 +158,9 @@ class SyncPlan:
     creates: tuple[Known, ...] = ()
     changes: tuple[Change, ...] = ()
     deletes: tuple[Gone, ...] = ()
+    releases: tuple[Gone, ...] = ()
+    """Resources without a file that are kept, because a person or the source says so: let go, for
+    there is nothing in git any more that could be changed instead of them."""
     cancels: tuple[Gone, ...] = ()
     """Tickets that a living pod works on: canceled first, deleted once it has ended."""
     waiting: tuple[Gone, ...] = ()
@@ -176,7 +179,8 @@ class SyncPlan:
     @property
     def writes(self) -> int:
         """How many requests it takes."""
-        return len(self.creates) + len(self.changes) + len(self.deletes) + len(self.cancels)
+        gone = len(self.deletes) + len(self.cancels) + len(self.releases)
+        return len(self.creates) + len(self.changes) + gone
 
 
 Same = Callable[[Known, Live, Applied | None], bool]
@@ -225,6 +229,7 @@ class _Drawing:
         self._waiting: list[Gone] = []
         self._cancels: list[Gone] = []
         self._deletes: list[Gone] = []
+        self._releases: list[Gone] = []
         self._held: Held | None = None
         self._unchanged = 0
         self._joining = 0
@@ -264,6 +269,9 @@ class _Drawing:
 
     def unwanted(self, items: list[Live], total: int, collected: Collected) -> None:
         leaving = [item for item in items if not item.deleting]
+        kept = (item for item in leaving if item.protected or not self._prune.enabled)
+        free = (item for item in kept if not item.left_alone)
+        self._releases += sorted((_gone(item) for item in free), key=lambda one: one.identity)
         if not self._prune.enabled:
             return
         gone = sorted(
@@ -288,6 +296,7 @@ class _Drawing:
             creates=tuple(self._creates),
             changes=tuple(self._changes),
             deletes=tuple(self._deletes),
+            releases=tuple(self._releases),
             cancels=tuple(self._cancels),
             waiting=tuple(self._waiting),
             held=self._held,

@@ -55,11 +55,11 @@ def patch(declared: Declared, live: Live, before: Applied | None, source: str) -
     return body
 
 
-def release(live: Live) -> dict[str, Any]:
-    """Return the merge patch that makes the resource nobody's."""
+def release(uid: str) -> dict[str, Any]:
+    """Return the merge patch that makes the resource of that uid nobody's."""
     return {
         "metadata": {
-            "uid": live.uid,
+            "uid": uid,
             "labels": {LABEL_SOURCE: None},
             "annotations": {ANNOTATION_SOURCE_PATH: None},
         }

@@ -41,15 +41,16 @@ def vanished(
     collected: Collected,
     applied: Iterable[Identity],
     there: Callable[[Identity], Live | None],
+    source: str,
 ) -> list[Identity]:
-    """Return what was applied and is neither there nor asked for any more."""
+    """Return what was applied, is not asked for any more, and is gone or not the source's."""
     return [
         identity
         for identity in applied
         if identity not in collected.resources
         and identity not in collected.kept
         and identity.name not in collected.suspects
-        and there(identity) is None
+        and ((found := there(identity)) is None or found.owner != source)
     ]
 
 

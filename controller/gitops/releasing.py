@@ -63,7 +63,7 @@ class Releasing:
         kind, name = live.identity
         try:
             answer = await self._kube.patch(
-                RESOURCES[kind], self._living.namespace, name, release(live)
+                RESOURCES[kind], self._living.namespace, name, release(live.uid)
             )
         except (NotFound, Conflict):
             return  # it has gone, or is another one by now

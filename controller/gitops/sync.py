@@ -276,7 +276,7 @@ class Sync:
         whole = done.failure is None and not done.pending
         await self._ledger.wrote(
             settled(collected, drawn, problems, applied, live),
-            vanished(collected, applied, self._living.one) if whole else (),
+            vanished(collected, applied, self._living.one, item.metadata.name) if whole else (),
         )
         if whole:
             self.looked = True

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from controller.gitops.apply import Applied, Change, Gone, SyncPlan, Why
-from controller.gitops.bodies import manifest, patch
+from controller.gitops.bodies import manifest, patch, release
 from controller.gitops.desired import Known
 from controller.gitops.ledger import Ledger
 from controller.gitops.living import RESOURCES, Living
@@ -146,7 +146,7 @@ class Writing:
             if done.failure is not None or (start + _BATCH < len(steps) and turn.over):
                 done.left = max(0, len(steps) - start - _BATCH)
                 return done
-        if (plan.deletes or plan.cancels) and turn.stale():
+        if (plan.deletes or plan.cancels or plan.releases) and turn.stale():
             done.raced += 1
             return done
         await self._prune(plan, hand, done)
@@ -273,6 +273,9 @@ class Writing:
             for one in plan.cancels:
                 body = {**canceled, "metadata": {"uid": one.uid}}
                 await self._change(one, namespace, body)
+                done.writes += 1
+            for one in plan.releases:
+                await self._change(one, namespace, release(one.uid))
                 done.writes += 1
             for one in plan.deletes:
                 resource = RESOURCES[one.identity.kind]

@@ -134,7 +134,7 @@ def test_a_patch_names_what_differs_and_the_uid() -> None:
 
 
 def test_what_is_released_is_nobodys() -> None:
-    found = release(live(declared("one")))["metadata"]
+    found = release(live(declared("one")).uid)["metadata"]
     assert found["labels"] == {LABEL_SOURCE: None}
     assert found["annotations"] == {ANNOTATION_SOURCE_PATH: None}
 
@@ -165,7 +165,9 @@ def test_a_person_may_have_it_left_alone() -> None:
     assert (found.writes, len(found.left_alone)) == (0, 1)
     assert drawn(collected(), live(old, **alone)).deletes == ()
     protected = live(old, annotations={ANNOTATION_PRUNE: "disabled"})
-    assert drawn(collected(), protected).deletes == ()
+    found = drawn(collected(), protected)
+    assert (found.deletes, [one.identity.name for one in found.releases]) == ((), ["one"])
+    assert drawn(collected(), live(old, **alone)).releases == ()
 
 
 def test_what_is_on_its_way_out_is_waited_for() -> None:

@@ -308,11 +308,17 @@ async def test_what_is_protected_or_not_pruned_stays(scene: Scene) -> None:
         await controller.applied(commit)
         await until(lambda: "tk-0001" not in scene.names(TICKET))
         assert "tk-0000" in scene.names(TICKET)
+        # there is no file any more that could be changed instead of it
+        assert controller.sources.of_ticket("acme", "tk-0000") is None
+        await scene.change(TICKET, "tk-0000", spec={"title": "Mine"})
         await scene.change(GIT_SOURCE, "plan", spec={"prune": False})
         commit = scene.team.push({"fleet/tickets/tk-0002.md": None})
         await controller.applied(commit)
         assert await controller.synced()
         assert "tk-0002" in scene.names(TICKET)
+        kept = await scene.kube.get(TICKET, "acme", "tk-0000")
+        assert kept["spec"]["title"] == "Mine"
+        assert LABEL_SOURCE not in kept["metadata"]["labels"]
 
 
 async def test_neither_branch_nor_folder_nor_repository_that_is_gone_deletes(
