@@ -8,14 +8,13 @@ its own.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from controller.bindings.rules import depth
 from controller.kernel.clock import stamp, wall
 from controller.kernel.store import Store
 from controller.kube.errors import Conflict, NotFound
 from controller.rpc.ports import Objects
 from controller.services.contention import attempts
 from controller.tickets.claims import living, owns
-from controller.tickets.runs import may_run
+from controller.tickets.depth import deepened, may_run
 from controller.tools.call import ToolError
 from schemas.agentpod import AgentPod, Claim
 from schemas.names import AGENT_POD, TICKET
@@ -57,26 +56,27 @@ class Claims:
                     f"pod {claim.pod_name} works on the ticket and has claimed it: agree with it, "
                     "or take another ticket",
                 )
-            return None if helps else self.taken(pod)
+            return None if helps else self.taken(pod, now)
 
         return await self._for_a_pod(ticket, edit)
 
     async def noted(self, pod: AgentPod, ticket: Ticket, state: TicketState) -> Ticket:
         """Write down that *state*, which the ticket is about to get, is a pod's wish.
 
-        It gives a ticket that starts pods by itself no new attempts, as a person's would; and a pod
-        that is started because of it counts as made by *pod*.
+        It gives a ticket that starts pods by itself no new attempts, as a person's would, also
+        where it lands after the pod's end; and a pod that is started because of it counts as made
+        by *pod*.
 
         Raises:
             KubeError: The API cannot be asked.
         """
 
         def edit(now: Ticket) -> Mapping[str, Any] | None:
-            runs, deep = now.status.runs, depth(pod) + 1
-            known = runs is not None and runs.given == state and runs.depth == deep
-            if known or owns(pod, now) or not may_run(now):
+            runs = now.status.runs
+            known = runs is not None and runs.given == state
+            if not may_run(now) or (known and deepened(pod, now) is None):
                 return None
-            return {"runs": {"given": str(state), "depth": deep}}
+            return {"runs": {"given": str(state), **_asked(pod, now)}}
 
         return await self._for_a_pod(ticket, edit)
 
@@ -101,8 +101,11 @@ class Claims:
         self._store.apply(AGENT_POD.kind, found)
         return bool((found.get("metadata") or {}).get("uid") != claim.pod_uid)
 
-    def taken(self, pod: AgentPod) -> dict[str, Any]:
-        """Return the change of status that makes a ticket the pod's."""
+    def taken(self, pod: AgentPod, ticket: Ticket) -> dict[str, Any]:
+        """Return the change of status that makes the ticket the pod's.
+
+        Whatever comes after it may start a further pod: how deep that is, is written with it.
+        """
         claim = {
             "podName": pod.metadata.name,
             "podUID": pod.metadata.uid,
@@ -111,12 +114,14 @@ class Claims:
             "generation": None,
             "seen": None,
         }
-        return {"claim": claim}
+        asked = _asked(pod, ticket) if may_run(ticket) else {}
+        return {"claim": claim, **({"runs": asked} if asked else {})}
 
     def released(self, ticket: Ticket, reason: str, message: str) -> dict[str, Any]:
         """Return the change of status that makes the ticket nobody's, and says how that came.
 
-        The state that it has by now is not taken for a person's.
+        The state that it has by now is not taken for a person's, nor is one that a pod has asked
+        for and that is still on its way.
         """
         claim = ticket.status.claim
         if claim is None:
@@ -129,8 +134,11 @@ class Claims:
             "message": message[:512],
         }
         change: dict[str, Any] = {**_NO_CLAIM, "outcome": outcome}
-        if ticket.status.runs is not None:
-            change["runs"] = {"state": str(ticket.spec.state), "given": None}
+        if (runs := ticket.status.runs) is not None:
+            state, holder = ticket.spec.state, self.holder(ticket)
+            change["runs"] = {"state": str(state), **(_asked(holder, ticket) if holder else {})}
+            if runs.given == state:
+                change["runs"]["given"] = None
         return change
 
     async def write(self, ticket: Ticket, change: Mapping[str, Any]) -> Ticket:
@@ -190,3 +198,9 @@ class Claims:
             return await self.edit(ticket, edit)
         except NotFound as exc:
             raise ToolError("NotFound", "ticket_id: the ticket was deleted meanwhile") from exc
+
+
+def _asked(pod: AgentPod, ticket: Ticket) -> dict[str, Any]:
+    """Return the change of what is counted, as *pod* has asked for a pod by the ticket."""
+    deep = deepened(pod, ticket)
+    return {} if deep is None else {"depth": deep}

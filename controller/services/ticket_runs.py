@@ -32,6 +32,7 @@ from controller.rpc.ports import Objects
 from controller.services.claims import Claims
 from controller.services.ticket_work import no_plan, no_status, organization_of
 from controller.tickets import runs
+from controller.tickets.depth import is_run
 from controller.tickets.facts import blockers
 from schemas.agentpod import AgentPod
 from schemas.gitsource import GitSource
@@ -188,11 +189,12 @@ class TicketRuns:
         """Count the run and make its pod; a ticket that changed meanwhile is looked at again."""
         ticket = wish.ticket
         before = ticket.status.runs
-        again = runs.recounted(ticket)
-        attempts = again[0] if again else (before.attempts if before else 0)
+        again = runs.recount(ticket) or {}
+        attempts = again.get("attempts", before.attempts if before else 0)
         number = (before.total if before else 0) + 1
         change = {
             "attempts": attempts + 1,
+            **({"depth": again["depth"]} if "depth" in again else {}),
             "total": number,
             "lastPod": runs.pod_name(ticket.metadata.name, number),
             "rule": wish.rule.name or None,
@@ -242,7 +244,7 @@ class TicketRuns:
             return
         self._store.apply(AGENT_POD.kind, answer)
         await self._made(ticket)
-        if runs.is_run(AgentPod.model_validate(answer), meta.name):
+        if is_run(AgentPod.model_validate(answer), meta.name):
             logger.info("pod started", extra={"key": f"{meta.namespace}/{name}"})
             self._tell(ticket, "PodStarted", f"pod {name} was started for it")
         else:

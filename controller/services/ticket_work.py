@@ -114,7 +114,7 @@ class TicketWork:
             case Keep():
                 return await self._recount(ticket)
             case Take(pod):
-                await self._claims.write(ticket, self._claims.taken(pod))
+                await self._claims.write(ticket, self._claims.taken(pod, ticket))
             case Decide(state):
                 generation, seen = ticket.metadata.generation, str(ticket.spec.state)
                 decided = {"followed": str(state), "generation": generation, "seen": seen}

@@ -14,6 +14,7 @@ from typing import Any, Final
 from controller.kernel.clock import seconds
 from controller.kernel.reconciler import Finding
 from controller.tickets.claims import over
+from controller.tickets.depth import at_first, depth_of, is_run, unmade
 from schemas.agentpod import AgentPod, Claim
 from schemas.gitsource import GitSource, SourcedKind
 from schemas.names import (
@@ -152,21 +153,18 @@ def recount(ticket: Ticket) -> dict[str, Any] | None:
     A person's word also ends the chain of pods that asked for pods.
     """
     again, runs = recounted(ticket), ticket.status.runs
-    if again is None or runs is None:
-        return None
+    if runs is None:
+        return at_first(ticket)
+    if again is None:
+        landed = runs.given is not None and runs.given == ticket.spec.state
+        return {"given": None} if landed and ticket.status.claim is not None else None
     attempts, state = again
     change: dict[str, Any] = {"attempts": attempts, "state": str(state)}
     if state == runs.given:
         change["given"] = None
     elif runs.state is not None:
-        change["depth"] = None
+        change["depth"] = unmade(ticket)
     return change
-
-
-def may_run(ticket: Ticket) -> bool:
-    """Whether a pod may ever be started for the ticket by itself."""
-    status = ticket.status
-    return bool(ticket.spec.auto_run or status.runs or status.source)
 
 
 def obstacle(
@@ -250,8 +248,7 @@ def chosen(
 
 def _too_deep(ticket: Ticket, limits: Limits) -> Finding | None:
     """Return that a pod asked for the run that may not make pods itself."""
-    deep = ticket.status.runs.depth if ticket.status.runs is not None else None
-    if deep is None or limits.depth is None or deep <= limits.depth:
+    if limits.depth is None or depth_of(ticket) <= limits.depth:
         return None
     text = f"a pod asked for it, and pods make pods to a depth of {limits.depth} (spec.podDepth)"
     return Finding("TooDeep", f"{text}: a person must change its state", stalled=True)
@@ -319,8 +316,8 @@ def manifest(wish: Wish, number: int) -> dict[str, Any]:
         LABEL_MANAGED_BY: FIELD_MANAGER,
     }
     annotations = {ANNOTATION_AUTO_RUN_SOURCE: wish.rule.source} if wish.rule.source else {}
-    if ticket.status.runs is not None and ticket.status.runs.depth:
-        annotations[ANNOTATION_DEPTH] = str(ticket.status.runs.depth)
+    if deep := depth_of(ticket):
+        annotations[ANNOTATION_DEPTH] = str(deep)
     return {
         "apiVersion": AGENT_POD.api_version,
         "kind": AGENT_POD.kind,
@@ -332,13 +329,6 @@ def manifest(wish: Wish, number: int) -> dict[str, Any]:
         },
         "spec": spec,
     }
-
-
-def is_run(pod: AgentPod, ticket: str) -> bool:
-    """Whether the pod was started by that ticket itself."""
-    reference = pod.spec.ticket_ref
-    named = reference is not None and reference.name == ticket
-    return named and LABEL_AUTO_RUN in pod.metadata.labels
 
 
 def pointless(pod: AgentPod, ticket: Ticket) -> bool:

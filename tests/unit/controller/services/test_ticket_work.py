@@ -320,6 +320,108 @@ async def test_pods_whose_tickets_start_pods_come_to_an_end(world: TicketWorld) 
     assert "agentsmesh.io/depth" not in world.pods["tk-3-run-1"].metadata.annotations
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(("in_progress", "todo"), id="claimed and given back"),
+        pytest.param(("in_progress",), id="claimed and left"),
+        pytest.param(("todo",), id="asked for"),
+    ],
+)
+async def test_pods_that_claim_the_tickets_they_make_come_to_an_end(
+    world: TicketWorld, words: tuple[str, ...]
+) -> None:
+    await world.source("todo")
+    await world.pod("pod-0", None)
+    await world.place()
+    await world.start("pod-0")
+    pod = "pod-0"
+    for number in range(1, 6):
+        ticket = f"tk-{number}"
+        await world.create(pod, ticket)
+        for word in words:  # at once: where the ticket comes from is not in its status yet
+            await world.say(pod, word, ticket)
+        await world.sourced(ticket)
+        await world.settle()
+        await world.end(pod, commits=False)
+        await world.settle()
+        pod = f"{ticket}-run-1"
+        if pod not in world.pods:
+            break
+        await world.place()
+        await world.start(pod)
+        await world.settle()
+    assert sorted(world.made) == ["pod-0", "tk-1-run-1", "tk-2-run-1"]  # podDepth is 2
+    said = world.runs.why(world.found("tk-3"))
+    assert said is not None
+    assert said.reason == "TooDeep"
+    for state in ("backlog", "todo"):  # a person's word
+        await world.move(state, "tk-3")
+        await world.settle()
+    assert "agentsmesh.io/depth" not in world.pods["tk-3-run-1"].metadata.annotations
+
+
+async def test_a_ticket_that_a_pod_made_starts_as_deep_as_that_pod_asked(
+    world: TicketWorld,
+) -> None:
+    await world.source("backlog", "todo")
+    await world.pod("pod-0", None)
+    pod = "pod-0"
+    for number in range(1, 5):
+        await world.place()
+        if pod in world.pods:
+            await world.start(pod)
+            await world.settle()
+            await world.create(pod, f"tk-{number}")
+            await world.sourced(f"tk-{number}")
+            await world.settle()
+        pod = f"tk-{number}-run-1"
+    assert sorted(world.made) == ["pod-0", "tk-1-run-1", "tk-2-run-1"]
+    await world.move("todo", "tk-3")
+    await world.settle()
+    assert "agentsmesh.io/depth" not in world.pods["tk-3-run-1"].metadata.annotations
+
+
+async def test_a_persons_ticket_gets_no_deeper_by_its_own_attempts(world: TicketWorld) -> None:
+    await world.ticket(autoRun={**RUN, "maxAttempts": 4})
+    for number, word in enumerate(("in_progress", "todo", None, "todo"), 1):
+        await world.settle(100)
+        pod = f"tk-1-run-{number}"
+        assert "agentsmesh.io/depth" not in world.pods[pod].metadata.annotations
+        await world.place()
+        await world.start(pod)
+        await world.settle()
+        if word is not None:
+            await world.say(pod, word)
+        await world.end(pod, commits=False)
+    await world.settle(100)
+    assert sorted(world.made) == [f"tk-1-run-{number}" for number in range(1, 5)]
+
+
+async def test_a_wish_that_lands_after_its_pod_is_not_taken_for_a_persons(
+    world: TicketWorld,
+) -> None:
+    await world.ticket(autoRun=RUN, followPods=False)
+    await world.settle()
+    await world.place()
+    await world.start("tk-1-run-1")
+    await world.settle()
+    pod = world.pods["tk-1-run-1"]
+    await world.move("in_progress")
+    await world.settle()
+    await world.claims.noted(pod, world.found(), TicketState.TODO)  # and is on its way
+    await world.end("tk-1-run-1", commits=False)
+    await world.settle(100)
+    assert world.found().status.claim is None
+    await world.move("todo")  # it lands
+    await world.settle(100)
+    assert sorted(world.made) == ["tk-1-run-1"]
+    for state in ("backlog", "todo"):
+        await world.move(state)
+        await world.settle(100)
+    assert sorted(world.made) == ["tk-1-run-1", "tk-1-run-2"]
+
+
 # --- whatever happens, and whenever the controller is killed --------------------------------------
 
 Act = Callable[[TicketWorld], Coroutine[Any, Any, None]]

@@ -20,7 +20,17 @@ from controller.services.tickets import Tickets
 from controller.tickets.claims import over
 from schemas.agentpod import AgentPod
 from schemas.kinds import KINDS
-from schemas.names import AGENT_POD, ORGANIZATION, TICKET, Resource
+from schemas.names import (
+    AGENT_POD,
+    ANNOTATION_CREATED_BY,
+    ANNOTATION_CREATED_BY_UID,
+    ANNOTATION_DEPTH,
+    GIT_SOURCE,
+    LABEL_SOURCE,
+    ORGANIZATION,
+    TICKET,
+    Resource,
+)
 from schemas.ticket import Ticket
 from tests.unit.controller.kube_memory import MemoryKube
 
@@ -128,6 +138,30 @@ class TicketWorld:
     async def pod(self, name: str, ticket: str | None = "tk-1", **use: Any) -> None:
         spec = {"agentClassName": "c"} | ({"ticketRef": {"name": ticket, **use}} if ticket else {})
         await self._make(AGENT_POD, ORG, name, spec)
+
+    async def source(self, *states: str) -> None:
+        """Make a GitSource whose rule starts pods for its tickets in those states."""
+        one = {"name": "all", "agentClassName": "c", "states": list(states), "maxConcurrent": 9}
+        spec = {"repositoryRef": {"name": "shop"}, "autoRun": [one]}
+        await self._make(GIT_SOURCE, ORG, "team", spec)
+
+    async def create(self, pod: str, name: str, **spec: Any) -> None:
+        """Make a ticket as a pod does, with the tool: its file, and so its resource."""
+        by = by_pod(self.pods[pod])
+        made_by = {
+            ANNOTATION_CREATED_BY: by.name,
+            ANNOTATION_CREATED_BY_UID: by.uid,
+            ANNOTATION_DEPTH: str(by.depth),
+        }
+        meta = {"name": name, "labels": {LABEL_SOURCE: "team"}, "annotations": made_by}
+        await self.kube.create(TICKET, ORG, {"metadata": meta, "spec": {"title": name, **spec}})
+
+    async def sourced(self, name: str) -> None:
+        """Have the ticket's status say which GitSource it comes from."""
+        origin = {"name": "team", "path": f"{name}.md", "blob": "0" * 40, "commit": "0" * 40}
+        await self.kube.patch(
+            TICKET, ORG, name, {"status": {"source": origin}}, subresource="status"
+        )
 
     async def move(self, state: str, name: str = "tk-1", **spec: Any) -> None:
         """Change a ticket as a person does."""
