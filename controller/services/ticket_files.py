@@ -15,7 +15,7 @@ from controller.gitops.files.edit import EditError
 from controller.gitops.files.origin import made_by
 from controller.gitops.files.shape import ShapeError, field_name, spec_of
 from controller.gitops.values import Author, Operation, OperationKind
-from controller.gitops.writeback.commits import TRAILER_POD
+from controller.gitops.writeback.commits import TRAILER_POD, subject
 from controller.gitops.writeback.compose import X_STATUS
 from controller.gitops.writeback.journal import JournalError
 from controller.gitops.writeback.values import End, File, Outcome
@@ -50,7 +50,6 @@ _ADDRESS: Final = re.compile(r"[-A-Za-z0-9._+]{1,64}@[-A-Za-z0-9.]{1,128}")
 _NAMELESS: Final = re.compile(r"[\x00-\x1f\x7f<>]+")
 _CRUD: Final = " .,:;\"'\\"
 """What git takes off both ends of a name. Source: git-commit-tree(1), Commit information."""
-_SHOWN: Final = 40
 
 
 class Sources(Protocol):
@@ -196,7 +195,7 @@ class TicketFiles:
         seen = now if wish.seen is None else {**wish.seen}
         base = {key: seen.get(key) for key in wish.changes}
         _fits({**now, **wish.changes})
-        named = replace(wish, summary=wish.summary or _summary(ticket.metadata.name, wish.changes))
+        named = replace(wish, summary=wish.summary or subject(ticket.metadata.name, wish.changes))
         operation = self._operation(
             OperationKind.UPDATE, source, ticket.metadata.name, named, wish.changes, base
         )
@@ -303,15 +302,6 @@ def _author(by: By, source: GitSource) -> Author:
         case ByKind.CONTROLLER:
             said = source.spec.write_back.author
             return Author(said.name, said.email)
-
-
-def _summary(ticket: str, changes: Mapping[str, Any]) -> str:
-    """Return the subject of a commit: the ticket, and what it is to be."""
-    parts = []
-    for key, value in changes.items():
-        short = isinstance(value, str) and len(value) <= _SHOWN and "\n" not in value
-        parts.append(f"{key} {value}" if short and key != "body" else key)
-    return f"Update {ticket}: {', '.join(parts)}"
 
 
 def _fits(spec: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ the same file lies between them: who did what to a ticket, and in which order, s
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from controller.gitops.values import Author, Operation
 
@@ -16,6 +16,7 @@ TRAILER_OPERATION: Final = "Operation-Id"
 TRAILER_POD: Final = "Agent-Pod"
 
 _SUBJECT: Final = 72
+_SHOWN: Final = 40
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
 
 
@@ -67,6 +68,15 @@ def message(operations: Sequence[Operation]) -> str:
         what = f"{len(tickets)} tickets" if len(tickets) > 1 else f"ticket {tickets[0]}"
         parts = [f"Change {what}", "\n".join(f"- {summary}" for summary in summaries)]
     return "\n\n".join((*parts, _trailers(operations, tickets))) + "\n"
+
+
+def subject(ticket: str, changes: Mapping[str, Any]) -> str:
+    """Return the subject of a commit: the ticket, and what it is to be."""
+    parts = []
+    for key, value in changes.items():
+        short = isinstance(value, str) and len(value) <= _SHOWN and "\n" not in value
+        parts.append(f"{key} {value}" if short and key != "body" else key)
+    return f"Update {ticket}: {', '.join(parts)}"
 
 
 def line(text: str) -> str:

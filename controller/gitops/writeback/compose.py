@@ -5,7 +5,7 @@ cannot be carried out is refused by itself and harms no other.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from controller.gitops.files.create import comment_path, new_comment, new_ticket, ticket_path
@@ -21,7 +21,7 @@ from controller.gitops.values import (
     Problem,
     Style,
 )
-from controller.gitops.writeback.commits import Edit, cut
+from controller.gitops.writeback.commits import Edit, cut, subject
 from controller.gitops.writeback.values import End, Outcome
 from schemas.names import TICKET
 
@@ -102,12 +102,13 @@ def compose(operations: Iterable[Operation], files: Files, context: Context) -> 
 def _carry_out(operation: Operation, files: Files, context: Context, made: Composed) -> None:
     if operation.kind is OperationKind.CREATE:
         changed = {_create(operation, files, context): files.data[files.paths[operation.ticket]]}
-        outcome = Outcome(End.LANDED, path=files.paths[operation.ticket])
+        outcome, summary = Outcome(End.LANDED, path=files.paths[operation.ticket]), ""
     else:
-        changed, outcome = _update(operation, files, context, made)
+        changed, outcome, summary = _update(operation, files, context, made)
     made.outcomes[operation.id] = outcome
     if changed:
-        made.edits.append(Edit(operation, changed))
+        told = replace(operation, summary=summary) if summary else operation
+        made.edits.append(Edit(told, changed))
 
 
 def _create(operation: Operation, files: Files, context: Context) -> str:
@@ -135,7 +136,8 @@ def _create(operation: Operation, files: Files, context: Context) -> str:
 
 def _update(
     operation: Operation, files: Files, context: Context, made: Composed
-) -> tuple[dict[str, bytes], Outcome]:
+) -> tuple[dict[str, bytes], Outcome, str]:
+    """Return the files, how it ended, and the subject of the commit if it is another one."""
     path = _path(operation.ticket, files)
     data = files.data[path]
     there = _readable(path, data, operation.ticket, context.rules)
@@ -162,10 +164,22 @@ def _update(
         ulid = context.ulids[operation.id]
         name = operation.author.name
         aside = comment_path(files.folder, path, operation.ticket, ulid, name)
-        changed[aside] = new_comment(merged.comment, name, operation.summary)
-    return changed, Outcome(
-        End.LANDED, path=path, conflicts=merged.conflicts, message=_said(merged, path, there.spec)
-    )
+        about = f"Body of {operation.ticket} that was not taken"
+        changed[aside] = new_comment(merged.comment, name, about)
+    what = _said(merged, path, there.spec, tuple(wanted))
+    outcome = Outcome(End.LANDED, path=path, conflicts=merged.conflicts, message=what)
+    return changed, outcome, _subject(operation.ticket, merged)
+
+
+def _subject(ticket: str, merged: Merged) -> str:
+    """Return the subject for what is left of a change; empty: nothing of it was refused."""
+    if not merged.conflicts:
+        return ""
+    if merged.changes:
+        return subject(ticket, merged.changes)
+    if merged.comment is not None:
+        return f"Keep beside {ticket} a body that was not taken"
+    return f"Say how {ticket} does"  # x-status is all that is left
 
 
 def _path(ticket: str, files: Files) -> str:
@@ -217,14 +231,18 @@ def _at(problem: Problem) -> str:
     return problem.path if problem.line is None else f"{problem.path}:{problem.line}"
 
 
-def _said(merged: Merged, path: str, spec: Mapping[str, Any]) -> str:
-    """Return the sentence about what was not taken; empty if everything was."""
+def _said(merged: Merged, path: str, spec: Mapping[str, Any], wanted: Iterable[str]) -> str:
+    """Return the sentence about what was taken and what not; empty if everything was."""
     if not merged.conflicts:
         return ""
+    lost = {name.partition(".")[0] for name in merged.conflicts}
+    taken = [name for name in wanted if name not in lost]
+    taken += [f"the rest of {name}" for name in merged.changes if name in lost]
+    rest = f"{', '.join(taken)} {'were' if len(taken) > 1 else 'was'} taken; " if taken else ""
     stays = ", ".join(_field(name, spec) for name in merged.conflicts)
     aside = "; your text was kept as a comment beside it" if merged.comment is not None else ""
     return cut(
-        f"{path} was changed at the same time, and what stands there stays: {stays}{aside}",
+        f"{rest}{path} was changed at the same time, and what stands there stays: {stays}{aside}",
         _MESSAGE,
     )
 
@@ -233,4 +251,5 @@ def _field(name: str, spec: Mapping[str, Any]) -> str:
     value = spec.get(name)
     if value is None:
         return name
-    return f"{name} is {value}" if isinstance(value, str) and len(value) <= 60 else name
+    short = isinstance(value, str) and len(value) <= 60 and name != "body"
+    return f"{name} is {value}" if short else name

@@ -233,6 +233,33 @@ async def test_texts_that_conflict_both_stay_and_no_marker_is_ever_written(there
     assert not any("<<<<" in there.team.show(path) for path in everything)
 
 
+async def test_the_commit_and_the_answer_say_what_was_taken_and_what_not(there: Scene) -> None:
+    text = (there.team.clone / FIRST).read_text()
+    theirs = re.sub("title: .*", "title: Person", text).replace("Do it.", "Do it twice.")
+    there.mirror.before = [lambda: there.team.push({FIRST: theirs}, "mine")]
+    asked = {"title": "Agent r0", "body": "Did it.\n", "priority": "high"}
+    async with Running(there) as running:
+        written = await running.tickets.update(POD, ORG, "tk-aaaa", asked)
+    assert written.conflicts == ("title", "body")
+    assert "priority was taken" in written.message
+    assert "what stands there stays: title is Person, body;" in written.message
+    assert log(there, "%s") == ["Update tk-aaaa: priority high", "mine"]
+    assert "Agent r0" not in git(there.team.bare, "log", "-1", "--format=%B", "main")
+    everything = git(there.team.bare, "ls-tree", "-r", "--name-only", "main").splitlines()
+    (comment,) = [path for path in everything if "/comments/" in path]
+    assert "about: Body of tk-aaaa that was not taken\n" in there.team.show(comment)
+
+
+async def test_a_commit_that_keeps_a_text_alone_says_so(there: Scene) -> None:
+    text = (there.team.clone / FIRST).read_text()
+    theirs = text.replace("Do it.", "Do it twice.")
+    there.mirror.before = [lambda: there.team.push({FIRST: theirs}, "mine")]
+    async with Running(there) as running:
+        written = await running.tickets.update(POD, ORG, "tk-aaaa", {"body": "Did it.\n"})
+    assert "taken" not in written.message
+    assert log(there, "%s") == ["Keep beside tk-aaaa a body that was not taken", "mine"]
+
+
 async def test_the_own_earlier_change_is_no_conflict_though_nobody_has_seen_it_yet(
     there: Scene,
 ) -> None:
