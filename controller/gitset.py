@@ -12,6 +12,7 @@ from controller.gitops.database import Database
 from controller.gitops.index import SCHEMA, Index
 from controller.gitops.mirror import Mirror
 from controller.gitops.remembered import Remembered
+from controller.gitops.shares import Shares
 from controller.gitops.sources import Sources
 from controller.gitops.upstream import MirrorSettings
 from controller.gitops.writeback.journal import Journal
@@ -73,7 +74,7 @@ async def opened(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     git = Git(folder / "home")
     git.prepare()
-    limits = MirrorSettings(settings.folders, settings.networks)
+    limits, servers = MirrorSettings(settings.folders, settings.networks), Shares()
     database = Database(settings.data_dir / INDEX_FILE, SCHEMA)
     await database.open()
     try:
@@ -82,7 +83,7 @@ async def opened(
             kube=kube,
             recorder=recorder,
             remembered=Remembered(Index(database)),
-            mirrors=lambda uid: Mirror(folder / uid, git, limits),
+            mirrors=lambda uid: Mirror(folder / uid, git, limits, servers),
             touch=touch,
             folders=settings.folders,
         )

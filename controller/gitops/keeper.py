@@ -18,6 +18,7 @@ from controller.gitops.facts import Trouble
 from controller.gitops.local_refs import Marks, marks
 from controller.gitops.mirror import Mirror
 from controller.gitops.remote import MirrorError, RefusedError, Remote
+from controller.gitops.shares import Seat
 from controller.gitops.sync import Around, Ending, Sync
 from controller.gitops.writing import Turn
 from controller.kernel.redact import redact
@@ -65,12 +66,12 @@ class Keeper:
         sync: Sync,
         mirror: Mirror,
         folders: tuple[Path, ...],
-        gate: asyncio.Semaphore,
+        seat: Seat,
     ) -> None:
         self._uid = uid
         self._around = around
         self._folders = folders
-        self._gate = gate
+        self._seat = seat
         self._asked = 0
         self._answered = 0
         self._waiters: list[_Waiter] = []
@@ -141,7 +142,7 @@ class Keeper:
                 self._dirty = True
                 self._reply(number, done=False)
                 return None
-            async with self._gate:
+            async with self._seat.held():  # but not while a server is spoken to
                 ending = await self._pass(item, number, dirty=dirty)
         except Exception as exc:  # a bug in one source must not stop the others
             logger.exception("pass failed", extra={"key": self._key(item)})
@@ -202,7 +203,7 @@ class Keeper:
             return None
         credentials = await read_credentials(self._around.kube, namespace, repository)
         branch = spec.branch or repository.spec.default_branch
-        return Remote(repository.spec.url, branch, credentials)
+        return Remote(repository.spec.url, branch, credentials, namespace)
 
     def _see(self, remote: Remote) -> None:
         """Take note where the branch of a repository on this machine is, before it is read."""

@@ -30,6 +30,7 @@ from controller.gitops.remote import (
     Remote,
     Unreachable,
 )
+from controller.gitops.shares import Shares
 from controller.gitops.upkeep import swap, tidy
 from controller.gitops.upstream import TIP, MirrorSettings, Upstream, is_flawed, reason_of
 from controller.gitops.values import MAX_FILE_BYTES, MAX_FILES, Entry
@@ -53,13 +54,18 @@ _DEEPER: Final = 20_000
 class Mirror:
     """The mirror of one source. Its methods may be called at the same time."""
 
-    def __init__(self, directory: Path, git: Git, settings: MirrorSettings) -> None:
-        """*directory* is this source's alone: ``<data-dir>/git/<uid>``; it need not exist."""
+    def __init__(
+        self, directory: Path, git: Git, settings: MirrorSettings, shares: Shares | None = None
+    ) -> None:
+        """*directory* is this source's alone: ``<data-dir>/git/<uid>``; it need not exist.
+
+        *shares*: the places for speaking to servers, which mirrors share.
+        """
         self._directory = directory
         self._repository = directory / "repo.git"
         self._git = git
         self._settings = settings
-        self._upstream = Upstream(directory, git, settings)
+        self._upstream = Upstream(directory, git, settings, shares or Shares())
         self._limits = Limits(settings.local_seconds, memory_bytes=settings.memory_bytes)
         self._reader = Reader(self._repository, git, self._limits)
         self._committer = Committer(self._repository, git, self._limits)

@@ -63,6 +63,8 @@ class Remote:
     branch: str
     """Without ``refs/heads/``. Any text: what git does not take is refused."""
     credentials: Credentials | None = field(default=None, repr=False)
+    namespace: str = ""
+    """Of the organization whose it is: it shares the places for speaking to servers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
+from controller.gitops.aside import Aside
 from controller.gitops.database import DatabaseError
 from controller.gitops.facts import Origin, SourceFacts
 from controller.gitops.keeper import REPOSITORY_NOT_FOUND, Keeper
@@ -15,6 +16,7 @@ from controller.gitops.living import MODELS
 from controller.gitops.mirror import Mirror
 from controller.gitops.remembered import Remembered
 from controller.gitops.remote import RefusedError, Remote
+from controller.gitops.shares import PASSES, Seat, Shares
 from controller.gitops.sync import Around, Sync
 from controller.gitops.values import Identity
 from controller.gitops.writing import Writer
@@ -32,9 +34,6 @@ from schemas.repository import Repository
 from schemas.ticket import TicketCommit
 
 logger = logging.getLogger(__name__)
-
-_AT_ONCE: Final = 4
-"""Passes at the same time."""
 
 
 class Mirrors(Protocol):
@@ -67,7 +66,7 @@ class Sources:
         self._mirrors = mirrors
         self._touch = touch
         self._folders = folders
-        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._passes = Shares(PASSES)
         self._settled: Callable[[], None] | None = None
         self._ends = asyncio.Event()
         """An AgentPod of a source has ended."""
@@ -238,13 +237,14 @@ class Sources:
 
         mirror = self._mirrors(meta.uid)
         ledger = Ledger(self._remembered, meta.uid)
+        seat = Seat(self._passes, meta.namespace)
         keeper = Keeper(
             uid=meta.uid,
             around=self._around,
-            sync=Sync(self._around, item, mirror, ledger, changed),
+            sync=Sync(self._around, item, Aside(mirror, seat), ledger, changed),
             mirror=mirror,
             folders=self._folders,
-            gate=self._gate,
+            seat=seat,
         )
         self._keepers[meta.uid] = keeper
         return keeper

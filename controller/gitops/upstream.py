@@ -20,6 +20,7 @@ from controller.gitops.remote import (
     UnreachableError,
 )
 from controller.gitops.shadow import shadow, unlock
+from controller.gitops.shares import Shares
 from controller.gitops.values import MAX_FILE_BYTES
 from controller.services.notification_addresses import Network
 from gitaccess.access import Way, access
@@ -95,8 +96,9 @@ class MirrorSettings:
 class Upstream:
     """The other side of one mirror; one call at a time."""
 
-    def __init__(self, directory: Path, git: Git, settings: MirrorSettings) -> None:
-        """*directory* is the mirror's own."""
+    def __init__(self, directory: Path, git: Git, settings: MirrorSettings, shares: Shares) -> None:
+        """*directory* is the mirror's own, *shares* are all mirrors'."""
+        self._shares = shares
         self._shadow = directory / "local.git"
         self._git = git
         self._settings = settings
@@ -183,25 +185,29 @@ class Upstream:
     async def _opened(
         self, remote: Remote, settings: Mapping[str, str] | None = None, *, to_push: bool = False
     ) -> AsyncIterator[tuple[Location, Way]]:
-        """Give what git needs for one call.
+        """Give what git needs for one call, once there is a place for it.
 
         Raises:
             MirrorError: It may not be opened, or cannot be.
         """
-        location = await self._located(remote, to_push=to_push)
-        with access(
-            location, remote.credentials, self._git.directory, settings=settings or {}
-        ) as way:
-            yield location, way
+        place = self._place(remote)
+        async with self._shares.place(remote.namespace, place.host or place.url):
+            location = await self._located(remote, place, to_push=to_push)
+            with access(
+                location, remote.credentials, self._git.directory, settings=settings or {}
+            ) as way:
+                yield location, way
 
-    async def _located(self, remote: Remote, *, to_push: bool) -> Location:
+    def _place(self, remote: Remote) -> Location:
         if flaw := branch_flaw(remote.branch):
             raise RefusedError(BRANCH_INVALID, f"the branch {shown(remote.branch)}: {flaw}")
         try:
-            location = locate(remote.url, self._settings.local_folders)
+            return locate(remote.url, self._settings.local_folders)
         except (PlaceError, OSError, ValueError) as exc:
             text = str(exc) if isinstance(exc, PlaceError) else "the url leads nowhere"
             raise RefusedError(URL_NOT_ALLOWED, text) from exc
+
+    async def _located(self, remote: Remote, location: Location, *, to_push: bool) -> Location:
         if not location.local:
             return await pinned(location, self._settings.networks)
         folder = Path(location.url)

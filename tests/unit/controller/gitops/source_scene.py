@@ -10,6 +10,7 @@ from controller.gitops.database import Database
 from controller.gitops.index import SCHEMA, Index
 from controller.gitops.mirror import Mirror
 from controller.gitops.remembered import Remembered
+from controller.gitops.shares import Shares
 from controller.gitops.sources import Sources
 from controller.gitops.upstream import MirrorSettings
 from controller.kernel.events import Recorder
@@ -38,7 +39,7 @@ from schemas.names import (
     TICKET,
     Resource,
 )
-from tests.unit.controller.gitops.git_scene import Team
+from tests.unit.controller.gitops.git_scene import LOOPBACK, Team
 from tests.unit.controller.kube_memory import MemoryKube
 
 SECONDS = 20.0
@@ -178,13 +179,13 @@ class Controller:
         self.recorder = Recorder(scene.kube)
         git = Git(scene.folder / "home")
         git.prepare()
-        limits = MirrorSettings((scene.folder,))
+        limits, servers = MirrorSettings((scene.folder,), LOOPBACK), Shares()
         self.sources = Sources(
             store=self.store,
             kube=scene.kube,
             recorder=self.recorder,
             remembered=Remembered(Index(database)),
-            mirrors=lambda uid: Mirror(scene.folder / "mirrors" / uid, git, limits),
+            mirrors=lambda uid: Mirror(scene.folder / "mirrors" / uid, git, limits, servers),
             touch=self.queue.add,
             folders=(scene.folder,),
         )
