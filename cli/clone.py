@@ -26,7 +26,7 @@ class Clone:
         Raises:
             Usage: There is none.
         """
-        self._folder = folder
+        self.folder = folder
         if self._ask("rev-parse", "--git-dir") is None:
             raise Usage(
                 f"{folder} is not in a git clone: go into a clone of the repository, or name one "
@@ -100,7 +100,7 @@ class Clone:
     def _run(self, args: tuple[str, ...]) -> "subprocess.CompletedProcess[str]":
         try:
             return subprocess.run(
-                ("git", "-C", str(self._folder), *args),
+                ("git", "-C", str(self.folder), *args),
                 capture_output=True,
                 encoding="utf-8",
                 errors="replace",

@@ -116,14 +116,22 @@ def _pass(request: "_Request", asked: str, wanted: Gate, timeout_seconds: float)
         CommandError: It is not applied in time, or will not be before a person acts.
     """
     deadline = time.monotonic() + timeout_seconds
+    lost = False
     while True:
         left = max(deadline - time.monotonic(), 1.0)
         found = request.wait(asked, left, told=timeout_seconds)
-        applied = str((found.get("status") or {}).get("appliedCommit") or "")
+        status = found.get("status") or {}
+        applied = str(status.get("appliedCommit") or "")
         if wanted.is_open(applied):
             after = "" if applied == wanted.commit else f", with {applied}"
             return f"{request.what}: {wanted.commit} is applied{after}"
         _raise_if_stalled(request.what, found)
+        # where more was fetched than is applied, what is asked for may just be on its way
+        settled = status.get("observedCommit") in {None, applied}
+        before, lost = lost, settled and wanted.is_lost(applied)
+        if before and lost:
+            why = printable(wanted.lost(applied))
+            raise CommandError(f"{request.what}: whether {wanted.commit} is in is not known: {why}")
         left = deadline - time.monotonic()
         if left <= 0:
             why = printable(wanted.why_not(applied))

@@ -5,6 +5,7 @@ applied with that one, and ``status.appliedCommit`` never names it: what names i
 """
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,11 @@ class Gate:
             return True
         return bool(applied and self.clone is not None and self.clone.holds(self.commit, applied))
 
+    def is_lost(self, applied: str) -> bool:
+        """Whether nobody can say here where *applied* stands: the clone does not have it."""
+        clone = self.clone
+        return bool(applied and clone is not None and clone.holds(self.commit, applied) is None)
+
     def why_not(self, applied: str) -> str:
         """Return why it is not known to be applied, in one clause."""
         if not applied:
@@ -39,9 +45,17 @@ class Gate:
                 f"{applied} is; whether that comes after it is asked of git, in a clone that -C "
                 "names"
             )
-        if self.clone.holds(self.commit, applied) is None:
-            return f"{applied} is, and the clone does not know whether that comes after it: fetch"
+        if self.is_lost(applied):
+            return self.lost(applied)
         return f"{applied} is, which does not come after it: push it to the branch of the source"
+
+    def lost(self, applied: str) -> str:
+        """Return what to do about a commit that the clone does not have, in one clause."""
+        where = f" -C {shlex.quote(str(self.clone.folder))}" if self.clone is not None else ""
+        return (
+            f"{applied} is applied, and the clone does not know it, nor whether it comes after: "
+            f"`git{where} fetch`, and ask again"
+        )
 
 
 def gate(commit: str, folder: str | None) -> Gate:

@@ -282,9 +282,47 @@ def test_a_commit_that_is_not_on_the_branch_is_told_so(
     world.controller = at(first)
     assert run("source", "plan", "--commit", second, *where) == 1
     assert "push it to the branch" in capsys.readouterr().err
+
+
+def test_what_the_clone_cannot_know_is_not_waited_for(
+    world: World,
+    run: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("cli.reconcile._ASK_AGAIN", 0.01)
+    [pushed] = commits(tmp_path, 1)
+    where = ("-C", str(tmp_path), "--timeout", "1h")
     world.controller = at("c" * 40)
-    assert run("source", "plan", "--commit", second, *where) == 1
-    assert "the clone does not know" in capsys.readouterr().err
+    assert run("source", "plan", "--commit", pushed, *where) == 1
+    said = capsys.readouterr().err
+    assert f"{'c' * 40} is applied, and the clone does not know it" in said
+    assert f"git -C {tmp_path} fetch" in said
+
+
+def test_a_commit_that_is_unknown_for_a_moment_is_passed_over(
+    world: World, run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.reconcile._ASK_AGAIN", 0.01)
+    [pushed] = commits(tmp_path, 1)
+    world.controller = at("c" * 40, pushed)
+    assert run("source", "plan", "--commit", pushed, "-C", str(tmp_path)) == 0
+
+
+def test_a_commit_that_is_still_being_applied_is_waited_for(
+    world: World, run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.reconcile._ASK_AGAIN", 0.01)
+    [pushed] = commits(tmp_path, 1)
+    steps = at("c" * 40, "c" * 40, "c" * 40, pushed)
+
+    def applying(found: dict[str, Any], asked: str) -> None:
+        steps(found, asked)
+        found["status"]["observedCommit"] = pushed
+
+    world.controller = applying
+    assert run("source", "plan", "--commit", pushed, "-C", str(tmp_path)) == 0
 
 
 def test_a_source_that_waits_for_a_person_is_not_waited_for(
