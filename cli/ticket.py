@@ -6,6 +6,7 @@ a resource. Nobody has to know which it is.
 
 import asyncio
 import json
+import re
 import secrets
 import sys
 import time
@@ -31,6 +32,13 @@ _LONGEST_WAIT: Final = 3.0
 _CALL_SECONDS: Final = 40.0
 _ATTEMPTS: Final = 4
 _CROCKFORD: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_LONGEST_NAME: Final = 253
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_LOOK: Final = (
+    "accepted and kept; it is pushed as soon as that is possible (`kubectl describe ticket {}`: "
+    "WriteBackPending says what keeps it)"
+)
+"""About a change that waits, where the answer does not say why."""
 
 Call = Callable[[Any, Address], Awaitable[link_pb2.TicketAnswer]]
 
@@ -45,6 +53,8 @@ class Exists(CommandError):  # noqa: N818 - named after what happened
 
 def create(arguments: Namespace) -> int:
     """Make a ticket and print its id. The id is made here: asked twice, it is one ticket."""
+    _check_name("--name", arguments.name)
+    _check_name("--source", arguments.source, lower=False)
     name = arguments.name.lower() or _new_id()
     spec: dict[str, Any] = {"title": arguments.title, **_plain(arguments)}
     spec = {key: value for key, value in spec.items() if value is not None}
@@ -75,6 +85,7 @@ def create(arguments: Namespace) -> int:
 
 def update(arguments: Namespace) -> int:
     """Change a ticket; what others change at the same time is not undone."""
+    _check_name("TICKET", arguments.ticket)
     name = arguments.ticket.lower()
     plain = _plain(arguments)
     if arguments.title is not None:
@@ -229,17 +240,28 @@ def _tell(arguments: Namespace, name: str, verb: str, answer: link_pb2.TicketAns
             "name": name,
             "commit": answer.commit or None,
             "pending": answer.pending,
+            "waits": answer.waits or None,
             "conflict": answer.conflict or None,
         }
         print(ticket_text.document(found, arguments.output))
     elif answer.pending and not answer.commit:
-        print(f"ticket {name}: accepted and kept; it is pushed as soon as that is possible")
+        print(f"ticket {name}: {printable(answer.waits) or _LOOK.format(name)}")
     else:
         commit = f" (commit {answer.commit[:12]})" if answer.commit else ""
         print(f"ticket {name} {verb}{commit}")
     if answer.conflict:
         raise CommandError(printable(answer.conflict))
     return 0
+
+
+def _check_name(what: str, name: str, *, lower: bool = True) -> None:
+    """Raise Usage unless a resource can have the name; empty: none was given."""
+    said = name.lower() if lower else name
+    if name and (len(said) > _LONGEST_NAME or _NAME.fullmatch(said) is None):
+        raise Usage(
+            f"{what}: {printable(repr(name))[:100]} is no name: lower-case letters, digits and "
+            "'-', with a letter or digit first and last"
+        )
 
 
 def _new_id() -> str:

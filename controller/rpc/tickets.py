@@ -47,7 +47,7 @@ class TicketsDoor:
     ) -> link_pb2.TicketAnswer:
         """Make a ticket, with an id of its own or the one that is asked for."""
         caller = current_caller()
-        _check_names(request.namespace, request.name, request.source)
+        _check_names(request.namespace, name=request.name, source=request.source)
         spec = _fields(request.spec_json)
         _check_spec(spec)
         await demand(self._access, caller, CREATE_TICKETS, (request.namespace, ""))
@@ -63,7 +63,7 @@ class TicketsDoor:
     ) -> link_pb2.TicketAnswer:
         """Change the fields that are given, and only them."""
         caller = current_caller()
-        _check_names(request.namespace, request.name)
+        _check_names(request.namespace, name=request.name)
         if not request.name:
             refuse(grpc.StatusCode.INVALID_ARGUMENT, "name: which ticket")
         changes = _fields(request.changes_json)
@@ -98,9 +98,16 @@ def _refusing() -> Iterator[None]:
         refuse(grpc.StatusCode.FAILED_PRECONDITION, str(exc))
 
 
-def _check_names(namespace: str, *names: str) -> None:
-    if not is_name(namespace) or not all(is_object_name(name) for name in names if name):
-        refuse(grpc.StatusCode.INVALID_ARGUMENT, "namespace and name must be names of resources")
+def _check_names(namespace: str, **names: str) -> None:
+    wrong = [field for field, name in names.items() if name and not is_object_name(name)]
+    if not is_name(namespace):
+        wrong.insert(0, "namespace")
+    if wrong:
+        refuse(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            f"{wrong[0]}: no name that a resource can have: lower-case letters, digits and '-', "
+            "with a letter or digit first and last",
+        )
 
 
 def _fields(text: str) -> dict[str, Any]:
@@ -134,4 +141,5 @@ def _wire(written: Written) -> link_pb2.TicketAnswer:
         commit=written.commit,
         pending=written.pending,
         conflict=written.message if written.conflicts else "",
+        waits=written.message if written.pending and not written.conflicts else "",
     )

@@ -286,18 +286,45 @@ def test_what_cannot_be_asked_for_is_said(door: Door, capsys: pytest.CaptureFixt
     assert door.run("update", "am-1", "--state", "done") == 4
 
 
+def test_a_name_that_no_ticket_can_have_is_wrong_usage(
+    door: Door, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert door.run("create", "Mend it", "--name", "BAD_ID") == 2
+    said = capsys.readouterr().err
+    assert "--name: 'BAD_ID'" in said
+    assert "lower-case letters, digits and '-'" in said
+    assert door.run("create", "Mend it", "--source", "No_Source") == 2
+    assert "--source: 'No_Source'" in capsys.readouterr().err
+    assert door.run("update", "am_1", "--state", "done") == 2
+    assert "TICKET: 'am_1'" in capsys.readouterr().err
+    assert door.controller.created == []
+    assert door.run("create", "Mend it", "--name", "AM-7") == 0
+
+
+def test_what_keeps_a_change_is_said(door: Door, capsys: pytest.CaptureFixture[str]) -> None:
+    why = "the change is accepted and kept; just now: the branch is protected"
+    door.controller.answer = {"pending": True, "waits": why}
+    assert door.run("update", "am-1", "--state", "done") == 0
+    assert capsys.readouterr().out == f"ticket am-1: {why}\n"
+    assert door.run("update", "am-1", "--state", "done", "-o", "json") == 0
+    assert json.loads(capsys.readouterr().out)["waits"] == why
+
+
 def test_what_waits_and_what_was_not_taken_is_said(
     door: Door, capsys: pytest.CaptureFixture[str]
 ) -> None:
     door.controller.answer = {"pending": True}
     assert door.run("update", "am-1", "--state", "done") == 0
-    assert "accepted and kept" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "accepted and kept" in said
+    assert "kubectl describe ticket am-1" in said  # where to look, if nobody says what keeps it
     assert door.run("update", "am-1", "--state", "done", "-o", "json") == 0
     assert json.loads(capsys.readouterr().out) == {
         "ticket": {"spec": {}},
         "name": "am-1",
         "commit": None,
         "pending": True,
+        "waits": None,
         "conflict": None,
     }
     door.controller.answer = {"commit": "c" * 40, "conflict": "state is done: it stays"}
