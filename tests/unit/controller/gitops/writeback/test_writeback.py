@@ -237,13 +237,13 @@ async def test_the_commit_and_the_answer_say_what_was_taken_and_what_not(there: 
     text = (there.team.clone / FIRST).read_text()
     theirs = re.sub("title: .*", "title: Person", text).replace("Do it.", "Do it twice.")
     there.mirror.before = [lambda: there.team.push({FIRST: theirs}, "mine")]
-    asked = {"title": "Agent r0", "body": "Did it.\n", "priority": "high"}
+    asked = {"title": "Agent r0", "body": "Did it.\n", "priority": "low"}
     async with Running(there) as running:
         written = await running.tickets.update(POD, ORG, "tk-aaaa", asked)
     assert written.conflicts == ("title", "body")
     assert "priority was taken" in written.message
     assert "what stands there stays: title is Person, body;" in written.message
-    assert log(there, "%s") == ["Update tk-aaaa: priority high", "mine"]
+    assert log(there, "%s") == ["Update tk-aaaa: priority low", "mine"]
     assert "Agent r0" not in git(there.team.bare, "log", "-1", "--format=%B", "main")
     everything = git(there.team.bare, "ls-tree", "-r", "--name-only", "main").splitlines()
     (comment,) = [path for path in everything if "/comments/" in path]
