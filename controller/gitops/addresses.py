@@ -7,7 +7,9 @@ controller alone.
 import asyncio
 import socket
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 from typing import Final
 from urllib.request import getproxies_environment, proxy_bypass
@@ -19,12 +21,15 @@ from controller.gitops.remote import (
     RefusedError,
     UnreachableError,
 )
+from controller.gitops.shares import SERVERS
 from controller.services.notification_addresses import METADATA, Network, real_address
 from gitaccess.places import Location
 
 _RESOLVE_SECONDS: Final = 10.0
 _MOST: Final = 16
 """Addresses of one host."""
+_RESOLVERS: Final = ThreadPoolExecutor(4 * SERVERS.total, "resolve")
+"""Threads that only this waits for: a name server that hangs keeps one longer than we wait."""
 
 
 def is_open(address: str, allowed: Sequence[Network]) -> bool:
@@ -66,11 +71,10 @@ async def pinned(location: Location, allowed: Sequence[Network]) -> Location:
 
 async def _resolved(location: Location) -> tuple[str, ...]:
     """Return what the name means, without repetition; nothing if that is the proxy's to know."""
+    ask = partial(socket.getaddrinfo, location.host, location.port, type=socket.SOCK_STREAM)
     try:
         async with asyncio.timeout(_RESOLVE_SECONDS):
-            found = await asyncio.get_running_loop().getaddrinfo(
-                location.host, location.port, type=socket.SOCK_STREAM
-            )
+            found = await asyncio.get_running_loop().run_in_executor(_RESOLVERS, ask)
     except (OSError, UnicodeError) as exc:  # a timeout is one, too
         if _is_proxied(location):
             return ()
