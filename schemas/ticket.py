@@ -1,5 +1,6 @@
 """Ticket: a piece of work that pods and people take, do and review."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
@@ -17,8 +18,18 @@ from schemas.base import (
     Rule,
     Status,
     Timestamp,
+    worded,
 )
 from schemas.names import TICKET
+
+_UNFIT = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+"""C0, DEL and C1, and what breaks lines or turns the direction of writing: they reach terminals and
+first prompts. Source: Unicode, General_Category Cc; UAX #9, explicit directional formatting."""
+LINE_PATTERN = f"^[^{_UNFIT}]*$"
+"""One line, as it is seen."""
+LINE_MESSAGE = "must be one line without control characters"
+_RE2 = re.sub(r"\\u([0-9a-f]{4})", r"\\x{\1}", LINE_PATTERN)
+_LINE = worded(Rule(f"self.matches(r'{_RE2}')", LINE_MESSAGE))
 
 
 class TicketState(StrEnum):
@@ -54,12 +65,19 @@ class TicketPriority(StrEnum):
     NONE = "none"
 
 
+_TAG = Annotated[
+    str, Field(min_length=1, max_length=63, pattern=LINE_PATTERN, json_schema_extra=_LINE)
+]
+
+
 class Acceptance(Model):
     """Something that must be true when the ticket is done."""
 
-    id: Annotated[str, Field(min_length=1, max_length=63)]
+    id: _TAG
     """Its name within the ticket."""
-    text: Annotated[str, Field(min_length=1, max_length=1024)]
+    text: Annotated[
+        str, Field(min_length=1, max_length=1024, pattern=LINE_PATTERN, json_schema_extra=_LINE)
+    ]
     """What must be true."""
     done: bool = False
     """Whether it is."""
@@ -97,13 +115,12 @@ class TicketRun(Model):
     """The pod is deleted so many seconds after its end; it counts as a pod until then."""
 
 
-_TAG = Annotated[str, Field(min_length=1, max_length=63)]
-
-
 class TicketSpec(Model):
     """The work."""
 
-    title: Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+    title: Annotated[
+        str, Field(min_length=1, max_length=500, pattern=LINE_PATTERN, json_schema_extra=_LINE)
+    ]
     """What it is, in a line."""
     body: Annotated[str, Field(max_length=65_536, pattern=r"^[^\x00]*$")] = ""
     """What there is to do, in Markdown, kept byte for byte."""
@@ -119,7 +136,13 @@ class TicketSpec(Model):
     ] = ()
     """Words to find it by."""
     assignees: Annotated[
-        tuple[Annotated[str, Field(min_length=1, max_length=253)], ...],
+        tuple[
+            Annotated[
+                str,
+                Field(min_length=1, max_length=253, pattern=LINE_PATTERN, json_schema_extra=_LINE),
+            ],
+            ...,
+        ],
         Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "set"}),
     ] = ()
     """Who works on it: people, pods, or class/<AgentClass>."""

@@ -32,12 +32,12 @@ from schemas.names import (
     TICKET,
 )
 from schemas.repository import Repository
-from schemas.ticket import Ticket, TicketPod
+from schemas.ticket import LINE_MESSAGE, LINE_PATTERN, Ticket, TicketPod
 
 WAIT_SECONDS: Final = 10.0
 """So long a change of a file is waited for; then it is pending."""
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_LINE: Final = re.compile(LINE_PATTERN)
 _CROCKFORD: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_LETTERS: Final = 10
 _ATTEMPTS: Final = 8
@@ -371,10 +371,8 @@ def _check_texts(spec: Mapping[str, Any]) -> None:
     if isinstance(title, str):
         if not title.strip():
             raise ToolError("InvalidArgument", "title: it must not be blank")
-        if _CONTROL.search(title):
-            raise ToolError(
-                "InvalidArgument", "title: it must be one line without control characters"
-            )
+        if not _LINE.fullmatch(title):
+            raise ToolError("InvalidArgument", f"title: it {LINE_MESSAGE}")
     if isinstance(body, str):
         if "\x00" in body:
             raise ToolError("InvalidArgument", "description: it must not hold NUL characters")

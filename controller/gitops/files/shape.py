@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from schemas.base import Model
 from schemas.crdgen import schema
 from schemas.kinds import KINDS
+from schemas.ticket import LINE_MESSAGE, LINE_PATTERN
 
 Path = tuple[str | int, ...]
 
@@ -36,7 +37,7 @@ _PATTERNS: Final = {
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": (
         "must be a name: lower-case letters, digits and '-', which neither begins nor ends it"
     ),
-    r"^[^\x00-\x1f\x7f]*$": "must be one line without control characters",
+    LINE_PATTERN: LINE_MESSAGE,
     r"^[^\x00]*$": "must not hold NUL characters",
 }
 _LIMITS: Final = {

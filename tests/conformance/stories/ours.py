@@ -168,6 +168,10 @@ def _tickets(api: Recorder, ns: str) -> None:
         "acceptance": {"acceptance": [item]},
         "acceptance twice": {"acceptance": [item, item]},
         "assignee twice": {"assignees": ["ada", "ada"]},
+        "csi": {"title": "a\u009b2Jb"},
+        "bidi": {"labels": ["a\u202eb"]},
+        "bell": {"assignees": ["a\ab"]},
+        "two lines": {"acceptance": [{"id": "a1", "text": "a\nb"}]},
     }.items():
         body = _object("Ticket", f"t-{label.replace(' ', '-')}", **({"title": "Do it"} | spec))
         api.call(f"ticket {label}", "POST", tickets, body)

@@ -12,9 +12,11 @@ from apiserver.schema.compiled import CompiledSchema
 from schemas import crdgen
 from schemas.agentpod import AgentPod, RepositoryUse
 from schemas.repository import Repository, RepositorySpec
+from schemas.ticket import LINE_MESSAGE, Ticket, TicketSpec
 
 POD = CompiledSchema(crdgen.schema(AgentPod))
 REPOSITORY = CompiledSchema(crdgen.schema(Repository))
+TICKET = CompiledSchema(crdgen.schema(Ticket))
 
 
 def ref_refused(value: str) -> list[str]:
@@ -123,3 +125,46 @@ def test_a_url_is_taken_if_and_only_if_the_model_takes_it(url: str) -> None:
         assert url_refused(url)
     else:
         assert ".." in url or not url_refused(url)
+
+
+def ticket_refused(**spec: Any) -> list[str]:
+    obj: dict[str, Any] = {"metadata": {}, "spec": {"title": "t", **spec}}
+    TICKET.default(obj)
+    return [f"{error.field}: {error.detail}" for error in TICKET.validate(obj)]
+
+
+UNFIT = "\x01\a\t\n\r\x1b\x7f\x80\x85\x9b\x9f\u2028\u2029\u202a\u202e\u2066\u2069"
+FIT = "a é😀\xa0\u200d\u2027\u202f\u2065\u206a"
+
+
+def lines(text: str) -> dict[str, dict[str, Any]]:
+    """Return the fields of a ticket that are one line, each with the text."""
+    return {
+        "spec.title": {"title": text},
+        "spec.labels[0]": {"labels": [text]},
+        "spec.assignees[0]": {"assignees": [text]},
+        "spec.acceptance[0].id": {"acceptance": [{"id": text, "text": "x"}]},
+        "spec.acceptance[0].text": {"acceptance": [{"id": "a1", "text": text}]},
+    }
+
+
+@pytest.mark.parametrize("letter", UNFIT, ids=lambda letter: f"U+{ord(letter):04X}")
+def test_what_acts_on_terminals_is_refused_in_words(letter: str) -> None:
+    for field, spec in lines(f"a{letter}b").items():
+        [said] = ticket_refused(**spec)
+        assert said.startswith(f"{field}: ")
+        assert LINE_MESSAGE in said
+        with pytest.raises(ValidationError):
+            TicketSpec.model_validate({"title": "t", **spec})
+
+
+@pytest.mark.parametrize("letter", FIT, ids=lambda letter: f"U+{ord(letter):04X}")
+def test_what_people_write_is_taken(letter: str) -> None:
+    for spec in lines(f"a{letter}b").values():
+        assert ticket_refused(**spec) == []
+        TicketSpec.model_validate({"title": "t", **spec})
+
+
+@pytest.mark.parametrize("field", lines(""))
+def test_nul_is_refused_everywhere_in_lines(field: str) -> None:
+    assert any(said.startswith(f"{field}: ") for said in ticket_refused(**lines("a\0b")[field]))

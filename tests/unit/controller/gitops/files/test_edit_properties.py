@@ -21,7 +21,14 @@ RULES = Rules("acme", frozenset({"Ticket"}))
 WORDS = st.one_of(
     st.sampled_from(["a", "yes", "x y", "a: b", "#1", "- q", "it's", '"q"', "é 😀", "12",
                      "~", "[x]", "a,b", "x # y", "2024-01-01", "&a", "-", "k" * 63]),
-    st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20),
+    st.text(
+        st.characters(
+            exclude_categories=["Cc", "Cs", "Zl", "Zp"],
+            exclude_characters="\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069",
+        ),
+        min_size=1,
+        max_size=20,
+    ),
 )  # fmt: skip
 NAMES = st.from_regex(r"\A[a-z]([a-z0-9-]{0,8}[a-z0-9])?\Z")
 PROSE = st.lists(

@@ -349,3 +349,22 @@ def test_thousands_of_tickets_are_read_before_anybody_waits() -> None:
     for number in range(2_000):
         assert isinstance(read_file(f"{number}.md", "b", data, RULES), Declared)
     assert time.monotonic() - started < 40  # usually 0.4; bench/ has the figure
+
+
+@pytest.mark.parametrize(
+    ("field", "line"),
+    [
+        ("title", r'title: "a\u009b2Jb"'),
+        ("title", r'title: "a\u202Eb"'),
+        ("labels[0]", r'labels: ["a\x1bb"]'),
+        ("assignees[0]", r'assignees: ["a\ab"]'),
+        ("acceptance[0].text", r'acceptance: [{id: a1, text: "a\tb"}]'),
+        ("acceptance[0].text", r'acceptance: [{id: a1, text: "a\nb"}]'),
+        ("acceptance[0].id", r'acceptance: [{id: "a\x1b", text: b}]'),
+    ],
+)
+def test_what_acts_on_terminals_is_a_problem_of_its_line(field: str, line: str) -> None:
+    title = "" if field == "title" else "title: It\n"
+    found = problem("a.md", f"---\nid: tk-1abc\n{title}{line}\n---\n")
+    assert found.message == f"{field}: must be one line without control characters"
+    assert found.line == (3 if field == "title" else 4)
