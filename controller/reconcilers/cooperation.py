@@ -69,7 +69,7 @@ class Cooperation:
             ),
             Reconciler(
                 TICKET.kind,
-                TicketObserver(self._store, origins, runs, writes).observe,
+                TicketObserver(self._store, origins, runs, writes, self._queue).observe,
                 ticket_plan.plan,
                 ticket_status.report,
             ),

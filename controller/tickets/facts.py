@@ -50,13 +50,20 @@ def joined(new: Iterable[TicketCommit], before: Iterable[TicketCommit]) -> tuple
     return tuple({commit.sha: commit for commit in (*new, *before)}.values())
 
 
-def cycle(name: str, following: Callable[[str], Iterable[str]]) -> tuple[str, ...]:
-    """Return the shortest way from *name* back to itself, both ends named; empty if none is."""
+def cycle(
+    name: str, following: Callable[[str], Iterable[str]], most: int | None = None
+) -> tuple[str, ...]:
+    """Return the shortest way from *name* back to itself, both ends named; empty if none is.
+
+    *most*: so many steps are taken; if none was found by then, it is as if there were none.
+    """
     came_from: dict[str, str] = {}
     ahead = deque([name])
-    while ahead:
+    steps = 0
+    while ahead and (most is None or steps < most):
         here = ahead.popleft()
         for there in following(here):
+            steps += 1
             if there == name:
                 return _way(name, here, came_from)
             if there not in came_from:

@@ -1,16 +1,19 @@
 """Gathers what a Ticket's status is computed from: all of it is in the store."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable
 from typing import Protocol
 
 from controller.gitops.facts import Origin
 from controller.gitops.writeback.values import TicketWrites
 from controller.kernel.key import Key
+from controller.kernel.queue import WorkQueue
 from controller.kernel.reconciler import Finding
 from controller.kernel.store import Store
 from controller.placement.indexes import OF_PARENT, OF_TICKET
+from controller.reconcilers.ticket.cycles import CycleFinder
 from controller.reconcilers.ticket.snapshot import TicketSnapshot
-from controller.tickets.facts import blockers, cycle
+from controller.tickets.facts import blockers
 from schemas.agentpod import AgentPod
 from schemas.repository import Repository
 from schemas.ticket import Ticket, TicketCommit
@@ -61,11 +64,16 @@ class TicketObserver:
         origins: Origins | None = None,
         runs: Runs | None = None,
         writes: Writes | None = None,
+        queue: WorkQueue | None = None,
+        *,
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         """Without *origins* no ticket lies in git, without *runs* none starts pods.
 
-        Without *writes* nothing is known of changes of files.
+        Without *writes* nothing is known of changes of files. *queue*: of the keys of tickets, for
+        those that others make a part of a cycle.
         """
+        self._cycles = CycleFinder(store, queue, ticks)
         self._writes = writes
         self._store = store
         self._tickets = store.of(Ticket)
@@ -74,6 +82,7 @@ class TicketObserver:
 
     async def observe(self, key: Key) -> TicketSnapshot | None:
         """Return the snapshot, None if the ticket is gone."""
+        cycles = await self._cycles.of(key)
         item = self._tickets.get(key.namespace, key.name)
         if item is None:
             return None
@@ -90,8 +99,8 @@ class TicketObserver:
             children=tuple(child for child in children if not child.metadata.deleting),
             pods=self._pods(item),
             missing=tuple(self._missing(item)),
-            parents_cycle=cycle(key.name, lambda name: self._parent(key.namespace, name)),
-            dependencies_cycle=cycle(key.name, lambda name: self._needed(key.namespace, name)),
+            parents_cycle=cycles.parents.way(key.name),
+            dependencies_cycle=cycles.dependencies.way(key.name),
             blockers=blockers(item, lambda name: self._tickets.get(key.namespace, name)),
             run=self._runs.why(item) if self._runs else None,
             runs_known=self._runs is None or self._runs.knows(key.namespace),
@@ -110,14 +119,6 @@ class TicketObserver:
         if owner is not None and owner.metadata.uid not in {pod.metadata.uid for pod in found}:
             found.append(owner)
         return tuple(found)
-
-    def _parent(self, namespace: str, name: str) -> Iterable[str]:
-        ticket = self._tickets.get(namespace, name)
-        return (ticket.spec.parent,) if ticket is not None and ticket.spec.parent else ()
-
-    def _needed(self, namespace: str, name: str) -> Iterable[str]:
-        ticket = self._tickets.get(namespace, name)
-        return ticket.spec.depends_on if ticket is not None else ()
 
     def _missing(self, item: Ticket) -> list[str]:
         where, spec = item.metadata.namespace, item.spec
