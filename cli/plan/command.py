@@ -80,6 +80,7 @@ def _made(cluster: Cluster, settings: Settings, place: Place) -> Plan:
     item, notes = settings.source, _notes(settings, place)
     applied = item.status.applied_commit
     before: Commit | None = None
+    unbased = ""
     if applied is not None:
         if also(place, applied):
             before = Commit(place.folder, applied)
@@ -89,6 +90,7 @@ def _made(cluster: Cluster, settings: Settings, place: Place) -> Plan:
                 "that have finished and are gone are shown as if they started, and what was "
                 "changed by hand as if its file had changed"
             )
+        unbased = unbased_on(place, applied, notes)
     after = Commit(place.folder, place.commit)
     drawn = asyncio.run(draw(cluster, cluster.store(), item, after, before))
     origin = Origin(
@@ -100,11 +102,27 @@ def _made(cluster: Cluster, settings: Settings, place: Place) -> Plan:
         place.commit,
         applied,
     )
-    made = make(origin, cluster, drawn, notes).plan
+    made = replace(make(origin, cluster, drawn, notes).plan, unbased=unbased)
     if needs_programs(made):
         programs = "whether runners have the programs of agents is known to the controller alone"
         return replace(made, notes=(*made.notes, programs))
     return made
+
+
+def unbased_on(place: Place, applied: str, notes: list[str]) -> str:
+    """Return what to do about a commit that lacks what is applied; note where nobody knows."""
+    based = place.is_based_on(applied)
+    if based is None:
+        notes.append(
+            f"whether the commit is based on the one that is applied now, {applied[:12]}: the "
+            "history is not all here. If it is not, what only that one has is shown as undone"
+        )
+    if based is not False:
+        return ""
+    return (
+        f"not based on the applied commit {applied[:12]}: what only that one has is undone below. "
+        "git fetch and rebase first"
+    )
 
 
 def _notes(settings: Settings, place: Place) -> list[str]:

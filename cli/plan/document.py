@@ -23,11 +23,12 @@ def document(plan: Plan) -> dict[str, Any]:
         "commit": origin.commit,
         "appliedCommit": origin.applied,
         "path": origin.path,
+        "unbased": plan.unbased or None,
         "changes": plan.changes,
         "refused": plan.refused,
         "held": _held(plan.held) if plan.held is not None else None,
         "summary": {
-            "resources": _counts(str(each.action) for each in plan.changed),
+            "resources": _counts(str(each.action) for each in plan.changed if not each.is_refused),
             "pods": _counts(str(each.fate) for each in plan.pods),
             "filesRefused": len({each.path for each in plan.files}),
             "resourcesRefused": sum(each.refusal is not None for each in plan.changed),

@@ -54,6 +54,18 @@ class Place:
         found = _git(self.folder, "cat-file", "-e", f"{name}^{{commit}}")
         return found.returncode == 0
 
+    def is_based_on(self, earlier: str) -> bool | None:
+        """Tell whether the commit is *earlier* or comes after it; None: it is not known here."""
+        if earlier == self.commit:
+            return True
+        ours = _git(self.folder, "merge-base", "--is-ancestor", earlier, self.commit)
+        if ours.returncode == 0:
+            return True
+        # what lies between them may be missing
+        return (
+            False if _say(self.folder, "rev-parse", "--is-shallow-repository") == "false" else None
+        )
+
 
 @contextmanager
 def found(source: str) -> Iterator[Place]:

@@ -70,6 +70,7 @@ def text(plan: Plan, *, colour: bool) -> str:
     ink = Ink(colour)
     parts = [
         _head(plan),
+        ink(f"Beware: {printable(plan.unbased)}", _RED) if plan.unbased else "",
         _section("Resources", (_changed(each, ink) for each in plan.changed)),
         _section("Pods", _pods(plan, ink)),
         _section("Files that are refused", _files(plan, ink)),
@@ -178,8 +179,13 @@ def _summary(plan: Plan) -> str:
         Action.HOLD: "held",
         Action.UNKNOWN: "unknown",
     }
-    counts = {action: sum(c.action is action for c in plan.changed) for action in words}
+    done = [each for each in plan.changed if not each.is_refused]
+    counts = {action: sum(c.action is action for c in done) for action in words}
     parts = [f"{counts[action]} {word}" for action, word in words.items() if counts[action]]
+    if perhaps := sum(each.refusal is not None for each in done):
+        parts.append(f"{perhaps} perhaps refused")
+    if refused := len(plan.changed) - len(done):
+        parts.append(f"{refused} refused")
     parts.append(f"{plan.unchanged} unchanged")
     if plan.files:
         parts.append(f"{len({each.path for each in plan.files})} files refused")

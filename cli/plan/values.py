@@ -90,6 +90,11 @@ class Changed:
     refusal: Refusal | None = None
     """It would happen, but is refused."""
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether it certainly does not happen."""
+        return self.refusal is not None and self.refusal.certain
+
 
 @dataclass(frozen=True, slots=True)
 class PodFate:
@@ -151,12 +156,14 @@ class Plan:
     notes: tuple[str, ...] = ()
     """What could not be known, or is worth knowing; one sentence each."""
     counts: Mapping[str, int] = field(default_factory=dict)
+    unbased: str = ""
+    """One sentence, if the commit is not based on the applied one: it undoes others' work."""
 
     @property
     def changes(self) -> bool:
         """Whether anything would be written."""
         idle = {Action.HOLD, Action.LEAVE, Action.UNKNOWN, Action.WAIT}
-        return any(each.action not in idle for each in self.changed)
+        return any(each.action not in idle and not each.is_refused for each in self.changed)
 
     @property
     def refused(self) -> bool:

@@ -335,6 +335,30 @@ def test_the_text_says_everything_and_moves_no_cursor() -> None:
     assert "\x1b" not in shown
 
 
+def test_what_is_refused_is_counted_as_refused_and_not_as_done() -> None:
+    key = f"count/{AGENT_POD.plural}.agentsmesh.io"
+    quota = thing("ResourceQuota", "q", {}, status={"hard": {key: "0"}})
+    plan = planned(dict([pod("a"), pod("b")]), *WORLD, quota)
+    assert text(plan, colour=False).endswith("\n\nPlan: 2 refused, 0 unchanged.")
+    assert not plan.changes
+    assert not FAILS["change"](plan)
+    assert document(plan)["summary"]["resources"] == {}
+    assert document(plan)["summary"]["resourcesRefused"] == 2
+    quota["status"]["hard"][key] = "1"  # one of them is made
+    perhaps = planned(dict([pod("a"), pod("b")]), *WORLD, quota)
+    assert text(perhaps, colour=False).endswith(
+        "\n\nPlan: 2 created, 2 perhaps refused, 0 unchanged."
+    )
+    assert perhaps.changes
+
+
+def test_a_commit_that_is_not_based_on_what_is_applied_is_told_first() -> None:
+    plan = replace(planned(dict([pod("a")]), *WORLD), unbased="fetch first")
+    said = text(plan, colour=False)
+    assert said.index("fetch first") < said.index("Resources:")
+    assert document(plan)["unbased"] == "fetch first"
+
+
 def test_the_document_has_the_shape_that_its_page_states() -> None:
     plan = planned(dict([pod("a")]), *WORLD)
     whole = document(replace(plan, crowd=Crowd(2, 1)))

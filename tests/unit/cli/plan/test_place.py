@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cli.errors import CommandError, NotFound, Unreachable, Usage
+from cli.plan.command import unbased_on
 from cli.plan.place import Commit, Place, also, found
 from controller.gitops.values import MAX_FILE_BYTES, EntryType
 
@@ -149,3 +150,24 @@ def test_trees_are_read_as_mirrors_are(clone: Path) -> None:
         assert not await commit.path_exists(tip, "nowhere")
 
     asyncio.run(read())
+
+
+def test_a_place_knows_whether_its_commit_is_based_on_another(clone: Path) -> None:
+    first = git(clone, "rev-parse", "HEAD")
+    git(clone, "commit", "--quiet", "--allow-empty", "--message=Mine")
+    mine = place(str(clone))
+    assert mine.is_based_on(first)
+    assert mine.is_based_on(mine.commit)
+    git(clone, "checkout", "--quiet", "--detach", first)
+    git(clone, "commit", "--quiet", "--allow-empty", "--message=Theirs")
+    assert not mine.is_based_on(git(clone, "rev-parse", "HEAD"))
+    assert not mine.is_based_on("c" * 40)
+    notes: list[str] = []
+    assert unbased_on(mine, first, notes) == ""
+    assert "git fetch and rebase first" in unbased_on(mine, "c" * 40, notes)
+    assert notes == []
+    with found(clone.as_uri()) as fetched:  # what is before it was not fetched
+        assert fetched.is_based_on(first) is None
+        assert unbased_on(fetched, first, notes) == ""
+        assert len(notes) == 1
+        assert fetched.is_based_on(fetched.commit)
