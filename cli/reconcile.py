@@ -61,6 +61,10 @@ _KINDS: Final = (GIT_SOURCE, TICKET, AGENT_POD, CHANNEL, POD_BINDING, REPOSITORY
                  RUNNER_ENROLLMENT, ORGANIZATION, AGENT_CLASS)  # fmt: skip
 """As they are told to somebody who named none of them."""
 
+_TIMEOUT: Final = 60
+_TIMEOUT_OF_SOURCES: Final = 90
+"""Seconds. Longer than the minute that git waits for a server that says nothing: why a pass failed
+is told, and not that nobody looked."""
 _FIRST_WAIT: Final = 0.1
 _LONGEST_WAIT: Final = 2.0
 _ASK_AGAIN: Final = 2.0
@@ -83,15 +87,16 @@ def reconcile(arguments: Namespace) -> int:
     )
     namespace = arguments.namespace or target.namespace
     request = _Request(Api(target), resource, namespace, arguments.name)
+    timeout = arguments.timeout or (_TIMEOUT_OF_SOURCES if resource is GIT_SOURCE else _TIMEOUT)
     asked = request.ask()
     if not arguments.wait:
         print(f"{request.what} asked")
         return 0
     try:
         if wanted is not None:
-            print(_pass(request, asked, wanted, arguments.timeout))
+            print(_pass(request, asked, wanted, timeout))
         else:
-            found = request.wait(asked, arguments.timeout)
+            found = request.wait(asked, timeout)
             print(_outcome(request.what, resource, found))
     except KeyboardInterrupt:
         print(f"agentsmesh: {request.what} was asked, and may still be looked at", file=sys.stderr)

@@ -24,7 +24,7 @@ def add(
         help="until it was looked at (the default)",
     )
     reconcile.add_argument(
-        "--timeout", type=duration, metavar="60s", default=60, help="wait no longer (60s)"
+        "--timeout", type=duration, metavar="60s", help="wait no longer (60s, a GitSource 90s)"
     )
     reconcile.add_argument(
         "--commit",

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -160,6 +161,31 @@ def test_a_controller_that_does_not_look_is_unreachable(
     assert run("source", "plan", "--timeout", "1s") == 5
     assert "not looked at within 1 s" in capsys.readouterr().err
     assert world.found["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "plural", "seconds"), [("source", "gitsources", 90), ("pod", "agentpods", 60)]
+)
+def test_a_source_is_waited_for_longer_than_git_waits_for_a_silent_server(  # noqa: PLR0913, PLR0917 - fixtures
+    world: World,
+    run: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+    plural: str,
+    seconds: int,
+) -> None:
+    clock = [0.0]
+
+    def sleep(pause: float) -> None:
+        clock[0] += pause
+
+    monkeypatch.setattr(
+        "cli.reconcile.time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep)
+    )
+    world.path = f"/apis/agentsmesh.io/v1alpha1/namespaces/acme/{plural}/plan"
+    assert run(kind, "plan") == 5
+    assert f"not looked at within {seconds} s" in capsys.readouterr().err
 
 
 def test_a_resource_that_goes_meanwhile_is_not_found(
