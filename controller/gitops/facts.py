@@ -1,9 +1,13 @@
 """What is known of a source and of a ticket that lies in git. Values only."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from controller.gitops.apply import Held
 from controller.gitops.values import Problem
+
+UNAVAILABLE: Final = "ApiUnavailable"
+"""The API server does not say whether what is needed is there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from controller.gitops.facts import UNAVAILABLE, Trouble
 from controller.kernel.redact import redact
 from controller.kernel.store import Store
-from controller.kube.errors import KubeError
+from controller.kube.errors import KubeError, NotFound
 from schemas.gitsource import GitSource, SecretKey
 from schemas.names import SECRET, Resource
 
@@ -67,25 +68,34 @@ class WebhookSecrets:
         return kept.value
 
     async def _read(self, namespace: str, source: str, reference: SecretKey) -> bytes:
-        try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                secret = await self._objects.get(SECRET, namespace, reference.name)
-        except (KubeError, TimeoutError) as exc:
-            _warn(namespace, source, redact(str(exc)) or "the API server did not answer in time")
-            return b""
-        encoded = (secret.get("data") or {}).get(reference.key)
-        try:
-            # a line end comes from an editor or echo; git hosts send none
-            value = base64.b64decode(str(encoded or ""), validate=True).rstrip(b"\r\n")
-        except (binascii.Error, ValueError):
-            value = b""
-        if not value:
-            _warn(namespace, source, f"Secret {reference.name} has no value at {reference.key}")
+        value, trouble = await read(self._objects, namespace, reference)
+        if trouble is not None:
+            logger.warning(
+                "calls of a webhook are refused: its secret cannot be used",
+                extra={"key": f"GitSource/{namespace}/{source}", "reason": trouble.message},
+            )
         return value
 
 
-def _warn(namespace: str, source: str, reason: str) -> None:
-    logger.warning(
-        "calls of a webhook are refused: its secret cannot be used",
-        extra={"key": f"GitSource/{namespace}/{source}", "reason": reason},
-    )
+async def read(
+    objects: Objects, namespace: str, reference: SecretKey
+) -> tuple[bytes, Trouble | None]:
+    """Return what signs calls, as it is now, or why nothing can."""
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            secret = await objects.get(SECRET, namespace, reference.name)
+    except NotFound:
+        return b"", Trouble("SecretNotFound", f"there is no Secret {reference.name}")
+    except (KubeError, TimeoutError) as exc:
+        said = redact(str(exc)) or "the API server did not answer in time"
+        return b"", Trouble(UNAVAILABLE, said)
+    encoded = (secret.get("data") or {}).get(reference.key)
+    try:
+        # a line end comes from an editor or echo; git hosts send none
+        value = base64.b64decode(str(encoded or ""), validate=True).rstrip(b"\r\n")
+    except (binascii.Error, ValueError):
+        value = b""
+    if value:
+        return value, None
+    text = f"Secret {reference.name} has no value at {reference.key}"
+    return b"", Trouble("SecretInvalid", text)

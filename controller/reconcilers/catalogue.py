@@ -109,12 +109,14 @@ def reconcilers(  # noqa: PLR0913 - what they share, by name
             binding_plan.plan,
             binding_status.report,
         ),
-        *_git(store, sources, commits),
+        *_git(kube, store, sources, commits),
     ]
 
 
-def _git(store: Store, sources: Passes | None, commits: Commits | None) -> list[Reconciler]:
+def _git(
+    kube: Reader, store: Store, sources: Passes | None, commits: Commits | None
+) -> list[Reconciler]:
     if sources is None:
         return []
-    observer = GitSourceObserver(store, sources, commits)
+    observer = GitSourceObserver(store, sources, commits, kube=kube)
     return [Reconciler(GIT_SOURCE.kind, observer.observe, source_plan.plan, source_status.report)]

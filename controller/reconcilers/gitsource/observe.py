@@ -1,10 +1,11 @@
-"""Gathers what a GitSource's status is computed from: all of it is in memory."""
+"""Gathers what a GitSource's status is computed from: in memory, but for a webhook's Secret."""
 
 import time
 from collections.abc import Callable
 from typing import Protocol
 
-from controller.gitops.facts import SourceFacts
+from controller.gitops.facts import SourceFacts, Trouble
+from controller.gitops.webhook_secrets import Objects, read
 from controller.gitops.writeback.values import SourceWrites
 from controller.kernel.key import Key
 from controller.kernel.store import Store
@@ -38,9 +39,11 @@ class GitSourceObserver:
         passes: Passes,
         commits: Commits | None = None,
         *,
+        kube: Objects | None = None,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Without *commits* nothing is written back."""
+        """Without *commits* nothing is written back, without *kube* no webhook is looked at."""
+        self._kube = kube
         self._store = store
         self._passes = passes
         self._commits = commits
@@ -59,4 +62,11 @@ class GitSourceObserver:
             self._pace.forget(uid)
             return GitSourceSnapshot(item, facts, writes)
         hold = self._pace.hold(uid, item.status, self._ticks())
-        return GitSourceSnapshot(item, facts, writes, hold)
+        return GitSourceSnapshot(item, facts, writes, hold, await self._webhook(item))
+
+    async def _webhook(self, item: GitSource) -> Trouble | None:
+        webhook = item.spec.webhook
+        if webhook is None or self._kube is None:
+            return None
+        _, trouble = await read(self._kube, item.metadata.namespace, webhook.secret_ref)
+        return trouble

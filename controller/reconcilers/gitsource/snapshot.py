@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from controller.gitops.facts import SourceFacts
+from controller.gitops.facts import SourceFacts, Trouble
 from controller.gitops.writeback.values import SourceWrites
 from schemas.gitsource import GitSource
 
@@ -16,3 +16,5 @@ class GitSourceSnapshot:
     writes: SourceWrites
     hold_seconds: float = 0.0
     """For so long a change of the status may wait: it has changed often just now."""
+    webhook: Trouble | None = None
+    """Why calls of its webhook are refused, whoever signs them."""

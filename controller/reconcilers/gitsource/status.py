@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from controller.gitops.facts import UNAVAILABLE, Trouble
 from controller.kernel.clock import stamp
 from controller.kernel.reconciler import Finding, ReconcileError, Report, Tell
 from controller.reconcilers.conditions import Conditions
@@ -34,6 +35,8 @@ SYNCED: Final = "Synced"
 """Normal-true. What can be used of the commit is applied."""
 WRITE_BACK_HEALTHY: Final = "WriteBackHealthy"
 """Normal-true, absent without write-back. Changes can be pushed."""
+WEBHOOK_READY: Final = "WebhookReady"
+"""Normal-true, absent without webhook. Calls can be signed; Ready does not ask for it."""
 PRUNE_HELD: Final = "PruneHeld"
 """Abnormal-true, absent otherwise. Deletions wait for a person's word."""
 
@@ -105,10 +108,22 @@ def _conditions(snapshot: GitSourceSnapshot, now: float) -> Conditions:
             said.true(WRITE_BACK_HEALTHY, "Healthy", "")
         else:
             said.false(WRITE_BACK_HEALTHY, wrong.reason, wrong.message)
+    if item.spec.webhook is not None:
+        _webhook(said, snapshot.webhook, item.spec.webhook.secret_ref.name)
     if (stop := held(snapshot)) is not None:
         said.true(PRUNE_HELD, "TooMany", stop.message)
     said.ready(first(snapshot), f"{facts.resources} resources as of {_short(facts.applied_commit)}")
     return said
+
+
+def _webhook(said: Conditions, wrong: Trouble | None, secret: str) -> None:
+    if wrong is None:
+        said.true(WEBHOOK_READY, "SecretFound", f"calls are signed with what Secret {secret} has")
+    elif wrong.reason == UNAVAILABLE:
+        said.unknown(WEBHOOK_READY, wrong.reason, wrong.message)
+    else:
+        text = f"{wrong.message}: calls are refused, and the interval alone finds what is pushed"
+        said.false(WEBHOOK_READY, wrong.reason, text)
 
 
 def _say(said: Conditions, kind: str, wrong: Finding | None, good: str, unknown: str) -> None:
@@ -132,7 +147,12 @@ def _tells(item: GitSource, status: GitSourceStatus) -> tuple[Tell, ...]:
         if status.files is not None and status.files.invalid + status.files.duplicate:
             text += f" but for {status.files.invalid + status.files.duplicate} files"
         told.append(_tell(item, "Synced", text, warning=False))
-    for kind, bad in ((FETCHED, FALSE), (FILES_VALID, FALSE), (PRUNE_HELD, TRUE)):
+    for kind, bad in (
+        (FETCHED, FALSE),
+        (FILES_VALID, FALSE),
+        (WEBHOOK_READY, FALSE),
+        (PRUNE_HELD, TRUE),
+    ):
         now, before = find(status.conditions, kind), find(item.status.conditions, kind)
         if now is None or now.status != bad:
             continue

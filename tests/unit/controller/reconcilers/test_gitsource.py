@@ -10,14 +10,18 @@ from controller.gitops.facts import Counts, SourceFacts, Trouble
 from controller.gitops.values import Identity, Problem
 from controller.gitops.writeback.values import SourceWrites
 from controller.gitops.writeback.values import Trouble as WriteTrouble
+from controller.kernel.key import Key
 from controller.kernel.reconciler import Patch
+from controller.placement.indexes import new_store
+from controller.reconcilers.gitsource.observe import GitSourceObserver
 from controller.reconcilers.gitsource.pace import Pace
 from controller.reconcilers.gitsource.plan import plan
 from controller.reconcilers.gitsource.snapshot import GitSourceSnapshot
 from controller.reconcilers.gitsource.status import report
 from schemas.base import Condition
 from schemas.gitsource import GitSource, GitSourceStatus
-from schemas.names import FINALIZER_GIT_PRUNE
+from schemas.names import FINALIZER_GIT_PRUNE, GIT_SOURCE, SECRET
+from tests.unit.controller.kube_memory import MemoryKube
 
 COMMIT = "c" * 40
 NOW = 1_700_000_000.0
@@ -30,6 +34,16 @@ DONE = SourceFacts(
     resources=3,
     digest="sha256:1",
 )
+
+
+pytestmark = pytest.mark.anyio
+
+
+class Done:
+    """Passes that have all come to their end."""
+
+    def facts(self, namespace: str, name: str) -> SourceFacts:  # noqa: ARG002
+        return DONE
 
 
 def source(metadata: dict[str, Any] | None = None, **spec: Any) -> GitSource:
@@ -101,6 +115,46 @@ def test_why_a_source_is_not_ready(
     found = said(facts, **spec)
     assert (str(found["Ready"].status), found["Ready"].reason) == ("False", reason)
     assert ("Stalled" in found, "Reconciling" in found) == (stalled, not stalled)
+
+
+WEBHOOK = {"webhook": {"secretRef": {"name": "hook"}}}
+
+
+@pytest.mark.parametrize(
+    ("secret", "status", "reason", "words"),
+    [
+        pytest.param({"token": "aw=="}, "True", "SecretFound", "", id="there"),
+        pytest.param(None, "False", "SecretNotFound", "there is no Secret hook", id="missing"),
+        pytest.param(
+            {"other": "aw=="}, "False", "SecretInvalid", "Secret hook has no value at token",
+            id="without its key",
+        ),
+    ],
+)  # fmt: skip
+async def test_a_webhook_without_its_secret_is_told_and_harms_nothing_else(
+    secret: dict[str, str] | None, status: str, reason: str, words: str
+) -> None:
+    kube, store, item = MemoryKube(), new_store(), source(**WEBHOOK)
+    store.apply(GIT_SOURCE.kind, item.manifest())
+    if secret is not None:
+        metadata = {"name": "hook", "namespace": "acme"}
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": secret}
+        await kube.create(SECRET, "acme", body)
+    snapshot = await GitSourceObserver(store, Done(), kube=kube).observe(
+        Key(GIT_SOURCE.kind, "acme", "plan")
+    )
+    assert snapshot is not None
+    told = report(snapshot, None, NOW)
+    found = {condition.type: condition for condition in told.status.conditions}
+    webhook = found["WebhookReady"]
+    assert (str(webhook.status), webhook.reason) == (status, reason)
+    assert words in webhook.message
+    assert str(found["Ready"].status) == "True"
+    assert (reason in {tell.reason for tell in told.tells}) == (status == "False")
+
+
+def test_nothing_is_said_of_a_webhook_that_is_not_asked_for() -> None:
+    assert "WebhookReady" not in said(DONE)
 
 
 def test_a_bad_file_is_named_with_its_line() -> None:
