@@ -69,7 +69,9 @@ class Cooperation:
             ),
             Reconciler(
                 TICKET.kind,
-                TicketObserver(self._store, origins, runs, writes, self._queue).observe,
+                TicketObserver(
+                    self._store, origins, runs, writes, self._queue, ticks=self._ticks
+                ).observe,
                 ticket_plan.plan,
                 ticket_status.report,
             ),

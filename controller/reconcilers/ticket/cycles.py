@@ -19,7 +19,6 @@ from controller.tickets.loops import Loops, loops
 from schemas.names import TICKET
 from schemas.ticket import Ticket
 
-_PAUSE_SECONDS: Final = 1.0
 _REST: Final = 4.0
 """So many times as long as it took there is a rest: a fifth of a processor at the most."""
 _AT_ONCE: Final = 1_000
@@ -101,7 +100,7 @@ class CycleFinder:
             raise
         before, here.cycles = here.cycles, now
         took = self._ticks() - began
-        here.rested_at = self._ticks() + max(_PAUSE_SECONDS, _REST * took)
+        here.rested_at = self._ticks() + _REST * took
         if self._queue is None:
             return
         for name in _changed(before, now) if before is not None else ():

@@ -9,14 +9,14 @@ import pytest
 from controller.kernel.key import Key
 from controller.kernel.queue import WorkQueue
 from controller.kernel.store import Collection, Store
-from controller.placement.indexes import new_store
+from controller.placement.indexes import BY_NAMESPACE, new_store
 from controller.reconcilers.ticket.observe import TicketObserver
 
 pytestmark = pytest.mark.anyio
 
 
 class World:
-    """Tickets, and a time that stands still."""
+    """Tickets, and a time that goes on where it is told to."""
 
     def __init__(self, build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
@@ -31,6 +31,14 @@ class World:
             return get(collection, namespace, name)
 
         monkeypatch.setattr(Collection, "get", counted)
+        indexed = Collection.indexed
+
+        def slow(collection: Any, index: str, value: Any) -> Any:
+            if index == BY_NAMESPACE:  # all are looked over, which takes half a second
+                self.now += 0.5
+            return indexed(collection, index, value)
+
+        monkeypatch.setattr(Collection, "indexed", slow)
         self.observer = TicketObserver(self.store, queue=self.queue, ticks=lambda: self.now)
 
     def put(self, name: str, *needs: str, parent: str | None = None, title: str = "t") -> None:
@@ -86,13 +94,13 @@ async def test_a_cycle_that_comes_is_found_after_a_rest_and_told_to_all_in_it(
     assert await world.ways("c") == ((), ())  # not yet
     assert await world.ways("b") == ((), ())
     assert await world.asked() == set()
-    world.now += 2
+    world.now += 3
     assert await world.asked() == {"c"}
     assert await world.ways("c") == ((), ("c", "a", "b", "c"))
     assert await world.asked() == {"a", "b", "c"}
     assert await world.ways("a") == ((), ("a", "b", "c", "a"))
     assert await world.ways("d") == ((), ())
-    world.now += 2
+    world.now += 3
     world.put("b")
     assert await world.ways("a") == ((), ())
     assert await world.asked() == {"a", "b", "c"}
@@ -107,7 +115,7 @@ async def test_one_that_is_looked_at_earlier_than_asked_comes_again(world: World
     world.now += 0.6
     assert await world.asked() == {"a"}
     assert await world.ways("a") == ((), ())
-    world.now += 2
+    world.now += 3
     assert await world.asked() == {"a"}
     assert await world.ways("a") == ((), ("a", "a"))
 
@@ -116,7 +124,7 @@ async def test_parents_are_looked_at_too_and_gone_tickets_end_a_cycle(world: Wor
     world.put("a", parent="b")
     world.put("b", parent="a")
     assert await world.ways("a") == (("a", "b", "a"), ())
-    world.now += 2
+    world.now += 3
     world.store.remove("Ticket", "uid-of-b")
     assert await world.ways("a") == ((), ())
 
@@ -129,7 +137,7 @@ async def test_nothing_is_looked_over_for_what_can_close_no_cycle(world: World) 
     world.put("a")
     world.put("new")
     await world.ways("a")
-    world.now += 2
+    world.now += 3
     assert await world.asked() == set()
 
 
