@@ -132,7 +132,7 @@ class Drain:
             if operation.id in landed:
                 composed.outcomes[operation.id] = Outcome(End.LANDED, commit=landed[operation.id])
         commits, tops = await self._commit(mirror, tip, source, composed)
-        if commits and not await self._push(mirror, commits[-1], tip, meta.uid):
+        if commits and not await self._push(mirror, commits, tip, meta.uid):
             return None
         if commits:
             self._ours[meta.uid] = commits[-1]
@@ -174,9 +174,13 @@ class Drain:
         return source is None or source.status.applied_commit == commit
 
     async def _landed(self, mirror: Mirror, uid: str, tip: str) -> Mapping[str, str]:
-        """Return which operations are on the branch already, from a push without a known end."""
+        """Return which operations are on the branch already, from a push without a known end.
+
+        Anybody who may push can write a trailer: only commits that we made ourselves count.
+        """
         parent = self._journal.outstanding(uid)
-        return await mirror.operations_landed(parent, tip) if parent else {}
+        found = await mirror.operations_landed(parent, tip) if parent else {}
+        return {id_: each for id_, each in found.items() if self._journal.is_ours(uid, each)}
 
     async def _compose(
         self, mirror: Mirror, tip: str, source: GitSource, todo: Sequence[Operation]
@@ -223,11 +227,11 @@ class Drain:
                 )
         return await maker.make(composed.edits)
 
-    async def _push(self, mirror: Mirror, commit: str, tip: str, uid: str) -> bool:
-        """Push; tell whether the branch is at *commit* now. False: it is somewhere else."""
+    async def _push(self, mirror: Mirror, commits: Sequence[str], tip: str, uid: str) -> bool:
+        """Push; tell whether the branch is at the last one now. False: it is somewhere else."""
         alone = not self._journal.outstanding(uid)
-        await self._journal.begin(uid, tip)
-        match await mirror.push(commit, tip):
+        await self._journal.begin(uid, tip, commits)
+        match await mirror.push(commits[-1], tip):
             case Pushed():
                 return True
             case Rejected():

@@ -67,6 +67,7 @@ class Journal:
         self._tickets: dict[tuple[str, str], _Memory] = {}
         self._waiting: dict[str, dict[str, Kept]] = {}
         self._pushing: dict[str, str] = {}
+        self._pushed: dict[str, set[str]] = {}
         self._reported: dict[tuple[str, str], tuple[Mapping[str, Any], float]] = {}
         self._created: collections.Counter[str] = collections.Counter()
         self._number = 0
@@ -149,6 +150,10 @@ class Journal:
         """Return the tip under the first push whose end is not known; empty: there is none."""
         return self._pushing.get(source_uid, "")
 
+    def is_ours(self, source_uid: str, commit: str) -> bool:
+        """Whether the commit is of a push whose end is not known."""
+        return commit in self._pushed.get(source_uid, ())
+
     def reported(self, source_uid: str, ticket: str) -> tuple[Mapping[str, Any], float] | None:
         """Return what the controller last wrote into the ticket's ``x-status``, and when."""
         return self._reported.get((source_uid, ticket))
@@ -177,20 +182,20 @@ class Journal:
         await self._write([rows.accepted(kept, pod_uid)], lambda: self._admit(kept, pod_uid))
         return kept
 
-    async def begin(self, source_uid: str, parent: str) -> None:
-        """Take note that something is about to be pushed onto *parent*. Raises JournalError."""
-        if source_uid in self._pushing:
-            return  # of an earlier one it is not known how it ended: that one stands on less
+    async def begin(self, source_uid: str, parent: str, commits: Sequence[str]) -> None:
+        """Take note that the commits are about to be pushed onto *parent*. Raises JournalError."""
 
         def apply() -> None:
-            self._pushing[source_uid] = parent
+            # of an earlier one it may not be known how it ended: that one stands on less
+            self._pushing.setdefault(source_uid, parent)
+            self._pushed.setdefault(source_uid, set()).update(commits)
 
-        await self._write([rows.began(source_uid, parent)], apply)
+        await self._write(rows.began(source_uid, parent, commits), apply)
 
     async def settle(self, source_uid: str) -> None:
         """Take note that of no push the end is unknown any more. Raises JournalError."""
         if source_uid in self._pushing:
-            await self._write([rows.settled(source_uid)], lambda: self._settled(source_uid))
+            await self._write(rows.settled(source_uid), lambda: self._settled(source_uid))
 
     async def finish(
         self,
@@ -212,7 +217,7 @@ class Journal:
         statements = [rows.ended(id_, outcome, now) for id_, outcome in outcomes.items()]
         statements += [rows.reported(source_uid, *report, now) for report in said.items()]
         if settled:
-            statements.append(rows.settled(source_uid))
+            statements += rows.settled(source_uid)
         if now - self._cleaned_at > _CLEANING_SECONDS:
             statements.append(rows.forgotten(now - KEPT_SECONDS))
             self._cleaned_at = now
@@ -262,6 +267,7 @@ class Journal:
 
     def _settled(self, source_uid: str) -> None:
         self._pushing.pop(source_uid, None)
+        self._pushed.pop(source_uid, None)
 
     def _memory(self, operation: Operation) -> _Memory:
         return self._tickets.setdefault((operation.source_uid, operation.ticket), _Memory())
@@ -320,6 +326,8 @@ class Journal:
             self._recall(rows.read(row))
         self._created.update(dict(connection.execute(rows.CREATED)))
         self._pushing = dict(connection.execute(rows.PUSHES))
+        for uid, id_ in connection.execute(rows.COMMITS):
+            self._pushed.setdefault(uid, set()).add(id_)
         self._reported = rows.reports(connection.execute(rows.REPORTS))
 
     def _recall(self, found: rows.Found) -> None:

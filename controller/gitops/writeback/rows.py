@@ -25,6 +25,11 @@ SCHEMA: Final = (
     ) STRICT
     """,
     """
+    CREATE TABLE IF NOT EXISTS pushed_commits (
+        source_uid TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (source_uid, id)
+    ) STRICT
+    """,
+    """
     CREATE TABLE IF NOT EXISTS reports (
         source_uid TEXT NOT NULL, ticket TEXT NOT NULL, document TEXT NOT NULL, at REAL NOT NULL,
         PRIMARY KEY (source_uid, ticket)
@@ -47,6 +52,7 @@ ONE: Final = """
     SELECT number, document, accepted_at, pod_uid, outcome, applied FROM operations WHERE id = ?
 """
 PUSHES: Final = "SELECT source_uid, parent FROM pushes"
+COMMITS: Final = "SELECT source_uid, id FROM pushed_commits"
 REPORTS: Final = "SELECT source_uid, ticket, document, at FROM reports"
 
 Statement = tuple[str, tuple[Any, ...]]
@@ -105,14 +111,19 @@ def applied(id_: str) -> Statement:
     return "UPDATE operations SET applied = 1 WHERE id = ?", (id_,)
 
 
-def began(source_uid: str, parent: str) -> Statement:
-    """Return what records that a push begins."""
-    return "INSERT OR IGNORE INTO pushes (source_uid, parent) VALUES (?, ?)", (source_uid, parent)
+def began(source_uid: str, parent: str, commits: Iterable[str]) -> list[Statement]:
+    """Return what records that a push of the commits begins."""
+    push = "INSERT OR IGNORE INTO pushes (source_uid, parent) VALUES (?, ?)"
+    commit = "INSERT OR IGNORE INTO pushed_commits (source_uid, id) VALUES (?, ?)"
+    return [(push, (source_uid, parent)), *((commit, (source_uid, id_)) for id_ in commits)]
 
 
-def settled(source_uid: str) -> Statement:
+def settled(source_uid: str) -> list[Statement]:
     """Return what records that no push is open."""
-    return "DELETE FROM pushes WHERE source_uid = ?", (source_uid,)
+    return [
+        ("DELETE FROM pushes WHERE source_uid = ?", (source_uid,)),
+        ("DELETE FROM pushed_commits WHERE source_uid = ?", (source_uid,)),
+    ]
 
 
 def reported(source_uid: str, ticket: str, document: Mapping[str, Any], now: float) -> Statement:

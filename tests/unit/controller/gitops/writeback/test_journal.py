@@ -114,14 +114,18 @@ async def test_what_was_refused_is_never_waited_for(tmp_path: Path) -> None:
 
 async def test_the_oldest_push_without_an_end_is_remembered(tmp_path: Path) -> None:
     dead = await opened(tmp_path)
-    await dead.begin("uid-1", "a" * 40)
-    await dead.begin("uid-1", "b" * 40)
+    await dead.begin("uid-1", "a" * 40, ["c" * 40])
+    await dead.begin("uid-1", "b" * 40, ["d" * 40])
     journal = await opened(tmp_path)
     assert journal.outstanding("uid-1") == "a" * 40
+    assert journal.is_ours("uid-1", "c" * 40)
+    assert journal.is_ours("uid-1", "d" * 40)
+    assert not journal.is_ours("uid-2", "c" * 40)
     await journal.settle("uid-1")
     await journal.close()
     journal = await opened(tmp_path)
     assert journal.outstanding("uid-1") == ""
+    assert not journal.is_ours("uid-1", "c" * 40)
     await journal.close()
     await dead.close()
 

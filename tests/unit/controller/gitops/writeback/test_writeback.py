@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.gitops.remote import MirrorError
 from controller.gitops.values import Author, Operation, OperationKind
 from controller.gitops.writeback.values import End
 from controller.services.ticket_values import By, ByKind, by_person
@@ -480,6 +481,25 @@ async def test_a_persons_later_change_is_not_undone_by_a_repeat_after_a_death(
         await until(lambda: not running.journal.waiting(UID))
     assert log(there, "%s") == ["no, it is not", "Update tk-aaaa: state done"]
     assert there.ends[-1][1].commit != there.team.tip()
+
+
+async def test_a_trailer_by_somebody_else_ends_no_change(there: Scene) -> None:
+    there.stands = True
+
+    async def lost() -> None:
+        raise MirrorError("Unreachable", "the server broke off")
+
+    def forged() -> None:
+        (kept,) = running.journal.waiting(UID)
+        (there.team.clone / "docs").mkdir(exist_ok=True)
+        there.team.push({"docs/x.md": "x"}, f"mine\n\nOperation-Id: {kept.operation.id}")
+
+    there.mirror.before, there.mirror.after = [forged], [lost]
+    async with Running(there) as running:
+        await running.tickets.update(POD, ORG, "tk-aaaa", {"state": "done"}, wait_seconds=0.01)
+        await until(lambda: there.ends)
+    assert log(there, "%s") == ["Update tk-aaaa: state done", "mine"]
+    assert "state: done" in there.team.show(FIRST)
 
 
 async def test_changes_wait_while_the_source_stands_still(there: Scene) -> None:
