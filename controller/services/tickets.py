@@ -18,6 +18,7 @@ from controller.kernel.store import Store
 from controller.kube.errors import AlreadyExists, Conflict, NotFound
 from controller.placement.indexes import BY_NAMESPACE, OF_PARENT, OF_TICKET
 from controller.rpc.ports import Objects
+from controller.services.contention import attempts
 from controller.services.ticket_files import TicketFiles, Wish
 from controller.services.ticket_search import Sought, age, batched, urgency
 from controller.services.ticket_values import By, ByKind, Written
@@ -231,7 +232,7 @@ class Tickets:
         revision, changes = asked.revision, asked.changes
         if revision is None and asked.seen is None and not asked.items:
             return Written(await self._patch(ticket, changes, {}) if changes else ticket)
-        for _ in range(_ATTEMPTS):
+        async for _ in attempts():
             if not asked.fits(ticket):
                 ticket = await self._fresh(ticket)
             if revision not in {None, ticket.metadata.generation}:

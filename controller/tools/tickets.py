@@ -92,28 +92,46 @@ class TicketTools:
         changes = {field: str(value) for field, value in given.items() if value is not None}
         if both := sorted(set(wanted.done) & set(wanted.undone)):
             raise ToolError("InvalidArgument", f"done, undone: {both[0]!r} is in both")
+        before = self._tickets.find(caller.namespace, wanted.ticket_id)
         if wanted.status is not None:
-            await self._claim(
-                caller.pod, self._tickets.find(caller.namespace, wanted.ticket_id), wanted
-            )
+            before = await self._claim(caller.pod, before, wanted)
         try:
-            written = await self._tickets.update(
-                by_pod(caller.pod),
-                caller.namespace,
-                wanted.ticket_id,
-                changes,
-                items=dict.fromkeys(wanted.done, True) | dict.fromkeys(wanted.undone, False),
-                expected_revision=wanted.expected_revision,
-            )
+            written = await self._write(caller, wanted, changes, wanted.expected_revision)
         except OutdatedError as exc:
-            now = _shown(self._tickets.whole(exc.current)).structured()
-            raise ToolError("Conflict", str(exc), now) from exc
+            if not _followed(before, exc.current, caller.pod, wanted):
+                raise self._outdated(exc) from exc
+            changes.pop("state")
+            try:
+                revision = exc.current.metadata.generation
+                written = await self._write(caller, wanted, changes, revision)
+            except OutdatedError as again:
+                raise self._outdated(again) from again
         shown = _told(self._tickets, written)
         if written.conflicts:
             raise ToolError("Conflict", written.message, shown.structured())
         return shown
 
-    async def _claim(self, pod: AgentPod, ticket: Ticket, wanted: tools.UpdateTicket) -> None:
+    async def _write(
+        self,
+        caller: Caller,
+        wanted: tools.UpdateTicket,
+        changes: Mapping[str, str],
+        revision: int | None,
+    ) -> Written:
+        return await self._tickets.update(
+            by_pod(caller.pod),
+            caller.namespace,
+            wanted.ticket_id,
+            changes,
+            items=dict.fromkeys(wanted.done, True) | dict.fromkeys(wanted.undone, False),
+            expected_revision=revision,
+        )
+
+    def _outdated(self, exc: OutdatedError) -> ToolError:
+        now = _shown(self._tickets.whole(exc.current)).structured()
+        return ToolError("Conflict", str(exc), now)
+
+    async def _claim(self, pod: AgentPod, ticket: Ticket, wanted: tools.UpdateTicket) -> Ticket:
         """Make sure that no other pod works on it, and write down whose wish the state is.
 
         Not before there is a resource to write it on: else the state would pass for a person's.
@@ -127,10 +145,27 @@ class TicketTools:
         revision = wanted.expected_revision
         outdated = revision is not None and ticket.metadata.generation > revision
         if wanted.status is None or outdated:
-            return  # nothing will be changed
+            return ticket  # nothing will be changed
         if wanted.status is TicketState.IN_PROGRESS:
             ticket = await self._claims.take(pod, ticket)
         await self._claims.noted(pod, ticket, wanted.status)
+        return ticket
+
+
+def _followed(before: Ticket, now: Ticket, pod: AgentPod, wanted: tools.UpdateTicket) -> bool:
+    """Whether all that has changed is what follows from the pod's own claim: the state it wants.
+
+    A ticket follows its pod at once, perhaps before the pod's own change of it is written.
+    """
+    claim = now.status.claim
+    return (
+        wanted.status is TicketState.IN_PROGRESS
+        and claim is not None
+        and claim.pod_uid == pod.metadata.uid
+        and before.metadata.generation == wanted.expected_revision
+        and now.metadata.generation == before.metadata.generation + 1
+        and now.spec == before.spec.model_copy(update={"state": TicketState.IN_PROGRESS})
+    )
 
 
 def _summary(ticket: Ticket) -> dict[str, Any]:

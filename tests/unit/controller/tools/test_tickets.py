@@ -428,3 +428,46 @@ async def test_an_item_that_somebody_adds_meanwhile_is_not_lost(
         ("a1", True),
         ("a2", False),
     ]
+
+
+@pytest.mark.parametrize("title", [None, "mine"], ids=["the state alone", "more than the state"])
+async def test_the_state_that_follows_from_a_pods_own_claim_outdates_nothing(
+    world: Talk, lead: AgentPod, title: str | None
+) -> None:
+    await ticket(world, "am-1")
+    original = world.kube.patch
+
+    async def followed(*arguments: Any, **named: Any) -> Any:
+        answer = await original(*arguments, **named)
+        if "claim" in arguments[3].get("status", {}):  # the controller is faster than the tool
+            await original(TICKET, "acme", "am-1", {"spec": {"state": "in_progress"}})
+        return answer
+
+    world.kube.patch = followed  # type: ignore[method-assign]
+    given = {"status": "in_progress", "expected_revision": 1}
+    changed = await world.call(
+        lead, "update_ticket", ticket_id="am-1", **given, **({"title": title} if title else {})
+    )
+    assert changed["status"] == "in_progress"
+    assert changed["title"] == (title or world.manifest(TICKET, "am-1")["spec"]["title"])
+
+
+async def test_a_persons_change_behind_a_pods_claim_is_still_a_conflict(
+    world: Talk, lead: AgentPod
+) -> None:
+    await ticket(world, "am-1")
+    original = world.kube.patch
+
+    async def changed(*arguments: Any, **named: Any) -> Any:
+        answer = await original(*arguments, **named)
+        if "claim" in arguments[3].get("status", {}):
+            await original(TICKET, "acme", "am-1", {"spec": {"title": "by a person"}})
+        return answer
+
+    world.kube.patch = changed  # type: ignore[method-assign]
+    await refused(
+        world.call(
+            lead, "update_ticket", ticket_id="am-1", status="in_progress", expected_revision=1
+        ),
+        "Conflict",
+    )
