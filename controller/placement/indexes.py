@@ -207,3 +207,13 @@ def new_store() -> Store:
             Collection(GitSource, {BY_NAMESPACE: _namespace, OF_REPOSITORY: _repository}),
         )
     )
+
+
+def pods_of(store: Store, ticket: Ticket) -> tuple[AgentPod, ...]:
+    """Return the pods that name the ticket, and the one that has claimed it."""
+    pods, claim = store.of(AgentPod), ticket.status.claim
+    found = list(pods.indexed(OF_TICKET, (ticket.metadata.namespace, ticket.metadata.name)))
+    owner = pods.by_uid(claim.pod_uid) if claim is not None else None
+    if owner is not None and owner.metadata.uid not in {pod.metadata.uid for pod in found}:
+        found.append(owner)
+    return tuple(found)

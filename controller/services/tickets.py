@@ -16,7 +16,7 @@ from typing import Any, Final
 from controller.gitops.writeback.values import File
 from controller.kernel.store import Store
 from controller.kube.errors import AlreadyExists, Conflict, NotFound
-from controller.placement.indexes import BY_NAMESPACE, OF_PARENT, OF_TICKET
+from controller.placement.indexes import BY_NAMESPACE, OF_PARENT, pods_of
 from controller.rpc.ports import Objects
 from controller.services.contention import attempts
 from controller.services.ticket_files import TicketFiles, Wish
@@ -24,7 +24,6 @@ from controller.services.ticket_search import Sought, age, batched, urgency
 from controller.services.ticket_values import By, ByKind, Written
 from controller.tickets.facts import worked_on
 from controller.tools.call import ToolError
-from schemas.agentpod import AgentPod
 from schemas.names import (
     ANNOTATION_CREATED_BY,
     ANNOTATION_CREATED_BY_UID,
@@ -94,8 +93,7 @@ class Tickets:
         where = (ticket.metadata.namespace, ticket.metadata.name)
         children = [c for c in self._tickets.indexed(OF_PARENT, where) if not c.metadata.deleting]
         children.sort(key=age)
-        pods = self._store.of(AgentPod).indexed(OF_TICKET, where)
-        who = worked_on(pods, ticket.status.agent_pods)
+        who = worked_on(pods_of(self._store, ticket), ticket.status.agent_pods)
         return Whole(ticket, tuple(children), who, self.file_of(ticket))
 
     def file_of(self, ticket: Ticket) -> File | None:

@@ -10,11 +10,10 @@ from controller.kernel.key import Key
 from controller.kernel.queue import WorkQueue
 from controller.kernel.reconciler import Finding
 from controller.kernel.store import Store
-from controller.placement.indexes import OF_PARENT, OF_TICKET
+from controller.placement.indexes import OF_PARENT, pods_of
 from controller.reconcilers.ticket.cycles import CycleFinder
 from controller.reconcilers.ticket.snapshot import TicketSnapshot
 from controller.tickets.facts import blockers
-from schemas.agentpod import AgentPod
 from schemas.repository import Repository
 from schemas.ticket import Ticket, TicketCommit
 
@@ -97,7 +96,7 @@ class TicketObserver:
             origin_known=origins is None or origins.sure(key.namespace),
             commits=origins.commits(*where) if origins is not None else (),
             children=tuple(child for child in children if not child.metadata.deleting),
-            pods=self._pods(item),
+            pods=pods_of(self._store, item),
             missing=tuple(self._missing(item)),
             parents_cycle=cycles.parents.way(key.name),
             dependencies_cycle=cycles.dependencies.way(key.name),
@@ -110,15 +109,6 @@ class TicketObserver:
         if origin is None or self._writes is None:
             return TicketWrites()
         return self._writes.ticket(origin.source_uid, name)
-
-    def _pods(self, item: Ticket) -> tuple[AgentPod, ...]:
-        """Return the pods that name it, and the one that has claimed it."""
-        pods, claim = self._store.of(AgentPod), item.status.claim
-        found = pods.indexed(OF_TICKET, (item.metadata.namespace, item.metadata.name))
-        owner = pods.by_uid(claim.pod_uid) if claim is not None else None
-        if owner is not None and owner.metadata.uid not in {pod.metadata.uid for pod in found}:
-            found.append(owner)
-        return tuple(found)
 
     def _missing(self, item: Ticket) -> list[str]:
         where, spec = item.metadata.namespace, item.spec
