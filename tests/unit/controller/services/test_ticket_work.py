@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from controller.tools.call import ToolError
@@ -67,6 +68,29 @@ async def test_what_a_person_says_while_a_pod_works_stands(
     await world.settle()
     one = world.found()
     assert (one.spec.state, one.status.claim) == (state, None)
+
+
+@pytest.mark.parametrize("noticed", [False, True], ids=["at once", "later"])
+@pytest.mark.parametrize(
+    ("commits", "after"), [(True, "in_review"), (False, "todo")], ids=["commits", "no commit"]
+)
+async def test_a_person_who_takes_a_word_back_has_the_ticket_follow_again(
+    world: TicketWorld, after: str, *, commits: bool, noticed: bool
+) -> None:
+    await world.ticket()
+    await world.pod("a")
+    await world.settle()
+    await world.place()
+    await world.start("a")
+    await world.settle()
+    await world.move("backlog")
+    if noticed:
+        await world.settle()
+    await world.move("in_progress")
+    await world.end("a", commits=commits)
+    await world.settle()
+    one = world.found()
+    assert (one.spec.state, one.status.claim) == (after, None)
 
 
 async def test_a_state_that_was_decided_is_written_over_no_persons_later_word(
@@ -459,7 +483,11 @@ class History:
         self.attempts = attempts
         self.moves = 0
         self.spoken_for: set[str] = set()
-        """Pods that worked on the ticket, followed, when a person changed its state."""
+        """Pods that have the ticket, while a person's word on its state stands.
+
+        The word stands from when a person changes the state that followed from the pod until
+        somebody gives the ticket that very state again: from then on it follows as before.
+        """
 
     async def play(self, acts: list[tuple[Any, ...]]) -> None:
         await self.world.organization()
@@ -518,11 +546,20 @@ class History:
         if claim is not None and one.spec.state == claim.followed:
             self.spoken_for.add(claim.pod_uid)
         await self.world.move(state)
+        self._taken_back()
 
     async def _agent(self, state: str) -> None:
         for name in self.world.living()[:1]:
             with contextlib.suppress(ToolError):
                 await self.world.say(name, state)
+        self._taken_back()
+
+    def _taken_back(self) -> None:
+        """See whether the ticket has the state again that followed from its pod."""
+        one = self.world.found()
+        claim = one.status.claim
+        if claim is not None and one.spec.state == claim.followed:
+            self.spoken_for.discard(claim.pod_uid)
 
     def _holds(self) -> None:
         """See what must be true at every moment."""
@@ -553,7 +590,19 @@ class History:
         assert runs is None or not runs.starting
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SEARCHED = int(os.environ.get("AGENTSMESH_TEST_EXAMPLES", "0"))
+"""So many lives are drawn anew. 0: some hundred, the same ones every time."""
+
+
+@settings(
+    max_examples=SEARCHED or 300,
+    derandomize=not SEARCHED,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@example([*_SO_FAR[:6], ("move", "backlog"), ("move", "in_progress")], 1)
+@example([*_SO_FAR[:5], ("move", "backlog"), ("agent", "in_progress"), ("commit",)], 1)
+@example([*_SO_FAR[:5], ("move", "done"), ("move", "todo"), ("commit",)], 1)
 @given(LIVES, st.integers(1, 3))
 def test_whatever_happens_and_whenever_it_is_killed(
     acts: list[tuple[Any, ...]], attempts: int
