@@ -19,6 +19,7 @@ from controller.gitops.bodies import manifest, patch, release
 from controller.gitops.living import RESOURCES
 from controller.gitops.values import Identity
 from controller.gitops.writing import FIXED, IMMUTABLE, REFUSED
+from controller.placement.desired import ENDED, STOPPED
 from controller.reconcilers.runner.status import CONNECTED
 from schemas.agentpod import DesiredState
 from schemas.agentpod_status import PodPhase
@@ -29,6 +30,13 @@ from schemas.ticket import TicketState
 QUOTA_EXCEEDED: Final = "QuotaExceeded"
 _LATER: Final = "9999-12-31T23:59:59Z"
 """When what would be created is created: after all that is there."""
+_STOPPED: Final = {
+    "type": STOPPED,
+    "status": "True",
+    "reason": "Expected",
+    "lastTransitionTime": _LATER,
+}
+"""What is said of a pod that a person stopped: it keeps its ticket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +126,10 @@ def _carried_out(cluster: Cluster, new: dict[str, Any], old: Mapping[str, Any]) 
     if new["kind"] == RUNNER.kind and before is not None and status.get("maxPods") == before:
         del status["maxPods"]
     stopped = new["kind"] == AGENT_POD.kind and spec.get("desiredState") == DesiredState.STOPPED
-    if stopped and status.get("placement") and not _lingers(cluster, new):
+    ended = status.get("phase") in ENDED
+    if stopped and status.get("placement") and not ended and not _lingers(cluster, new):
         status["phase"] = PodPhase.SUCCEEDED.value
+        status["conditions"] = [*(status.get("conditions") or []), _STOPPED]
     return {**new, "status": status}
 
 

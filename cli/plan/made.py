@@ -57,6 +57,7 @@ def make(origin: Origin, cluster: Cluster, drawn: Drawn, notes: Iterable[str]) -
     else:
         runs = started(after.cluster, asking(after.cluster), now())
         found = fates(cluster, runs.cluster, source, runs.tickets)
+        said += runs.notes
         said += [f"Ticket {name} starts no pod yet: {why}" for name, why in runs.waits.items()]
         pods, crowd = (*_refused(drawn, after), *found.pods, *_finished(drawn)), found.crowd
     plan = Plan(

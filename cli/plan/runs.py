@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cli.plan.cluster import Cluster
+from cli.plan.released import released
 from controller.kernel.store import Store
 from controller.placement.indexes import ACTIVE_IN, BY_NAMESPACE, OF_SOURCE, OF_TICKET, RUNS_IN
 from controller.tickets import runs
@@ -28,6 +29,8 @@ class Started:
     """By the pod's name."""
     waits: Mapping[str, str] = field(default_factory=dict)
     """Tickets that would start a pod if there were room: why there is none."""
+    notes: tuple[str, ...] = ()
+    """What follows for tickets whose pods go, one sentence each."""
 
 
 def started(cluster: Cluster, asking: int, now: float) -> Started:
@@ -39,7 +42,8 @@ def started(cluster: Cluster, asking: int, now: float) -> Started:
     home = _home(store, cluster.namespace)
     if home is None or home.spec.suspend or home.metadata.deleting:
         return Started(cluster)
-    cluster, store = _without_pointless(cluster, store)
+    let_go = released(*_without_pointless(cluster, store), home)
+    cluster, store = let_go.cluster, _with_sources(let_go.cluster).store()
     ready = [wish for wish in _wishes(store, cluster.namespace) if _is_free(store, wish, now)]
     pods = store.of(AgentPod)
     there = runs.there(
@@ -52,6 +56,7 @@ def started(cluster: Cluster, asking: int, now: float) -> Started:
         home.spec.tickets.max_concurrent_runs,
         quota.agent_pods if quota else None,
         quota.running_agent_pods if quota else None,
+        home.spec.pod_depth,
     )
     starts, waits = runs.chosen(ready, limits, there)
     by_uid = {wish.ticket.metadata.uid: wish.ticket.metadata.name for wish in ready}
@@ -64,7 +69,8 @@ def started(cluster: Cluster, asking: int, now: float) -> Started:
             manifests[AGENT_POD.kind, name] = made
             tickets[name] = wish.ticket.metadata.name
     after = Cluster(cluster.namespace, manifests, cluster.unread)
-    return Started(after, tickets, {by_uid[uid]: why.message for uid, why in waits.items()})
+    why_not = {by_uid[uid]: why.message for uid, why in waits.items()}
+    return Started(after, tickets, why_not, let_go.notes)
 
 
 def _with_sources(cluster: Cluster) -> Cluster:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from meshwire.v1 import link_pb2
 
@@ -366,7 +366,13 @@ _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 @given(stories())
-@settings(max_examples=15, deadline=None, suppress_health_check=_QUIET)
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=_QUIET,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+)
 def test_the_plan_equals_what_then_happens(story: Story) -> None:
     tell(story)
 
@@ -374,6 +380,12 @@ def test_the_plan_equals_what_then_happens(story: Story) -> None:
 @pytest.mark.faults
 @pytest.mark.timeout(600)
 @given(stories())
-@settings(max_examples=120, deadline=None, suppress_health_check=_QUIET)
+@settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=_QUIET,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+)
 def test_the_plan_equals_what_then_happens_in_many_fleets(story: Story) -> None:
     tell(story)
