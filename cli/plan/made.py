@@ -56,7 +56,7 @@ def make(origin: Origin, cluster: Cluster, drawn: Drawn, notes: Iterable[str]) -
         said.append(f"what becomes of pods cannot be said without reading {', '.join(missing)}")
     else:
         runs = started(after.cluster, asking(after.cluster), now())
-        found = fates(cluster, runs.cluster, source, runs.tickets)
+        found = fates(cluster, runs, source)
         said += runs.notes
         said += [f"Ticket {name} starts no pod yet: {why}" for name, why in runs.waits.items()]
         pods, crowd = (*_refused(drawn, after), *found.pods, *_finished(drawn)), found.crowd

@@ -4,19 +4,18 @@ Who comes first is served first, and the controller may see new pods in any orde
 *starts* here if it does in every order; where there is room for some of several it is *contested*.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from cli.plan.cluster import Cluster
 from cli.plan.owners import Owners
 from cli.plan.room import Room
+from cli.plan.runs import Started
 from cli.plan.values import Crowd, Fate, PodFate
 from controller.kernel.reconciler import Finding
 from controller.kernel.store import Store
-from controller.placement.assign import (
-    Need,
-)
+from controller.placement.assign import Need
 from controller.placement.desired import ended, waits
 from controller.placement.indexes import BY_NAMESPACE
 from controller.placement.programs import wanted
@@ -27,7 +26,7 @@ from schemas.agentclass import AgentClass
 from schemas.agentpod import AgentPod, DesiredState
 from schemas.base import Condition, ConditionStatus
 from schemas.conditions import READY, find
-from schemas.names import ANNOTATION_SOURCE_PATH, LABEL_SOURCE, REPOSITORY
+from schemas.names import ANNOTATION_RECONCILE, ANNOTATION_SOURCE_PATH, LABEL_SOURCE, REPOSITORY
 from schemas.organization import Organization
 from schemas.repository import Repository
 
@@ -35,6 +34,9 @@ _RUNS: Final = "runs"
 _STOPPED: Final = "stopped"
 _SUSPENDED: Final = "suspended"
 _ENDED: Final = "ended"
+_LEFT_ALONE: Final = Finding("LeftAlone", f"its annotation {ANNOTATION_RECONCILE} is disabled")
+WITHDRAWN: Final = "Withdrawn"
+"""Reason of pods that are there or not as a pod is withdrawn before or after it was placed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,11 @@ class Fates:
     crowd: Crowd | None
 
 
-def fates(before: Cluster, after: Cluster, source: str, runs: Mapping[str, str]) -> Fates:
-    """Return what changes for pods, by name. *runs*: pods that tickets start, and which."""
+def fates(before: Cluster, runs: Started, source: str) -> Fates:
+    """Return what changes for pods, by name. *runs*: what is there once tickets start theirs."""
+    after = runs.cluster
     old, new = _standings(before), _standings(after)
+    new |= dict(_withdrawn(new, runs))
     pods_before = {pod.metadata.name: pod for pod in _pods(before)}
     pods_after = {pod.metadata.name: pod for pod in _pods(after)}
     found = []
@@ -66,16 +70,32 @@ def fates(before: Cluster, after: Cluster, source: str, runs: Mapping[str, str])
         pod = pods_after.get(name) or pods_before[name]
         fate = _fate(pod, old.get(name), new.get(name))
         if fate is not None:
-            found.append(replace(fate, path=_path(pod, source), ticket=runs.get(name, "")))
+            found.append(replace(fate, path=_path(pod, source), ticket=runs.tickets.get(name, "")))
     needs = [each.need for each in new.values() if each.need is not None]
     contested = [each.need for each in new.values() if each.state == Fate.CONTESTED and each.need]
-    return Fates(tuple(found), Room(after, after.store(), needs).crowd(contested))
+    crowd = Room(after, after.store(), needs).crowd(contested)
+    if crowd is not None and runs.withdrawn:
+        crowd = Crowd(crowd.pods, None)
+    return Fates(tuple(found), crowd)
 
 
-def asking(cluster: Cluster) -> int:
-    """Return how many pods want a place and can have one."""
+def asking(cluster: Cluster) -> frozenset[str]:
+    """Return the pods that want a place and can have one."""
     wants = {Fate.STARTS, Fate.CONTESTED}
-    return sum(each.state in wants for each in _standings(cluster).values())
+    return frozenset(name for name, each in _standings(cluster).items() if each.state in wants)
+
+
+def _withdrawn(new: Mapping[str, Standing], runs: Started) -> Iterator[tuple[str, Standing]]:
+    """Give pods of which nobody can say whether they go, or are made, before others are placed."""
+    gone = ", ".join(sorted(runs.withdrawn))
+    for name in runs.withdrawn:
+        text = "its ticket wants it no more: it goes, unless it is placed first"
+        yield name, Standing(Fate.CONTESTED, Finding(WITHDRAWN, text), new[name].runners)
+    for name in runs.tickets if runs.withdrawn else ():
+        text = (
+            f"it is made if {gone}, which its ticket or another wants no more, is not placed first"
+        )
+        yield name, Standing(Fate.CONTESTED, Finding(WITHDRAWN, text), new[name].runners)
 
 
 def _path(pod: AgentPod, source: str) -> str:
@@ -102,7 +122,7 @@ def _fate(pod: AgentPod, old: Standing | None, new: Standing | None) -> PodFate 
         return PodFate(name, "", fate, reason, message, new.runners)
 
     match new.state:
-        case Fate.STARTS | Fate.CONTESTED if old is not None and old.state == new.state:
+        case Fate.STARTS | Fate.CONTESTED if old and old.state == new.state and not reason:
             return becomes(Fate.MOVES)
         case Fate.STARTS | Fate.CONTESTED | Fate.WAITS | Fate.REFUSED:
             return becomes(Fate(new.state))
@@ -145,6 +165,8 @@ def _rival(standing: Standing, ticket: str) -> Standing:
 
 def _standing(cluster: Cluster, store: Store, owners: Owners, pod: AgentPod) -> Standing:
     spec, placement = pod.spec, pod.status.placement
+    if (placement is None or waits(pod)) and _left_alone(pod):
+        return Standing(Fate.WAITS, _LEFT_ALONE)
     world = _ingredients(cluster, store, owners, pod)
     agent = wanted(world.agent) if world.agent else ""
     if placement is None:
@@ -163,6 +185,10 @@ def _standing(cluster: Cluster, store: Store, owners: Owners, pod: AgentPod) -> 
     if spec.desired_state is DesiredState.STOPPED:
         return Standing(_STOPPED)
     return Standing(_SUSPENDED if spec.suspend else _RUNS)
+
+
+def _left_alone(pod: AgentPod) -> bool:
+    return pod.metadata.annotations.get(ANNOTATION_RECONCILE) == "disabled"
 
 
 def _ingredients(cluster: Cluster, store: Store, owners: Owners, pod: AgentPod) -> Ingredients:

@@ -29,15 +29,18 @@ class Started:
     """By the pod's name."""
     waits: Mapping[str, str] = field(default_factory=dict)
     """Tickets that would start a pod if there were room: why there is none."""
+    withdrawn: frozenset[str] = frozenset()
+    """Pods that go unless they are placed first: they are still there."""
     notes: tuple[str, ...] = ()
     """What follows for tickets whose pods go, one sentence each."""
 
 
-def started(cluster: Cluster, asking: int, now: float) -> Started:
+def started(cluster: Cluster, asking: frozenset[str], now: float) -> Started:
     """Return what is there once tickets have started the pods that they may.
 
-    *asking*: pods that will run and are not placed yet.
+    *asking*: pods that will run and are not placed yet, by name.
     """
+    whole = cluster
     store = _with_sources(cluster).store()
     home = _home(store, cluster.namespace)
     if home is None or home.spec.suspend or home.metadata.deleting:
@@ -49,7 +52,7 @@ def started(cluster: Cluster, asking: int, now: float) -> Started:
     there = runs.there(
         pods.indexed(RUNS_IN, cluster.namespace),
         pods.count(BY_NAMESPACE, cluster.namespace),
-        pods.count(ACTIVE_IN, cluster.namespace) + asking,
+        pods.count(ACTIVE_IN, cluster.namespace) + len(asking),
     )
     quota = home.spec.quota
     limits = runs.Limits(
@@ -68,9 +71,15 @@ def started(cluster: Cluster, asking: int, now: float) -> Started:
         if (AGENT_POD.kind, name) not in manifests:
             manifests[AGENT_POD.kind, name] = made
             tickets[name] = wish.ticket.metadata.name
-    after = Cluster(cluster.namespace, manifests, cluster.unread)
+    withdrawn = {
+        key: item
+        for key, item in whole.manifests.items()
+        if key not in manifests and key[1] in asking
+    }
+    after = Cluster(cluster.namespace, manifests | withdrawn, cluster.unread)
+    names = frozenset(name for _, name in withdrawn)
     why_not = {by_uid[uid]: why.message for uid, why in waits.items()}
-    return Started(after, tickets, why_not, let_go.notes)
+    return Started(after, tickets, why_not, names, let_go.notes)
 
 
 def _with_sources(cluster: Cluster) -> Cluster:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from meshwire.v1 import link_pb2
 
 from cli.plan.document import document
+from cli.plan.pods import WITHDRAWN
 from cli.plan.text import text
 from cli.plan.values import Action, Fate, Plan
 from controller.gitops.apply import spec_of
@@ -270,7 +271,9 @@ class Told:
             for action in Action
         }
         runs = {("AgentPod", pod.name) for pod in plan.pods if pod.ticket}
-        assert happens[Action.CREATE] | runs == after.keys() - before.keys()
+        unsure = {("AgentPod", pod.name) for pod in plan.pods if pod.reason == WITHDRAWN}
+        made = after.keys() - before.keys()
+        assert made <= happens[Action.CREATE] | runs <= made | unsure
         gone = {key for key in before.keys() - after.keys() if "-run-" not in key[1]}
         assert happens[Action.DELETE] <= gone <= happens[Action.DELETE] | happens[Action.CANCEL]
         assert not happens[Action.UNKNOWN]
@@ -312,6 +315,7 @@ class Told:
     ) -> None:
         fates = {pod.name: pod.fate for pod in plan.pods}
         assert len(fates) == len(plan.pods)
+        unsure = {pod.name for pod in plan.pods if pod.reason == WITHDRAWN}
         for name in {name for kind, name in before | after if kind == "AgentPod"}:
             was, now = (_stand(objects.get(("AgentPod", name))) for objects in (before, after))
             allowed = {
@@ -327,10 +331,12 @@ class Told:
                 Fate.RESUMES: {"active"},
                 Fate.MOVES: set(),
             }[fates.get(name)]
+            if name in unsure:
+                allowed |= {"absent"}
             assert now in allowed, (name, fates.get(name), was, now)
             if fates.get(name) in {Fate.STOPS, Fate.SUSPENDS, Fate.RESUMES}:
                 assert was == "active"
-        rivals = {pod.name for pod in plan.pods if pod.reason == "TicketContested"}
+        rivals = {pod.name for pod in plan.pods if pod.reason in {"TicketContested", WITHDRAWN}}
         crowd = [pod for pod in plan.pods if pod.fate is Fate.CONTESTED]
         contested = [pod for pod in crowd if pod.name not in rivals]
         stands = Counter(_stand(after.get(("AgentPod", pod.name))) for pod in contested)
