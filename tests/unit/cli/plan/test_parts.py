@@ -186,6 +186,25 @@ def test_tickets_that_start_pods_by_themselves_do_so_in_the_plan() -> None:
     assert any("Ticket tk-1 starts no pod yet" in note for note in plan.notes)
 
 
+def claimed(**status: Any) -> dict[str, Any]:
+    """Return a ticket in git that starts pods, and that a pod had which is gone."""
+    claim = {"podName": "x", "podUID": "uid-x", "claimedAt": CREATED, "followed": "in_progress"}
+    spec = {"title": "T", "state": "in_progress", "autoRun": {"agentClassName": "greeter"}}
+    return thing("Ticket", "tk-1", spec, status={"claim": claim, **status})
+
+
+def test_a_ticket_that_its_pod_leaves_follows_it_and_starts_its_own() -> None:
+    plan = planned({}, *WORLD, claimed())
+    assert fates(plan) == {"tk-1-run-1": "starts"}
+    assert "Ticket tk-1 follows pod x into todo, unless that leaves other commits" in plan.notes
+
+
+def test_a_ticket_that_goes_too_deep_starts_no_pod_in_the_plan_either() -> None:
+    plan = planned({}, *WORLD, claimed(runs={"depth": 3, "state": "in_progress"}))
+    assert fates(plan) == {}
+    assert any("to a depth of 2 (spec.podDepth)" in note for note in plan.notes)
+
+
 def test_what_may_not_be_read_is_said_and_not_guessed() -> None:
     files = dict([file("Ticket", "tk-1", title="T"), pod("a")])
     plan = planned(files, *WORLD, unread=(Unread(TICKET.kind, "viewers may not"),))
