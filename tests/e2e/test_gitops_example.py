@@ -159,7 +159,9 @@ KNOWN = {"tk-garden", "tk-welcome", "tk-greeting", "tk-farewell"}
 
 
 def _tickets(garden: Garden) -> list[str]:
-    listed = json.loads(garden.mesh.kubectl("get", "tickets", "-n", "default", "-o", "json"))
+    """Return the names of the garden's tickets: the mesh has others."""
+    ours = ("-l", "agentsmesh.io/source=plan")
+    listed = json.loads(garden.mesh.kubectl("get", "tickets", "-n", "default", *ours, "-o", "json"))
     return [item["metadata"]["name"] for item in listed["items"]]
 
 

@@ -23,7 +23,7 @@ def ticket(body: str = "Mend it.\n", name: str = "tk-1", **spec: Any) -> Ticket:
 
 def test_the_document_says_all_that_a_pod_needs() -> None:
     acceptance = [
-        {"id": "a1", "text": "it opens\nand closes"},
+        {"id": "a1", "text": "it opens and closes"},
         {"id": "a2", "text": "it is green", "done": True},
     ]
     one = ticket(
