@@ -38,7 +38,7 @@ def _crash(postgres: Postgres) -> Trouble:
 
 def _judge(workload: Workload, found: list[str], owner: OwnerProcess, seed: int) -> None:
     assert not found, (seed, found[:10])
-    assert len(workload.history.sent) > 200, "the writers wrote"
+    assert len(workload.history.sent) > 50, "the writers wrote"  # some 500 on a quiet machine
     assert len(workload.history.entries) > 5, "they changed the document"
     assert owner.kills > 2, "and there were troubles"
     assert workload.retries > 0, "which they met"
