@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import ptyprocess
 import pytest
 
 from tests.process.cli.conftest import Site
@@ -36,28 +35,47 @@ class Viewer:
     def __init__(self, site: Site, *arguments: str, pod: str = "pod") -> None:
         command = [PROGRAM, "attach", pod, "--kubeconfig", str(site.kubeconfig), *arguments]
         script = '"$@"; echo "ended with $?"; stty -a; exec sleep 60'
-        self.pty = ptyprocess.PtyProcess.spawn(
-            ["sh", "-c", script, "sh", *command], dimensions=(30, 100)
+        self.fd, slave = os.openpty()
+        self.resize(30, 100)
+        # not by a fork of this process: the controller's gRPC has threads in it
+        self.process = subprocess.Popen(
+            ["setsid", "--ctty", "sh", "-c", script, "sh", *command],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
         )
-        self.before = termios.tcgetattr(self.pty.fd)
+        os.close(slave)
+        self.before = termios.tcgetattr(self.fd)
         self.seen = b""
 
     def expect(self, text: bytes, seconds: float = 20) -> None:
         def arrived() -> bool:
-            while select.select([self.pty.fd], [], [], 0)[0]:
-                self.seen += os.read(self.pty.fd, 65536)
+            while select.select([self.fd], [], [], 0)[0]:
+                self.seen += os.read(self.fd, 65536)
             return text in self.seen
 
         until(arrived, f"{text!r} in {self.seen!r}", seconds)
 
     def type(self, data: bytes) -> None:
-        os.write(self.pty.fd, data)
+        os.write(self.fd, data)
+
+    def resize(self, rows: int, cols: int) -> None:
+        termios.tcsetwinsize(self.fd, (rows, cols))
+
+    def close(self) -> None:
+        """Hang up: the shell and the program get SIGHUP."""
+        os.close(self.fd)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
     def expect_the_end(self, exit_code: int) -> None:
         """Check how it ended and that the terminal is as it was before."""
         self.expect(b"ended with %d" % exit_code)
         self.expect(b"speed")
-        until(lambda: termios.tcgetattr(self.pty.fd) == self.before, "the terminal is as before")
+        until(lambda: termios.tcgetattr(self.fd) == self.before, "the terminal is as before")
 
 
 @contextlib.contextmanager
@@ -66,8 +84,7 @@ def viewing(site: Site, *arguments: str, pod: str = "pod") -> Iterator[Viewer]:
     try:
         yield viewer
     finally:
-        viewer.pty.terminate(force=True)
-        viewer.pty.close()
+        viewer.close()
 
 
 def test_the_screen_comes_first_then_output_and_keys_go_to_the_agent(site: Site):
@@ -142,7 +159,7 @@ def test_the_size_is_told_at_the_start_and_when_it_changes(site: Site):
         viewer.expect(SCREEN)
         size = site.terminal.openings[0].size
         assert (size.cols, size.rows) == (100, 30)
-        viewer.pty.setwinsize(20, 90)
+        viewer.resize(20, 90)
         until(lambda: site.terminal.sizes == [(90, 20)], "the new size arrives")
 
 
@@ -152,7 +169,7 @@ def test_who_only_looks_types_and_resizes_nothing(site: Site):
         assert site.terminal.openings[0].read_only
         assert not site.terminal.openings[0].HasField("size")
         viewer.type(b"hello\r")
-        viewer.pty.setwinsize(20, 90)
+        viewer.resize(20, 90)
         site.terminal.write(b"more\r\n")
         viewer.expect(b"more")
         viewer.type(b"\x03")
@@ -182,7 +199,9 @@ def test_modes_that_the_agent_left_on_are_switched_off(site: Site):
 def test_the_terminal_comes_back_when_the_program_is_told_to_end(site: Site):
     with viewing(site) as viewer:
         viewer.expect(SCREEN)
-        children = Path(f"/proc/{viewer.pty.pid}/task/{viewer.pty.pid}/children").read_text()
+        children = Path(
+            f"/proc/{viewer.process.pid}/task/{viewer.process.pid}/children"
+        ).read_text()
         os.kill(int(children.split()[0]), signal.SIGTERM)
         viewer.expect_the_end(0)
 
