@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from controller.gitops.apply import Applied
 from controller.gitops.database import Database, Schema
 from controller.gitops.values import Declared, Identity, Problem, Style
 
@@ -48,24 +49,6 @@ class FileRow(NamedTuple):
     """Whatever else its reader wants to find again."""
 
 
-class AppliedRow(NamedTuple):
-    """A resource that the source has made or adopted."""
-
-    identity: Identity
-    digest: str
-    """Of what was applied last."""
-    path: str
-    blob: str
-    commit: str
-    uid: str
-    """Of the resource."""
-    ended: bool = False
-    """It has had its end: not made again until its file changes."""
-    label_keys: tuple[str, ...] = ()
-    """Labels that are ours to change."""
-    annotation_keys: tuple[str, ...] = ()
-
-
 class SourceRow(NamedTuple):
     """How far the source has come."""
 
@@ -85,7 +68,7 @@ class Remembered:
 
     files: dict[str, FileRow]
     """By path."""
-    applied: dict[Identity, AppliedRow]
+    applied: dict[Identity, Applied]
     state: SourceRow | None
     """None: it has not begun."""
 
@@ -141,7 +124,7 @@ class Index:
         await self._database.write(lambda connection: _save(connection, source, rows, paths, state))
 
     async def applied(
-        self, source: str, rows: Iterable[AppliedRow], gone: Iterable[Identity] = ()
+        self, source: str, rows: Iterable[Applied], gone: Iterable[Identity] = ()
     ) -> None:
         """Write what was made and what is not the source's any more, all of it or nothing.
 
@@ -225,7 +208,7 @@ def _save(
 def _applied(
     connection: sqlite3.Connection,
     source: str,
-    made: tuple[AppliedRow, ...],
+    made: tuple[Applied, ...],
     unmade: tuple[Identity, ...],
 ) -> None:
     connection.executemany(
@@ -234,7 +217,7 @@ def _applied(
     )
     connection.executemany(
         "INSERT OR REPLACE INTO applied (source, kind, name, row) VALUES (?, ?, ?, ?)",
-        ((source, *row.identity, json.dumps(row[1:])) for row in made),
+        ((source, *row.identity, _applied_text(row)) for row in made),
     )
 
 
@@ -270,11 +253,15 @@ def _file_row(path: str, packed: str) -> FileRow:
     )
 
 
-def _applied_row(identity: Identity, packed: str) -> AppliedRow:
-    digest, path, blob, commit, uid, ended, label_keys, annotation_keys = json.loads(packed)
-    return AppliedRow(
-        identity, digest, path, blob, commit, uid, ended, tuple(label_keys), tuple(annotation_keys)
-    )
+def _applied_text(row: Applied) -> str:
+    parts = (row.digest, row.path, row.blob, row.commit, row.uid, row.ended)
+    return json.dumps([*parts, row.labels, row.annotations])
+
+
+def _applied_row(identity: Identity, packed: str) -> Applied:
+    digest, path, blob, commit, uid, ended, labels, annotations = json.loads(packed)
+    keys = tuple(labels), tuple(annotations)
+    return Applied(identity, digest, path, blob, commit, uid, ended, *keys)
 
 
 def _said(declared: Declared | None) -> str | None:

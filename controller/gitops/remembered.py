@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from controller.gitops.apply import Applied
 from controller.gitops.desired import Known, Seen
-from controller.gitops.index import AppliedRow, FileRow, Index, SourceRow
+from controller.gitops.index import FileRow, Index, SourceRow
 from controller.gitops.ledger import Marks
 from controller.gitops.values import Declared, Identity
 
@@ -36,7 +36,7 @@ class Remembered:
         state = self._states[source] = found.state or SourceRow("")
         return Memory(
             {path: _seen(row) for path, row in found.files.items()},
-            {identity: _applied(row) for identity, row in found.applied.items()},
+            found.applied,
             Marks(state.observed or "", state.applied or "", state.last_sync_at or 0.0),
         )
 
@@ -61,7 +61,7 @@ class Remembered:
         self, source: str, applied: Iterable[Applied], gone: Iterable[Identity]
     ) -> None:
         """Remember what was applied and what is no longer there; all or nothing."""
-        await self._index.applied(source, [_row(one) for one in applied], gone)
+        await self._index.applied(source, applied, gone)
 
     async def mark(self, source: str, marks: Marks) -> None:
         """Remember how far the source has come."""
@@ -94,32 +94,4 @@ def _file(path: str, seen: Seen) -> FileRow:
         dict(known.labels) if known is not None else {},
         dict(known.annotations) if known is not None else {},
         (seen.rules, *seen.claims),
-    )
-
-
-def _applied(row: AppliedRow) -> Applied:
-    return Applied(
-        row.identity,
-        row.digest,
-        row.path,
-        row.blob,
-        row.commit,
-        row.uid,
-        row.ended,
-        tuple(row.label_keys),
-        tuple(row.annotation_keys),
-    )
-
-
-def _row(row: Applied) -> AppliedRow:
-    return AppliedRow(
-        row.identity,
-        row.digest,
-        row.path,
-        row.blob,
-        row.commit,
-        row.uid,
-        row.ended,
-        row.labels,
-        row.annotations,
     )

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from controller.gitops.apply import Applied
 from controller.gitops.database import Database, DatabaseError, Schema
-from controller.gitops.index import SCHEMA, AppliedRow, FileRow, Index, Remembered, SourceRow
+from controller.gitops.index import SCHEMA, FileRow, Index, Remembered, SourceRow
 from controller.gitops.values import Declared, Identity, Problem, Style
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +30,7 @@ SAYS = Declared(
     {"title": 3},
 )
 STATE = SourceRow("rules-1", "c" * 40, None, 12.5)
-MADE = AppliedRow(TICKET, "sha256:1", "tickets/tk-1.md", "b" * 40, "c" * 40, "uid-1", True, ("a",))
+MADE = Applied(TICKET, "sha256:1", "tickets/tk-1.md", "b" * 40, "c" * 40, "uid-1", True, ("a",))
 
 
 @pytest.fixture
