@@ -12,12 +12,11 @@ from pydantic import ValidationError
 from controller.kube.errors import KubeError, Refused, Unavailable
 from controller.rpc.caller import current_caller
 from controller.rpc.refusal import refuse
-from controller.rpc.rights import demand
+from controller.rpc.rights import demand, refusing
 from controller.services.access import CREATE_TICKETS, UPDATE_TICKET, Access
 from controller.services.ticket_values import Written, by_person
 from controller.services.tickets import OutdatedError, Place, Tickets
 from controller.services.tokens import is_name, is_object_name
-from controller.tools.call import ToolError
 from schemas.ticket import TicketSpec
 
 _CODES: Final = {
@@ -84,18 +83,17 @@ class TicketsDoor:
 @contextmanager
 def _refusing() -> Iterator[None]:
     """Turn what the service and the API server refuse into a status."""
-    try:
-        yield
-    except ToolError as exc:
-        refuse(_CODES.get(exc.reason, grpc.StatusCode.FAILED_PRECONDITION), exc.message)
-    except OutdatedError as exc:
-        refuse(grpc.StatusCode.ABORTED, str(exc))
-    except Unavailable as exc:
-        refuse(grpc.StatusCode.UNAVAILABLE, str(exc))
-    except Refused as exc:
-        refuse(grpc.StatusCode.INVALID_ARGUMENT, str(exc))
-    except KubeError as exc:
-        refuse(grpc.StatusCode.FAILED_PRECONDITION, str(exc))
+    with refusing(_CODES):
+        try:
+            yield
+        except OutdatedError as exc:
+            refuse(grpc.StatusCode.ABORTED, str(exc))
+        except Unavailable as exc:
+            refuse(grpc.StatusCode.UNAVAILABLE, str(exc))
+        except Refused as exc:
+            refuse(grpc.StatusCode.INVALID_ARGUMENT, str(exc))
+        except KubeError as exc:
+            refuse(grpc.StatusCode.FAILED_PRECONDITION, str(exc))
 
 
 def _check_names(namespace: str, **names: str) -> None:
