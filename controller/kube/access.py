@@ -8,6 +8,8 @@ import asyncio
 import os
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import yaml
 from kubernetes.aio.client.configuration import Configuration
@@ -45,6 +47,8 @@ class Access:
         fresh = Configuration()
         fresh.connection_pool_maxsize = _POOL
         fresh.retries = None
+        # or the environment's proxy and ~/.netrc are looked up, in two threads, for each request
+        fresh.client_session_kwargs = {"trust_env": False}
         try:
             if self._kubeconfig is None:
                 _in_cluster(client_configuration=fresh)
@@ -53,12 +57,21 @@ class Access:
         except (ConfigException, OSError, ValueError, KeyError, TypeError) as exc:
             where = self._kubeconfig or "the container's service account"
             raise Misconfigured(f"cannot use {where} to reach the API server: {exc}") from exc
+        fresh.proxy = fresh.proxy or _proxy(str(fresh.host))
         self.configuration = fresh
 
     async def authorization(self) -> str:
         """Return the value of the Authorization header; empty with a client certificate alone."""
         settings: Any = await self.configuration.auth_settings()
         return str(settings.get("BearerToken", {}).get("value") or "")
+
+
+def _proxy(server: str) -> str | None:
+    """Return the proxy that the environment names for *server*, None: there is none."""
+    there = urlsplit(server)
+    if not there.hostname or proxy_bypass(there.hostname):
+        return None
+    return getproxies().get(there.scheme)
 
 
 async def _read(path: Path, into: Configuration) -> None:

@@ -279,6 +279,34 @@ async def test_a_kubeconfig_that_cannot_be_used_is_named_and_not_quoted(
     assert "geheim" not in str(caught.value)
 
 
+async def test_the_proxy_of_the_environment_is_used_and_a_netrc_is_not(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine mesh.invalid login somebody password geheim\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("http_proxy", f"http://user:word@127.0.0.1:{server.port}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    path = kubeconfig(tmp_path / "config", 80, "token")
+    path.write_text(path.read_text().replace("127.0.0.1", "mesh.invalid"))
+    server.answer(200, {"gitVersion": "v1"})
+    async with Kube.open(path) as kube:
+        assert await kube.version() == "v1"
+    (asked,) = server.asked
+    assert asked["headers"]["Host"].startswith("mesh.invalid")
+    assert asked["headers"]["Authorization"] == "Bearer token"
+
+
+async def test_servers_that_the_environment_excepts_are_reached_without_its_proxy(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server.answer(200, {"gitVersion": "v1"})
+    async with Kube.open(kubeconfig(tmp_path / "config", server.port, "token")) as kube:
+        assert await kube.version() == "v1"
+
+
 async def test_a_burst_passes_at_once_and_a_flood_waits() -> None:
     slept: list[float] = []
     now = [0.0]
