@@ -252,13 +252,14 @@ class _Conversation:
     async def _hear(self) -> None:
         stream, most = self._process.stdout, self._call.limits.output_bytes
         while stream is not None and (data := await stream.read(65536)):
+            if self._flooded:
+                continue  # a pipe that nobody reads never ends, and asyncio waits for its end
             self._alive()
             self._out += data[: most - len(self._out) + 1]
             if len(self._out) > most:
                 self._flooded = True
                 with suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGTERM)
-                return
 
     async def _read_errors(self) -> None:
         stream = self._process.stderr
@@ -313,16 +314,25 @@ def _bound(process: int, limits: Limits) -> None:
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     """End the whole process group, when git is not at its end by itself."""
-    if process.returncode is not None:
+    pipes = [pipe for pipe in (process.stdout, process.stderr) if pipe is not None]
+    if process.returncode is not None and all(pipe.at_eof() for pipe in pipes):
         return
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         try:
-            async with asyncio.timeout(_POLITE_SECONDS):
+            async with asyncio.timeout(_POLITE_SECONDS), asyncio.TaskGroup() as tasks:
+                for pipe in pipes:
+                    tasks.create_task(_drain(pipe))
                 await process.wait()
         except TimeoutError:
             continue
         break
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)  # helpers that git left in its group
+
+
+async def _drain(pipe: asyncio.StreamReader) -> None:
+    """Read to the end: before it, asyncio does not take the process for ended."""
+    while await pipe.read(65536):
+        pass

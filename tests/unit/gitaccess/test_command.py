@@ -42,6 +42,18 @@ async def test_git_that_prints_too_much_is_ended_and_what_came_is_kept(
     assert await git.run(Call(args, repository, limits=just)) == content
 
 
+@pytest.mark.parametrize("seconds", [20.0, 0.3], ids=["flood", "late as well"])
+async def test_what_prints_on_after_it_was_told_to_end_is_read_to_its_end(
+    git: Git, repository: Path, seconds: float
+) -> None:
+    shell = "trap '' TERM; head -c 3000000 /dev/zero; [ $1 = 20.0 ] || sleep 1; : #"
+    args = ("-c", f"alias.deaf=!f() {{ {shell}\n}}; f {seconds}", "deaf")
+    limits = Limits(seconds=seconds, output_bytes=1000)
+    with pytest.raises(GitRunError) as caught:
+        await git.run(Call(args, repository, limits=limits))
+    assert (caught.value.flooded, caught.value.code is None) == (seconds == 20.0, seconds != 20.0)
+
+
 async def test_git_writes_no_file_that_is_longer_than_it_may(git: Git, repository: Path) -> None:
     content = os.urandom(2_000_000)
     call = Call(
