@@ -14,6 +14,7 @@ from controller.gitops.mirror import Mirror
 from controller.gitops.remembered import Remembered
 from controller.gitops.shares import Shares
 from controller.gitops.sources import Sources
+from controller.gitops.strays import remove_strays
 from controller.gitops.upstream import MirrorSettings
 from controller.gitops.writeback.journal import Journal
 from controller.gitops.writeback.reporting import Reporting, reports_of
@@ -27,6 +28,7 @@ from controller.kube.client import Kube
 from controller.services.notification_addresses import Network
 from controller.services.ticket_files import TicketFiles
 from gitaccess.command import Git
+from schemas.gitsource import GitSource
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +93,8 @@ async def opened(
         await sources.load(
             current=known + 1 == epoch, settled=lambda: _note(folder / EPOCH_FILE, epoch)
         )
+        living = {item.metadata.uid for item in store.of(GitSource)}
+        await asyncio.to_thread(remove_strays, folder, living)
         yield sources
     finally:
         await database.close()
