@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from controller.gitops.desired import Collected, Known
 from controller.gitops.files.canonical import digest
+from controller.gitops.growing import smaller
 from controller.gitops.values import Identity, Problem
 from schemas.base import Object
 from schemas.gitsource import GitSourceSpec
@@ -310,18 +311,27 @@ class _Drawing:
 def agrees(known: Known, live: Live, before: Applied | None) -> bool:
     """Whether the resource says what its file says.
 
-    Labels and annotations that the file never asked for are not looked at.
+    Labels and annotations that the file never asked for are not looked at, nor is what pods have
+    asked for since the file was applied, where it cannot be taken back.
     """
     metadata = live.item.metadata
     labels = {*known.labels, *(before.labels if before else ())}
     annotations = {*known.annotations, *(before.annotations if before else ())}
-    found = digest(
-        known.identity,
-        spec_of(live.item),
-        {key: value for key, value in metadata.labels.items() if key in labels},
-        {key: value for key, value in metadata.annotations.items() if key in annotations},
-    )
-    return found == known.digest
+
+    def said(spec: dict[str, Any]) -> str:
+        return digest(
+            known.identity,
+            spec,
+            {key: value for key, value in metadata.labels.items() if key in labels},
+            {key: value for key, value in metadata.annotations.items() if key in annotations},
+        )
+
+    spec = spec_of(live.item)
+    if said(spec) == known.digest:
+        return True
+    if before is not None and before.digest != known.digest:
+        return False  # a file that asks for less than before is told that it cannot
+    return any(said(lesser) == known.digest for lesser in smaller(live.item, spec))
 
 
 def spec_of(item: Object) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.gitops.apply import Applied, Live, spec_of
+from controller.gitops.growing import without_grown
 from controller.gitops.values import Declared
 from controller.kernel.difference import merge_patch
 from schemas.names import ANNOTATION_SOURCE_PATH, LABEL_SOURCE, Resource
@@ -48,7 +49,10 @@ def patch(declared: Declared, live: Live, before: Applied | None, source: str) -
         if part := _keys(has, wants, old):
             changes[key] = part
     body: dict[str, Any] = {}
-    if spec := merge_patch(spec_of(live.item), declared.spec):
+    spec = merge_patch(spec_of(live.item), declared.spec)
+    if changes:  # for scopes alone it is refused, and that is told
+        spec = without_grown(live.item, spec)
+    if spec:
         body["spec"] = spec
     if changes or body:
         body["metadata"] = {**changes, "uid": live.uid}
