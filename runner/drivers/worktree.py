@@ -33,7 +33,7 @@ from gitaccess.explain import DISK_FULL, explain
 from gitaccess.places import Location
 from runner.clock import wall_ms
 from runner.drivers.trash import Trash
-from runner.drivers.worktree_branches import refuse_branch_in_use
+from runner.drivers.worktree_branches import NewBranches
 from runner.drivers.worktree_extras import Extras
 from runner.drivers.worktree_eyes import Eyes
 from runner.drivers.worktree_files import PodFiles, Record, finish, read_record, write_through
@@ -101,6 +101,7 @@ class GitWorktrees:
         self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._git.prepare()
         self._caches: dict[str, Cache] = {}
+        self._branches = NewBranches(self._data_dir / "pods")
         self.kept = KeptWork(self._data_dir, self._git, Limits(self._settings.local_seconds))
         """The work of pods that are gone."""
         limits = Limits(self._settings.local_seconds)
@@ -133,10 +134,10 @@ class GitWorktrees:
                 record = _record(files)
                 if record is None:
                     cache = self._cache_of(location, request)
-                    await refuse_branch_in_use(self._data_dir / "pods", request, location.url)
                     limits = Limits(self._settings.local_seconds)
                     maker = Maker(cache, self._git, self._trash, limits, self.warm, self._extras)
-                    record = await maker.make(files, location, request)
+                    async with self._branches.held(request, location.url):
+                        record = await maker.make(files, location, request)
                     self.warm.want(record.cache, request.warm, request.default_branch, request.url)
                 elif files.building.exists():
                     finish(files)

@@ -1,6 +1,8 @@
 """What is to be said of a worktree: who else has its branch, what it was made without."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from runner.drivers.worktree_files import Record, read_record
@@ -9,22 +11,44 @@ from runner.git.cache import UPSTREAM
 from runner.git.errors import BranchConflictError
 
 
-async def refuse_branch_in_use(pods: Path, request: WorktreeRequest, url: str) -> None:
-    """Refuse a new branch that another pod on this runner has made already.
+class NewBranches:
+    """Gives each new branch of a repository to one pod on this runner."""
 
-    Raises:
-        BranchConflictError: It has; trying again helps when that pod is gone.
-    """
-    if not request.branch or request.create is not True:
-        return
-    other = await asyncio.to_thread(_user_of, pods, request, url)
-    if other:
-        raise BranchConflictError(
-            f"The branch {request.branch!r} is in use by pod {other} on this runner: name "
-            "another in repositoryRef.worktree.branch, or wait until that pod is gone.",
-            retryable=True,
-            reason="BranchInUse",
-        )
+    def __init__(self, pods: Path) -> None:
+        """*pods* is the folder of all pods."""
+        self._pods = pods
+        self._making: dict[tuple[str, str], str] = {}
+        """The pods whose worktrees are being made, by url and branch."""
+
+    @asynccontextmanager
+    async def held(self, request: WorktreeRequest, url: str) -> AsyncIterator[None]:
+        """Hold the branch that the request wants to be new, until its worktree is recorded.
+
+        Raises:
+            BranchConflictError: Another pod has it; trying again helps when that pod is gone.
+        """
+        if not request.branch or request.create is not True:
+            yield
+            return
+        key = (url, request.branch)
+        if other := self._making.get(key):
+            raise _in_use(request.branch, other)
+        self._making[key] = request.pod
+        try:
+            if other := await asyncio.to_thread(_user_of, self._pods, request, url):
+                raise _in_use(request.branch, other)
+            yield
+        finally:
+            del self._making[key]
+
+
+def _in_use(branch: str, pod: str) -> BranchConflictError:
+    return BranchConflictError(
+        f"The branch {branch!r} is in use by pod {pod} on this runner: name "
+        "another in repositoryRef.worktree.branch, or wait until that pod is gone.",
+        retryable=True,
+        reason="BranchInUse",
+    )
 
 
 def _user_of(pods: Path, request: WorktreeRequest, url: str) -> str:

@@ -150,10 +150,12 @@ class Mesh:
         return next((c for c in conditions if c["type"] == kind), {})
 
     def ready(self, name: str, seconds: int = 30) -> dict[str, Any]:
-        self.kubectl(
-            *("wait", "-n", "default", f"agentpod/{name}", "--for=condition=Ready"),
-            f"--timeout={seconds}s",
-        )
+        wait = ("wait", "-n", "default", f"agentpod/{name}", "--for=condition=Ready")
+        try:
+            self.kubectl(*wait, f"--timeout={seconds}s")
+        except AssertionError as exc:
+            exc.add_note(json.dumps(self.get(name), indent=1))
+            raise
         return self.get(name)
 
     def phase(self, name: str, phase: str, seconds: float = 30) -> dict[str, Any]:

@@ -70,14 +70,33 @@ done; echo the-end; wait; sleep 100000
     is_clear(mesh, uid)
 
 
-def test_two_pods_may_work_on_branches_of_the_same_name(mesh: Mesh):
+def test_a_branch_that_is_to_be_new_is_one_pods_until_that_is_deleted(mesh: Mesh):
+    mesh.apply(agent_class("resting", "exec sleep 100000"))
+    use = {"name": "origin", "worktree": {"branch": "mine-alone"}}
+    names = {"left", "right"}
+    mesh.apply(*(agent_pod(name, "resting", repositoryRef=use) for name in names))
+
+    def refused() -> set[str]:
+        return {n for n in names if mesh.condition(n, "Ready").get("reason") == "BranchInUse"}
+
+    until(refused, what="one is refused")
+    (second,) = refused()
+    (first,) = names - {second}
+    mesh.ready(first)
+    assert f"pod {first}" in mesh.condition(second, "Initialized")["message"]
+    mesh.delete(first)
+    assert mesh.ready(second, 60)["status"]["worktree"]["branch"] == "mine-alone"
+    mesh.delete(second)
+
+
+def test_two_pods_may_go_on_with_branches_of_the_same_name(mesh: Mesh):
     """Each has a repository of its own; who pushes second is told so by git, as people are."""
     script = """
 echo "$AGENTSMESH_POD" > mine.txt; git add mine.txt; git commit -qm "By $AGENTSMESH_POD"
 echo the-end; exec sleep 100000
 """
     mesh.apply(agent_class("commits", script))
-    use = {"name": "origin", "worktree": {"branch": "same"}}
+    use = {"name": "origin", "worktree": {"branch": "same", "continueBranch": True}}
     names = ("one", "two")
     mesh.apply(*(agent_pod(name, "commits", repositoryRef=use) for name in names))
     for name in names:

@@ -1,5 +1,6 @@
 """Whatever keeps a worktree from being made has a word of its own, and a sentence."""
 
+import asyncio
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +106,16 @@ async def test_a_new_branch_that_another_pod_has_waits_until_that_is_gone(
     await worktrees.remove(uid(3))
     await worktrees.remove(uid(1))
     assert (await worktrees.ensure(mine)).branch == "fix"
+
+
+async def test_of_two_pods_that_want_the_same_new_branch_at_once_one_gets_it(
+    worktrees: GitWorktrees, request_for: Requests
+) -> None:
+    wishes = [request_for(n, pod=f"p{n}", branch="fix", create=True) for n in range(1, 5)]
+    said = await asyncio.gather(*map(worktrees.ensure, wishes), return_exceptions=True)
+    refusals = [one for one in said if isinstance(one, BranchConflictError)]
+    assert len(refusals) == 3
+    assert {one.reason for one in refusals} == {"BranchInUse"}
 
 
 async def test_a_branch_that_is_upstream_cannot_be_new(
