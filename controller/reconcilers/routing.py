@@ -139,8 +139,10 @@ class Routing:
     def _ticket(self, change: Change[Ticket]) -> None:
         """Have those looked at that wait for the ticket, or for its being theirs."""
         old, new = change.old, change.new
-        if old and new and old.status.claim == new.status.claim and not _changed(change):
-            return
+        if old and new and not _changed(change):
+            before, after = old.status, new.status
+            if before.claim == after.claim and before.runs == after.runs:
+                return
         metadata = change.subject.metadata
         where = (metadata.namespace, metadata.name)
         for pod in self._store.of(AgentPod).indexed(OF_TICKET, where):

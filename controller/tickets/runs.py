@@ -331,15 +331,35 @@ def manifest(wish: Wish, number: int) -> dict[str, Any]:
     }
 
 
+def unwanted(pod: AgentPod, ticket: Ticket) -> str:
+    """Return why a pod that the ticket started is not to begin any more; empty: it may."""
+    if not is_run(pod, ticket.metadata.name):
+        return ""
+    runs, state = ticket.status.runs, ticket.spec.state
+    if state in {TicketState.DONE, TicketState.CANCELED}:
+        return f"it is {state}"
+    if runs is not None and runs.state is not None and state != runs.state:
+        return f"it is {state} by now"
+    return ""
+
+
+def unnoted(pod: AgentPod, ticket: Ticket) -> bool:
+    """Whether the ticket does not know yet that the pod, which it has counted, was made.
+
+    Until then the pod may be made once more, should it go: it must not have begun.
+    """
+    runs = ticket.status.runs
+    mine = runs is not None and runs.starting and runs.last_pod == pod.metadata.name
+    return bool(mine) and is_run(pod, ticket.metadata.name)
+
+
 def pointless(pod: AgentPod, ticket: Ticket) -> bool:
     """Whether a pod that the ticket started has not begun, and is not to begin any more."""
     if pod.status.placement is not None or pod.metadata.deleting:
         return False
-    runs, claim = ticket.status.runs, ticket.status.claim
-    moved = runs is not None and runs.state is not None and ticket.spec.state != runs.state
-    closed = ticket.spec.state in {TicketState.DONE, TicketState.CANCELED}
+    claim = ticket.status.claim
     taken = claim is not None and claim.pod_uid != pod.metadata.uid
-    return is_run(pod, ticket.metadata.name) and (closed or moved or taken)
+    return bool(unwanted(pod, ticket)) or (taken and is_run(pod, ticket.metadata.name))
 
 
 def _rule_of(pod: AgentPod) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from controller.placement import options
 from controller.placement.resolve import mentions, permission_arguments
 from controller.reconcilers.agentpod.snapshot import Ingredients
 from controller.tickets.claims import owns
+from controller.tickets.runs import unnoted, unwanted
 from schemas.agentclass import PromptPosition
 from schemas.agentpod import AgentPod, Claim, DesiredState, Network
 from schemas.base import ConditionStatus
@@ -114,6 +115,25 @@ def ticket_missing(pod: AgentPod, world: Ingredients) -> Finding | None:
         return None
     where = f"{use.name!r} in namespace {pod.metadata.namespace}"
     return Finding("TicketNotFound", f"ticketRef.name: there is no Ticket {where}: create it")
+
+
+def ticket_moved(pod: AgentPod, world: Ingredients) -> Finding | None:
+    """The ticket that started the pod wants none any more: it will be deleted."""
+    if world.ticket is None or not (why := unwanted(pod, world.ticket)):
+        return None
+    name = world.ticket.metadata.name
+    return Finding(
+        "TicketChanged",
+        f"Ticket {name} started the pod, and {why}: the pod is not placed and will be deleted",
+    )
+
+
+def ticket_unready(pod: AgentPod, world: Ingredients) -> Finding | None:
+    """The ticket that started the pod has not noted yet that it is there."""
+    if world.ticket is None or not unnoted(pod, world.ticket):
+        return None
+    name = world.ticket.metadata.name
+    return Finding("TicketUnclaimed", f"Ticket {name} is about to note that the pod is there")
 
 
 def ticket_claimed(pod: AgentPod, world: Ingredients) -> Finding | None:
@@ -235,6 +255,9 @@ FIT: tuple[Check, ...] = (
 )
 """Whether the pod's wishes fit its class: a person, or the pod that makes it, must mend them."""
 
+TICKET: tuple[Check, ...] = (ticket_missing, ticket_moved, ticket_unready, ticket_claimed)
+"""Whether the ticket that it is to work on lets it begin."""
+
 CHECKS: tuple[Check, ...] = (
     organization_missing,
     organization_not_ready,
@@ -248,8 +271,7 @@ CHECKS: tuple[Check, ...] = (
     keys_unsupported,
     allowlist_unsupported,
     *FIT,
-    ticket_missing,
-    ticket_claimed,
+    *TICKET,
 )
 """What a person must see first stands first: without a class its rules mean nothing."""
 

@@ -10,7 +10,7 @@ from controller.kernel.key import Key
 from controller.kernel.queue import WorkQueue
 from controller.kube.errors import KubeError
 from controller.placement.indexes import new_store
-from controller.reconcilers.agentpod.checks import ticket_claimed, ticket_missing
+from controller.reconcilers.agentpod import checks
 from controller.reconcilers.agentpod.snapshot import Ingredients
 from controller.services.claims import Claims
 from controller.services.ticket_runs import TICKET_RUNS, TicketRuns
@@ -51,6 +51,8 @@ class TicketWorld:
         self.kube = MemoryKube(now=lambda: datetime.fromtimestamp(self.now, UTC))
         self.made: Counter[str] = Counter()
         """How often each pod was made, by its name."""
+        self.placed: Counter[str] = Counter()
+        """The same of how often it was placed: from then on it costs."""
         self.states: list[tuple[str, Ticket]] = []
         """Every state that the controller wrote, with the ticket as it was before."""
         self._by_controller = False
@@ -180,8 +182,9 @@ class TicketWorld:
         for pod in list(self.pods.values()):
             ticket = self.found(pod.spec.ticket_ref.name) if pod.spec.ticket_ref else None
             world = Ingredients(None, None, (), None, ticket)
-            if pod.status.placement or ticket_missing(pod, world) or ticket_claimed(pod, world):
+            if pod.status.placement or checks.first(pod, world, checks.TICKET):
                 continue
+            self.placed[pod.metadata.name] += 1
             where = {"runnerName": "r", "runnerUID": "u", "epoch": 1, "placedAt": AT}
             await self._status(pod.metadata.name, {"placement": where, "phase": "Scheduled"})
 

@@ -49,7 +49,12 @@ def world(build: Any) -> Any:
             ),
             ticket=None
             if "ticket" in missing
-            else build("Ticket", "am-1", spec={"title": "t"}, status={"claim": given.get("claim")}),
+            else build(
+                "Ticket",
+                "am-1",
+                spec={"title": "t", "state": given.get("state", "backlog")},
+                status={"claim": given.get("claim"), "runs": given.get("runs")},
+            ),
         )
 
     return of
@@ -174,6 +179,46 @@ def test_a_pod_waits_for_its_ticket(
     assert finding is not None
     assert (finding.reason, finding.stalled) == (reason, False)
     assert words in finding.message
+
+
+MINE = OTHERS | {"podUID": "uid-of-am-1-run-1", "podName": "am-1-run-1"}
+COUNTED = {"attempts": 1, "total": 1, "lastPod": "am-1-run-1", "state": "todo"}
+
+
+def run(build: Any, labels: Any) -> Any:
+    """Return a pod that the ticket has started, if it has the label of one."""
+    spec = {"agentClassName": "c", "ticketRef": {"name": "am-1", "claim": "Required"}}
+    return build("AgentPod", "am-1-run-1", spec=spec, metadata={"labels": labels})
+
+
+@pytest.mark.parametrize(
+    ("given", "reason", "words"),
+    [
+        pytest.param({"state": "done"}, "TicketChanged", "it is done", id="done"),
+        pytest.param({"state": "canceled"}, "TicketChanged", "it is canceled", id="canceled"),
+        pytest.param({"state": "backlog"}, "TicketChanged", "it is backlog by now", id="moved"),
+        pytest.param(
+            {"state": "todo", "runs": COUNTED | {"starting": True}},
+            "TicketUnclaimed",
+            "about to note",
+            id="made and not noted",
+        ),
+    ],
+)
+def test_a_run_is_not_placed_that_its_ticket_does_not_want_or_know_yet(
+    build: Any, world: Any, given: Any, reason: str, words: str
+) -> None:
+    ingredients = world(**{"claim": MINE, "runs": COUNTED, **given})
+    finding = first(run(build, {"agentsmesh.io/auto-run": "ticket"}), ingredients)
+    assert finding is not None
+    assert (finding.reason, finding.stalled) == (reason, False)
+    assert words in finding.message
+    assert first(run(build, {}), ingredients) is None  # a person's own pod
+
+
+def test_a_run_whose_ticket_is_as_it_was_is_placed(build: Any, world: Any) -> None:
+    ingredients = world(claim=MINE, runs=COUNTED, state="todo")
+    assert first(run(build, {"agentsmesh.io/auto-run": "ticket"}), ingredients) is None
 
 
 @pytest.mark.parametrize(
