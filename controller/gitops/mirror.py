@@ -31,9 +31,10 @@ from controller.gitops.remote import (
     Unreachable,
 )
 from controller.gitops.shares import Shares
+from controller.gitops.trees import Trees
 from controller.gitops.upkeep import swap, tidy
 from controller.gitops.upstream import TIP, MirrorSettings, Upstream, is_flawed, reason_of
-from controller.gitops.values import MAX_FILE_BYTES, MAX_FILES, Entry
+from controller.gitops.values import MAX_FILES, Entry
 from gitaccess.command import Call, Git, GitRunError, Limits
 from gitaccess.explain import TOO_LARGE, explain
 from gitaccess.leavings import sweep
@@ -78,9 +79,7 @@ class Mirror:
         self._made = 0
         """How often it was made anew: what a reader missed meanwhile proves nothing."""
         self._fetched = ""
-        self._listed: tuple[tuple[str, str, int], tuple[Entry, ...]] = ("", "", 0), ()
-        """The last commit and folder that were listed: the next one asked for is the same, or
-        differs in few files."""
+        self._trees = Trees()
         self._hopeless: tuple[str | None, RefusedError] | None = None
         """Commit whose content is refused, and why."""
 
@@ -144,16 +143,9 @@ class Mirror:
             RefusedError: ``TooManyFiles``: there are more than *most*.
             MirrorError: The commit is not here, or the path can be none.
         """
-        where, found = self._listed
-        asked = (commit, path, self._made)
-        if where == asked and len(found) <= most:
-            return list(found)
-        known = {entry.blob: entry.size for entry in found if 0 < entry.size <= MAX_FILE_BYTES}
+        at = (commit, path, self._made)
         async with self._reading(commit) as reader:
-            tree = await reader.tree(commit, path)
-            found = tuple(await reader.entries(tree, path, most, known)) if tree else ()
-        self._listed = asked, found
-        return list(found)
+            return await self._trees.entries(reader, at, most)
 
     async def blobs(self, ids: Iterable[str]) -> dict[str, bytes]:
         """Return the contents; those that are not here or longer than MAX_FILE_BYTES are left out.
@@ -164,7 +156,7 @@ class Mirror:
             MirrorError: They cannot be read.
         """
         async with self._reading() as reader:
-            return await reader.blobs(ids)
+            return await reader.blobs(ids, self._trees.sizes)
 
     async def commits(self, old: str | None, new: str, most: int = _DEPTH) -> list[TicketCommit]:
         """Return the commits in *new* and not in *old* that name a ticket, newest first.

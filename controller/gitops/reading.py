@@ -104,18 +104,54 @@ class Reader:
         except GitRunError as exc:
             if not exc.flooded:
                 raise
-            raise _too_many(most) from exc
+            raise too_many(most) from exc
         if listing.count(b"\0") > most:
-            raise _too_many(most)
-        lines = [_line(line) for line in listing.split(b"\0") if line]
-        blobs = {blob for _, blob, kind in lines if kind is EntryType.FILE}
-        sizes = await self.sizes(blobs - known.keys())
+            raise too_many(most)
         folder = paths.folder(path)
         before = f"{folder}/" if folder else ""
-        return [
-            Entry(before + name, blob, _size(blob, kind, sizes, known), kind)
-            for name, blob, kind in lines
-        ]
+        lines = (_line(line) for line in listing.split(b"\0") if line)
+        found = [Entry(before + name, blob, 0, kind) for name, blob, kind in lines]
+        return list((await self.sized(found, known)).values())
+
+    async def changes(self, old: str, new: str, path: str) -> dict[str, Entry | None] | None:
+        """Return what differs at *path* between two commits, sizes left out; None: it is gone.
+
+        None as a whole: it cannot be told that way, as where there is no folder in one of them.
+        """
+        folder = paths.folder(path)
+        trees = [f"{commit}:{folder}" if folder else f"{commit}^{{tree}}" for commit in (old, new)]
+        args = ("-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none")
+        try:
+            output = await self._run("diff-tree", *args, *trees, output_bytes=_LISTING_BYTES)
+        except GitRunError:
+            return None
+        before = f"{folder}/" if folder else ""
+        parts = output.split(b"\0")
+        return {
+            entry_path: _changed(head, entry_path)
+            for head, name in zip(parts[:-1:2], parts[1::2], strict=True)
+            if (entry_path := before + name.decode(errors="surrogateescape"))
+        }
+
+    async def sized(
+        self, entries: Iterable[Entry | None], known: Mapping[str, int]
+    ) -> dict[str, Entry]:
+        """Return the entries by path, with their sizes; *known* ones need not be asked for.
+
+        Raises:
+            GitRunError: They cannot be read.
+        """
+        there = [entry for entry in entries if entry is not None]
+        blobs = {entry.blob for entry in there if entry.type is EntryType.FILE}
+        sizes = await self.sizes(blobs - known.keys())
+        return {
+            entry.path: entry._replace(
+                size=sizes[entry.blob] if entry.blob in sizes else known[entry.blob]
+            )
+            if entry.type is EntryType.FILE
+            else entry
+            for entry in there
+        }
 
     async def sizes(self, ids: Iterable[str]) -> dict[str, int]:
         """Return the sizes of blobs; of those that were left out, one byte more than is read.
@@ -140,13 +176,19 @@ class Reader:
             raise GitRunError("cat-file", 0, "fatal: loose object is corrupt")
         return sizes
 
-    async def blobs(self, ids: Iterable[str]) -> dict[str, bytes]:
+    async def blobs(
+        self, ids: Iterable[str], known: Mapping[str, int] | None = None
+    ) -> dict[str, bytes]:
         """Return the contents of those that are here and not too long.
+
+        *known*: sizes of blobs, which need not be asked for.
 
         Raises:
             GitRunError: They cannot be read.
         """
-        sizes = await self.sizes(dict.fromkeys(ids))
+        wanted, have = dict.fromkeys(ids), known or {}
+        sizes = {blob: have[blob] for blob in wanted if blob in have}
+        sizes |= await self.sizes(wanted.keys() - have.keys())
         found: dict[str, bytes] = {}
         small = [Entry("", blob, size, EntryType.FILE) for blob, size in sizes.items()]
         for part in batches((each for each in small if each.size <= MAX_FILE_BYTES), _BATCH_BYTES):
@@ -221,18 +263,12 @@ def batches(entries: Iterable[Entry], most_bytes: int = _BATCH_BYTES) -> Iterato
         yield part
 
 
-def _too_many(most: int) -> RefusedError:
+def too_many(most: int) -> RefusedError:
+    """Return what is raised where there are more than *most* files."""
     return RefusedError(
         TOO_MANY_FILES,
         f"there are more than {most} files below spec.path: name a folder with fewer",
     )
-
-
-def _size(blob: str, kind: EntryType, *sizes: Mapping[str, int]) -> int:
-    """Return the size of what is a file; 0 of what is none."""
-    if kind is not EntryType.FILE:
-        return 0
-    return next(some[blob] for some in sizes if blob in some)
 
 
 def _line(line: bytes) -> tuple[str, str, EntryType]:
@@ -241,6 +277,14 @@ def _line(line: bytes) -> tuple[str, str, EntryType]:
     mode, _, blob = head.split(b" ")
     kind = _TYPES.get(mode, EntryType.OTHER)
     return path.decode(errors="surrogateescape"), blob.decode(), kind
+
+
+def _changed(head: bytes, path: str) -> Entry | None:
+    """Read ``:<mode> <mode> <id> <id> <status>``. Source: git-diff-tree(1), Raw Output Format."""
+    _, mode, _, blob, status = head.split(b" ")
+    if status == b"D":
+        return None
+    return Entry(path, blob.decode(), 0, _TYPES.get(mode, EntryType.OTHER))
 
 
 def _contents(output: bytes) -> dict[str, bytes]:

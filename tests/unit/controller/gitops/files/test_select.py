@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.gitops.files.create import comment_path, ticket_path
-from controller.gitops.files.select import TooManyFilesError, select
+from controller.gitops.files.select import Selection, TooManyFilesError, select
 from controller.gitops.values import MAX_DEPTH, MAX_FILES, Entry, EntryType
 
 FILE, LINK, MODULE = EntryType.FILE, EntryType.SYMLINK, EntryType.SUBMODULE
@@ -97,7 +97,7 @@ def test_names_that_are_the_same_elsewhere_are_problems_both(one: str, other: st
     assert {found.reason for found in tree.problems} == {"NameClash"}
 
 
-def test_a_problem_names_the_path_as_git_has_it():
+def test_a_problem_names_the_path_as_git_has_it() -> None:
     tree = select("c1", [entry("no\xa0break.md", size=1 << 20)], ".")
     assert [one.path for one in tree.problems] == ["no\xa0break.md"]
 
@@ -131,3 +131,40 @@ def test_where_new_files_go_tickets_are_read_and_comments_are_not(
     assert taken(path, comment, folder=folder) == [path]
     elsewhere = comment_path(folder, "odd/place.md", ticket, "01ARZ3NDEKTSV4RRFFQ69G5FAV", author)
     assert taken(elsewhere, folder=folder) == []
+
+
+PATHS = (
+    "a.md",
+    "A.md",
+    "A.MD",
+    "b/a.md",
+    "B/a.md",
+    "b",
+    "t/é.md",
+    "t/e\u0301.md",
+    "x.txt",
+    ".h.md",
+)
+TREES = st.dictionaries(
+    st.sampled_from((*PATHS, "b/.git/x.md", "sub", "tickets/t/comments/c.md", "d\\e.md")),
+    st.tuples(st.sampled_from("ab"), st.sampled_from((10, 300_000)), st.sampled_from(EntryType)),
+)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(st.lists(TREES, max_size=6), st.sampled_from((".", "b", "t")))
+def test_what_is_selected_step_by_step_is_what_is_selected_at_once(
+    history: list[dict[str, tuple[str, int, EntryType]]], folder: str
+) -> None:
+    selection = Selection(folder)
+    for commit, tree in enumerate(history):
+        entries = [Entry(path, blob, size, type_) for path, (blob, size, type_) in tree.items()]
+        assert selection.tree(str(commit), entries) == select(str(commit), entries, folder)
+
+
+def test_a_folder_that_held_too_many_files_is_selected_once_it_holds_fewer() -> None:
+    entries = [entry(f"{number}.md") for number in range(MAX_FILES + 1)]
+    selection = Selection(".")
+    with pytest.raises(TooManyFilesError):
+        selection.tree("c1", entries)
+    assert selection.tree("c2", entries[1:]) == select("c2", entries[1:], ".")
