@@ -253,7 +253,13 @@ class TicketRuns(Model):
     state: TicketState | None = None
     """The ticket's state as no person has changed it since; another one starts the count anew."""
     given: TicketState | None = None
-    """A state that a pod which has not claimed the ticket asked for: no person's either."""
+    """The state that a pod asked for last, until it has come or come to nothing: no person's
+    either."""
+    asked: Annotated[
+        tuple[TicketState, ...],
+        Field(max_length=len(TicketState), json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ] = ()
+    """Likewise, before that one, as long as such a change may be on its way into git."""
     depth: Annotated[int, Field(ge=0, le=1000)] | None = None
     """How many pods stand between a person and the next pod, as a pod asked for the state: no more
     than Organization.spec.podDepth; absent: a person did."""

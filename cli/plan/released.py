@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from cli.plan.cluster import Cluster
 from controller.kernel.store import Store
-from controller.tickets import runs
+from controller.tickets.attempts import recount
 from controller.tickets.claims import living
 from controller.tickets.depth import deepened
 from controller.tickets.follow import Decide, Release, Write, step
@@ -45,7 +45,7 @@ def released(cluster: Cluster, store: Store, home: Organization) -> Released:
                 notes.append(_note(ticket, after.spec.state))
         if after.status.claim is None:
             counted = dict(_counted(after, _holder(ticket, store)) if after is not ticket else ())
-            status["runs"] = counted or runs.recount(after)
+            status["runs"] = counted or recount(after)
         if status.get("runs") or "claim" in status:
             key = (TICKET.kind, ticket.metadata.name)
             manifests[key] = _with(manifests[key], after.spec.state, status)
@@ -99,8 +99,6 @@ def _counted(ticket: Ticket, holder: AgentPod | None) -> Iterator[tuple[str, Any
     yield "state", str(ticket.spec.state)
     if holder is not None and (deep := deepened(holder, ticket)) is not None:
         yield "depth", deep
-    if ticket.status.runs.given == ticket.spec.state:
-        yield "given", None
 
 
 def _with(item: Mapping[str, Any], state: TicketState, change: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ is written here and nowhere else. Every answer of the API goes into the store be
 its own.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from controller.kernel.store import Store
 from controller.kube.errors import Conflict, NotFound
 from controller.rpc.ports import Objects
 from controller.services.contention import attempts
+from controller.tickets.attempts import wished
 from controller.tickets.claims import living, owns
 from controller.tickets.depth import deepened, may_run
 from controller.tools.call import ToolError
@@ -23,16 +25,29 @@ from schemas.ticket import Ticket, TicketState
 Edit = Callable[[Ticket], Mapping[str, Any] | None]
 """Returns the change of the status, None if there is nothing to change. May raise."""
 
+_WRITING_SECONDS: Final = 120.0
+"""So long after a pod has asked for a state, its change is accepted, written, or will not be."""
+_MANY: Final = 1000
 _NO_CLAIM: Final[Mapping[str, Any]] = {"claim": None}
 
 
 class Claims:
     """Who has which ticket."""
 
-    def __init__(self, store: Store, kube: Objects, clock: Callable[[], float] = wall) -> None:
+    def __init__(
+        self,
+        store: Store,
+        kube: Objects,
+        clock: Callable[[], float] = wall,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._kube = kube
         self._clock = clock
+        self._ticks = ticks
+        self._began = ticks()
+        self._noted: dict[str, float] = {}
+        """When a pod last asked for a state of a ticket, by its uid."""
 
     async def take(self, pod: AgentPod, ticket: Ticket) -> Ticket:
         """Make the ticket the pod's, which has asked for it with a tool; return it as it is then.
@@ -70,15 +85,23 @@ class Claims:
         Raises:
             KubeError: The API cannot be asked.
         """
+        self._note(ticket)
 
         def edit(now: Ticket) -> Mapping[str, Any] | None:
-            runs = now.status.runs
-            known = runs is not None and runs.given == state
-            if not may_run(now) or (known and deepened(pod, now) is None):
+            if not may_run(now):
                 return None
-            return {"runs": {"given": str(state), **_asked(pod, now)}}
+            change = {**wished(now, state), **_asked(pod, now)}
+            return {"runs": change} if change else None
 
         return await self._for_a_pod(ticket, edit)
+
+    def just_noted(self, ticket: Ticket) -> bool:
+        """Whether a pod has asked for a state of the ticket so lately that it may still come.
+
+        Right after our start that is not known.
+        """
+        last = self._noted.get(ticket.metadata.uid, self._began)
+        return self._ticks() - last < _WRITING_SECONDS
 
     def holder(self, ticket: Ticket) -> AgentPod | None:
         """Return the pod that has the ticket; None: none has, or it is not in the store."""
@@ -134,11 +157,12 @@ class Claims:
             "message": message[:512],
         }
         change: dict[str, Any] = {**_NO_CLAIM, "outcome": outcome}
-        if (runs := ticket.status.runs) is not None:
+        if ticket.status.runs is not None:
             state, holder = ticket.spec.state, self.holder(ticket)
             change["runs"] = {"state": str(state), **(_asked(holder, ticket) if holder else {})}
-            if runs.given == state:
-                change["runs"]["given"] = None
+            decided = claim.followed if claim.generation is not None else None
+            if decided is not None and decided != state:  # it may be on its way into git
+                change["runs"] |= wished(ticket, decided)
         return change
 
     async def write(self, ticket: Ticket, change: Mapping[str, Any]) -> Ticket:
@@ -192,6 +216,13 @@ class Claims:
             except Conflict as exc:
                 lost = exc
         raise lost or Conflict("the ticket changes all the time")
+
+    def _note(self, ticket: Ticket) -> None:
+        now = self._ticks()
+        if len(self._noted) > _MANY:
+            late = now - _WRITING_SECONDS
+            self._noted = {uid: at for uid, at in self._noted.items() if at > late}
+        self._noted[ticket.metadata.uid] = now
 
     async def _for_a_pod(self, ticket: Ticket, edit: Edit) -> Ticket:
         try:

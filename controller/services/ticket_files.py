@@ -109,6 +109,14 @@ class TicketFiles:
             writable=_unwritable(source, path or ""),
         )
 
+    def wished(self, ticket: Ticket) -> bool:
+        """Whether a state that no person asked for is accepted, and not shown by the Ticket yet."""
+        file = self.file_of(ticket)
+        if file is None:
+            return False
+        ahead = self._write_back.ahead(file.source_uid, ticket.metadata.name)
+        return any("state" in one.changes and not one.person for one in ahead)
+
     def unborn(self, namespace: str, name: str) -> Written | None:
         """Return a ticket whose file is accepted and not there yet."""
         operations = self._write_back.unborn(namespace, name)

@@ -32,6 +32,7 @@ from controller.rpc.ports import Objects
 from controller.services.claims import Claims
 from controller.services.ticket_work import no_plan, no_status, organization_of
 from controller.tickets import runs
+from controller.tickets.attempts import recount
 from controller.tickets.depth import is_run
 from controller.tickets.facts import blockers
 from schemas.agentpod import AgentPod
@@ -189,7 +190,7 @@ class TicketRuns:
         """Count the run and make its pod; a ticket that changed meanwhile is looked at again."""
         ticket = wish.ticket
         before = ticket.status.runs
-        again = runs.recount(ticket) or {}
+        again = recount(ticket) or {}
         attempts = again.get("attempts", before.attempts if before else 0)
         number = (before.total if before else 0) + 1
         change = {
@@ -199,7 +200,6 @@ class TicketRuns:
             "lastPod": runs.pod_name(ticket.metadata.name, number),
             "rule": wish.rule.name or None,
             "state": str(ticket.spec.state),
-            "given": None,
             "starting": True,
             "startedAt": stamp(self._clock()),
         }

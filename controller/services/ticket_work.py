@@ -18,7 +18,7 @@ from controller.kube.errors import Conflict, NotFound
 from controller.placement.indexes import BY_NAMESPACE, CLAIMED_BY, OF_TICKET
 from controller.services.claims import Claims
 from controller.services.ticket_values import CONTROLLER, By, Written
-from controller.tickets import runs
+from controller.tickets import attempts
 from controller.tickets.follow import Decide, Keep, Release, Remember, Step, Take, Write, step
 from controller.tools.call import ToolError
 from schemas.agentpod import AgentPod
@@ -54,6 +54,10 @@ class StateWriter(Protocol):
         summary: str = ...,
     ) -> Written:
         """Change the fields that are as *seen*. The same *operation_id* is one change, ever."""
+        ...
+
+    def wished(self, ticket: Ticket) -> bool:
+        """Whether a state that no person asked for is on its way to the ticket, through git."""
         ...
 
 
@@ -132,7 +136,11 @@ class TicketWork:
 
     async def _recount(self, ticket: Ticket) -> bool:
         """Count attempts anew where a person changed the state."""
-        if (change := runs.recount(ticket)) is None:
+        wishes = bool(attempts.wishes(ticket))
+        settled = not (self._claims.just_noted(ticket) or self._writer.wished(ticket))
+        if (change := attempts.recount(ticket, settled=settled)) is None:
+            if wishes:
+                self._queue.add_after(_key(ticket), _PENDING_SECONDS)
             return False
         await self._claims.write(ticket, {"runs": change})
         return True

@@ -105,6 +105,10 @@ class Tickets:
             return unborn.file if unborn is not None else None
         return self._files.file_of(ticket)
 
+    def wished(self, ticket: Ticket) -> bool:
+        """Whether a state that no person asked for is on its way to the ticket, through git."""
+        return self._files is not None and self._files.wished(ticket)
+
     async def search(self, namespace: str, sought: Sought) -> tuple[list[Ticket], int]:
         """Return the page, the most urgent first, then the oldest; and how many there are.
 

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from controller.kernel.clock import seconds
 from controller.kernel.reconciler import Finding
+from controller.tickets.attempts import recounted
 from controller.tickets.claims import over
-from controller.tickets.depth import at_first, depth_of, is_run, unmade
+from controller.tickets.depth import depth_of, is_run
 from schemas.agentpod import AgentPod, Claim
 from schemas.gitsource import GitSource, SourcedKind
 from schemas.names import (
@@ -130,41 +131,6 @@ def _own_refused(source: GitSource | None) -> str:
         f"GitSource {source.metadata.name} makes no AgentPods (spec.kinds): the autoRun of its"
         " tickets does not count, only its own rules do"
     )
-
-
-def recounted(ticket: Ticket) -> tuple[int, TicketState] | None:
-    """Return how many attempts count from now on, and as of which state; None: as before.
-
-    Whatever changes the state while a pod has the ticket is not taken for a person.
-    """
-    runs = ticket.status.runs
-    if runs is None or ticket.status.claim is not None:
-        return None
-    state = ticket.spec.state
-    if state == runs.state:
-        return None
-    ours = runs.state is None or state == runs.given
-    return (runs.attempts if ours else 0), state
-
-
-def recount(ticket: Ticket) -> dict[str, Any] | None:
-    """Return the change of what is counted, None if it is right.
-
-    A person's word also ends the chain of pods that asked for pods.
-    """
-    again, runs = recounted(ticket), ticket.status.runs
-    if runs is None:
-        return at_first(ticket)
-    if again is None:
-        landed = runs.given is not None and runs.given == ticket.spec.state
-        return {"given": None} if landed and ticket.status.claim is not None else None
-    attempts, state = again
-    change: dict[str, Any] = {"attempts": attempts, "state": str(state)}
-    if state == runs.given:
-        change["given"] = None
-    elif runs.state is not None:
-        change["depth"] = unmade(ticket)
-    return change
 
 
 def obstacle(

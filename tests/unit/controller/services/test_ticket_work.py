@@ -430,20 +430,83 @@ async def test_a_wish_that_lands_after_its_pod_is_not_taken_for_a_persons(
     await world.place()
     await world.start("tk-1-run-1")
     await world.settle()
-    pod = world.pods["tk-1-run-1"]
     await world.move("in_progress")
     await world.settle()
-    await world.claims.noted(pod, world.found(), TicketState.TODO)  # and is on its way
+    await world.wish("tk-1-run-1", "todo")
     await world.end("tk-1-run-1", commits=False)
     await world.settle(100)
     assert world.found().status.claim is None
-    await world.move("todo")  # it lands
+    await world.land()
     await world.settle(100)
     assert sorted(world.made) == ["tk-1-run-1"]
     for state in ("backlog", "todo"):
         await world.move(state)
         await world.settle(100)
     assert sorted(world.made) == ["tk-1-run-1", "tk-1-run-2"]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_none_of_several_wishes_on_their_way_is_taken_for_a_persons(
+    world: TicketWorld, *, restarted: bool
+) -> None:
+    await world.ticket(autoRun=RUN)
+    await world.pod("reviewer", None)
+    await world.settle()
+    await world.place()
+    await world.start("tk-1-run-1")
+    await world.settle()
+    await world.end("tk-1-run-1", commits=True)
+    await world.settle()
+    for state in ("backlog", "in_review", "todo"):
+        await world.wish("reviewer", state)
+    await world.settle(1000)  # however long the server is away
+    for _ in range(3):
+        if restarted:
+            world.restart()
+        await world.land()
+        await world.settle(100)
+    assert (world.found().spec.state, sorted(world.made)) == ("todo", ["reviewer", "tk-1-run-1"])
+
+
+async def test_a_wish_that_starts_a_pod_leaves_the_others_a_pods(world: TicketWorld) -> None:
+    await world.ticket(state="backlog", autoRun={**RUN, "maxAttempts": 1})
+    await world.pod("reviewer", None)
+    await world.settle()
+    for state in ("todo", "in_review", "todo"):
+        await world.wish("reviewer", state)
+    await world.land()
+    world.kill_in(1)  # counted, and neither made nor claimed
+    with pytest.raises(Killed):
+        await world.settle()
+    await world.land()
+    world.restart()
+    for _ in range(2):
+        await world.settle(100)
+        await world.land()
+    await world.settle(100)
+    assert world.found().spec.state == "todo"
+    runs = world.found().status.runs
+    assert runs is not None
+    assert runs.total == 1
+
+
+async def test_a_wish_that_came_to_nothing_is_forgotten_and_a_persons_word_counts(
+    world: TicketWorld,
+) -> None:
+    await world.ticket(autoRun=RUN)
+    await world.pod("reviewer", None)
+    await world.settle()
+    await world.place()
+    await world.start("tk-1-run-1")
+    await world.settle()
+    await world.end("tk-1-run-1", commits=True)
+    await world.settle()
+    await world.wish("reviewer", "todo")
+    world.queued.clear()  # refused: the file has changed
+    await world.settle(200)
+    await world.move("todo")
+    await world.settle()
+    assert "tk-1-run-2" in world.made
 
 
 # --- whatever happens, and whenever the controller is killed --------------------------------------
@@ -458,6 +521,8 @@ ACTS = st.lists(
         st.tuples(st.sampled_from(["place", "start", "commit", "fail", "delete", "helper"])),
         st.tuples(st.just("move"), st.sampled_from([str(s) for s in TicketState])),
         st.tuples(st.just("agent"), st.sampled_from(["todo", "in_progress", "in_review"])),
+        st.tuples(st.just("wish"), st.sampled_from(["backlog", "todo", "in_review"])),
+        st.tuples(st.just("land")),
         st.tuples(st.just("pod"), st.sampled_from(["IfFree", "Required", "Never"])),
     ),
     max_size=25,
@@ -563,6 +628,14 @@ class History:
         for name in self.world.living()[:1]:
             with contextlib.suppress(ToolError):
                 await self.world.say(name, state)
+        self._taken_back()
+
+    async def _wish(self, state: str) -> None:
+        for name in self.world.living()[-1:]:
+            await self.world.wish(name, state)
+
+    async def _land(self) -> None:
+        await self.world.land()
         self._taken_back()
 
     def _taken_back(self) -> None:

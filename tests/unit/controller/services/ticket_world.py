@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from typing_extensions import override
+
 from controller.kernel.events import Recorder
 from controller.kernel.key import Key
 from controller.kernel.queue import WorkQueue
@@ -43,6 +45,18 @@ class Killed(BaseException):
     """The controller was killed: nothing of it goes on."""
 
 
+class QueuedTickets(Tickets):
+    """Tickets of which some changes are on their way into git."""
+
+    def __init__(self, world: "TicketWorld") -> None:
+        super().__init__(world.store, world.kube)
+        self._world = world
+
+    @override
+    def wished(self, ticket: Ticket) -> bool:
+        return any(name == ticket.metadata.name for name, _ in self._world.queued)
+
+
 class TicketWorld:
     """What persons, runners and agents do, and a controller that answers."""
 
@@ -53,6 +67,8 @@ class TicketWorld:
         """How often each pod was made, by its name."""
         self.placed: Counter[str] = Counter()
         """The same of how often it was placed: from then on it costs."""
+        self.queued: list[tuple[str, str]] = []
+        """Changes of states that are accepted and on their way into git: ticket and state."""
         self.states: list[tuple[str, Ticket]] = []
         """Every state that the controller wrote, with the ticket as it was before."""
         self._by_controller = False
@@ -75,8 +91,8 @@ class TicketWorld:
                 self.store.apply(kind, stored)
         self.queue = WorkQueue(clock=lambda: self.now, jitter=lambda low, _: low)
         recorder = Recorder(self.kube)
-        self.claims = Claims(self.store, self.kube, lambda: self.now)
-        self.tickets = Tickets(self.store, self.kube)
+        self.claims = Claims(self.store, self.kube, lambda: self.now, lambda: self.now)
+        self.tickets = QueuedTickets(self)
         self.work = TicketWork(self.store, self.queue, self.claims, self.tickets, recorder)
         self.runs = TicketRuns(
             self.store, self.queue, self.kube, self.claims, recorder, lambda: self.now
@@ -176,6 +192,19 @@ class TicketWorld:
             ticket = await self.claims.take(caller, ticket)
         await self.claims.noted(caller, ticket, ticket.spec.state.__class__(state))
         await self.tickets.update(by_pod(caller), ORG, name, {"state": state})
+
+    async def wish(self, pod: str, state: str, name: str = "tk-1") -> None:
+        """The same where the ticket is a file, and the push waits."""
+        caller, ticket = self.pods[pod], self.found(name)
+        await self.claims.noted(caller, ticket, ticket.spec.state.__class__(state))
+        self.queued.append((name, state))
+
+    async def land(self) -> None:
+        """Have the oldest change of a file pushed and brought back."""
+        if self.queued:
+            name, state = self.queued[0]
+            await self.move(state, name)
+            del self.queued[0]
 
     async def place(self) -> None:
         """Place every pod that its ticket lets go."""

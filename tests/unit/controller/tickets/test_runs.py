@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.tickets.attempts import recounted
 from controller.tickets.runs import (
     MOST_PODS,
     Limits,
@@ -19,7 +20,6 @@ from controller.tickets.runs import (
     pause_seconds,
     pod_name,
     pointless,
-    recounted,
     rule_of,
     there,
 )
@@ -140,6 +140,8 @@ def test_a_change_while_a_pod_has_the_ticket_gives_no_attempts() -> None:
     assert recounted(ticket(runs=used, claim=claim)) is None
     assert recounted(ticket(runs=used)) == (0, TicketState.TODO)
     assert recounted(ticket(runs={**used, "given": "todo"})) == (2, TicketState.TODO)
+    several = {**used, "given": "done", "asked": ["backlog", "todo"]}
+    assert recounted(ticket(runs=several)) == (2, TicketState.TODO)
     assert recounted(ticket(runs={**used, "state": "todo"})) is None
     assert recounted(ticket()) is None
 

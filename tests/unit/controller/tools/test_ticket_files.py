@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from controller.rpc.ports import RunnerKey
-from controller.services.ticket_values import by_pod
+from controller.services.ticket_values import by_person, by_pod
 from controller.tools import tickets as ticket_tools
 from controller.tools.call import Caller, ToolError
 from schemas.agentpod import AgentPod
@@ -116,6 +116,29 @@ async def test_a_new_ticket_is_a_file_and_can_be_worked_on_before_it_is_pushed(
     async with Running(there) as running:
         await running.tickets.update(by_pod(POD), ORG, name, {"state": "todo"}, wait_seconds=30)
     assert there.ticket(name).spec.state == "todo"
+
+
+async def test_it_is_known_that_a_state_is_on_its_way_until_the_ticket_has_it(
+    there: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.services.tickets.WAIT_SECONDS", 0.1)
+    there.source(suspend=True)
+    async with Running(there) as running:
+        agent, wished = Agent(running), running.tickets.wished
+        assert not wished(there.ticket("tk-aaaa"))
+        await agent.call("update_ticket", ticket_id="tk-aaaa", priority="low")
+        assert not wished(there.ticket("tk-aaaa"))
+        await running.tickets.update(
+            by_person("ada"), ORG, "tk-aaaa", {"state": "done"}, wait_seconds=0.1
+        )
+        assert not wished(there.ticket("tk-aaaa"))
+        await agent.call("update_ticket", ticket_id="tk-aaaa", status="in_review")
+        assert wished(there.ticket("tk-aaaa"))
+    there.source()
+    async with Running(there) as running:  # also by a controller that begins anew
+        assert running.tickets.wished(there.ticket("tk-aaaa"))
+        await until(lambda: not running.tickets.wished(there.ticket("tk-aaaa")))
+    assert there.ticket("tk-aaaa").spec.priority == "low"
 
 
 async def test_what_a_person_changed_meanwhile_is_told_with_the_ticket_as_it_is(
