@@ -198,7 +198,7 @@ class Shim:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 self._alone = True
-                return
+                break
             if pid == 0:
                 break
             if pid == self._child.pid:

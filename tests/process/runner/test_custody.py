@@ -200,12 +200,20 @@ async def test_limits_are_kept_by_what_there_is_and_that_is_noted(
     assert "64 MiB" in ended.detail
 
 
+FORKS = "import os, time\nfor _ in range(20): os.fork() or time.sleep(300)"
+THREADS = """
+import threading, time
+for _ in range(20):
+    threading.Thread(target=time.sleep, args=(300,), daemon=True).start()
+"""
+
+
 @pytest.mark.parametrize(("pids", "full"), [(12, 12), (60, 0)])
+@pytest.mark.parametrize("more", [FORKS, THREADS], ids=["others are left", "it was alone"])
 async def test_that_its_processes_were_as_many_as_they_may_be_is_told(
-    terminals: Terminals, pods: Pods, cgroups: Cgroups, pids: int, full: int
+    terminals: Terminals, pods: Pods, cgroups: Cgroups, pids: int, full: int, more: str
 ) -> None:
-    forks = "import os, time\nfor _ in range(20): os.fork() or time.sleep(300)"
-    launch = pods.launch(*PYTHON, forks, asked=Asked(pids=pids))
+    launch = pods.launch(*PYTHON, more, asked=Asked(pids=pids))
     await terminals.start(launch)
     async with asyncio.timeout(30):
         ended = await terminals.watch_exit(launch.run_dir)
