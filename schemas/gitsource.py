@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from schemas.agentpod import GitRef
 from schemas.base import (
@@ -116,6 +116,11 @@ class AutoRunRule(TicketRun):
     """So many pods of this rule are there at once."""
 
 
+def _plain(path: str) -> str:
+    """Return the one way to write a folder: ``./fleet/`` and ``fleet`` are the same."""
+    return "/".join(part for part in path.split("/") if part not in {"", "."}) or "."
+
+
 class GitSourceSpec(Model):
     """What is kept in step, and how."""
 
@@ -141,6 +146,7 @@ class GitSourceSpec(Model):
                 ),
             ),
         ),
+        AfterValidator(_plain),
     ] = "."
     """The folder of the repository; . is all of it."""
     kinds: Annotated[

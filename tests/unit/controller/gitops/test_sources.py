@@ -346,6 +346,18 @@ async def test_neither_branch_nor_folder_nor_repository_that_is_gone_deletes(
         assert len(scene.names(TICKET)) == 3
 
 
+@pytest.mark.parametrize("path", ["./fleet", "fleet/", "fleet/.", ".//fleet"])
+async def test_another_way_to_write_the_folder_changes_nothing(scene: Scene, path: str) -> None:
+    commit = scene.team.push(tickets(3))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        await scene.change(GIT_SOURCE, "plan", spec={"path": path})
+        assert await controller.synced()
+        assert scene.status["files"]["total"] == 3
+        assert scene.names(TICKET) == {"tk-0000", "tk-0001", "tk-0002"}
+
+
 async def test_an_empty_repository_is_no_deletion(scene: Scene) -> None:
     async with scene.controller() as controller:
         await scene.make(path="fleet")
