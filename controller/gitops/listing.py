@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from controller.gitops.desired import Collected, Known, Seen, claims, collect
+from controller.gitops.desired import Collected, Known, Seen, claims
 from controller.gitops.files.read import Rules, read_file
-from controller.gitops.files.select import TooManyFilesError, select
+from controller.gitops.files.select import Selection, TooManyFilesError
+from controller.gitops.joining import Joined
 from controller.gitops.ledger import Ledger
 from controller.gitops.reading import TicketCommit, batches
 from controller.gitops.remote import (
@@ -104,6 +105,9 @@ class Listing:
         self._mirror = mirror
         self._ledger = ledger
         self._mark = ""
+        self._selected: tuple[str, Selection] = "", Selection("")
+        """The folder, and what is selected of it."""
+        self._joined = Joined()
         self.collected: Collected | None = None
         """What the files asked for when they were last looked at."""
         self.fresh: frozenset[str] = frozenset()
@@ -136,33 +140,33 @@ class Listing:
         return RefusedError(BRANCH_NOT_FOUND, sentence + "nothing is deleted here")
 
     async def _bring(self, commit: str, scope: Scope) -> Collected:
-        if not await self._mirror.path_exists(commit, scope.path):
+        entries = await self._mirror.entries(commit, scope.path)
+        if not entries and not await self._mirror.path_exists(commit, scope.path):
             sentence = (
                 f"commit {commit[:12]} has no folder {scope.path!r}: put it back or change "
                 "spec.path; nothing is deleted here"
             )
             raise RefusedError(PATH_NOT_FOUND, sentence)
-        entries = await self._mirror.entries(commit, scope.path)
+        if self._selected[0] != scope.path:
+            self._selected = scope.path, Selection(scope.path)
         try:
-            tree = await asyncio.to_thread(select, commit, entries, scope.path)
+            tree = await asyncio.to_thread(self._selected[1].tree, commit, entries)
         except TooManyFilesError as exc:
             raise RefusedError(TOO_MANY_FILES, str(exc)) from exc
         await self._read(tree, scope)
-        collected = collect(tree, self._ledger.seen, self._ledger.owners())
+        seen, owners = dict(self._ledger.seen), self._ledger.owners()
+        collected = await asyncio.to_thread(self._joined.collect, tree, seen, owners)
         self._mark, self.collected = scope.mark, collected
         return collected
 
     async def _read(self, tree: Tree, scope: Scope) -> None:
         """Read the files that are new or changed, and forget those that are gone."""
-        seen = self._ledger.seen
-        changed = [entry for entry in tree.entries if _differs(seen.get(entry.path), entry, scope)]
-        gone = seen.keys() - {entry.path for entry in tree.entries}
+        changed, gone = await asyncio.to_thread(_news, tree, dict(self._ledger.seen), scope)
         for batch in batches(changed):
             contents = await self._mirror.blobs(entry.blob for entry in batch)
             for start in range(0, len(batch), _FILES):
                 await self._parse(batch[start : start + _FILES], contents, scope)
-        lost = {problem.path for problem in tree.problems}
-        await self._ledger.read({}, {}, gone - lost)
+        await self._ledger.read({}, {}, gone)
         self.fresh = frozenset(entry.path for entry in changed)
 
     async def _parse(
@@ -189,8 +193,17 @@ class Listing:
         await self._ledger.read(seen, declared, ())
 
 
-def _differs(seen: Seen | None, entry: Entry, scope: Scope) -> bool:
-    return seen is None or seen.blob != entry.blob or seen.rules != scope.mark
+def _news(tree: Tree, seen: Mapping[str, Seen], scope: Scope) -> tuple[list[Entry], set[str]]:
+    """Return the files that are new or changed, and the paths of those that are gone."""
+    changed = [
+        entry
+        for entry in tree.entries
+        if (found := seen.get(entry.path)) is None
+        or found.blob != entry.blob
+        or found.rules != scope.mark
+    ]
+    gone = seen.keys() - {entry.path for entry in tree.entries}
+    return changed, gone - {problem.path for problem in tree.problems}
 
 
 def _parsed(

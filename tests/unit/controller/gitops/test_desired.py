@@ -1,10 +1,11 @@
 """What files ask for together: one file per resource, and nothing deleted by mistake."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.gitops.desired import DUPLICATE_ID, NOT_A_TICKET, Known, Seen, claims, collect
+from controller.gitops.desired import DUPLICATE_ID, NOT_A_TICKET, Known, Seen, claims
+from controller.gitops.joining import Joined, collect
 from controller.gitops.values import Entry, EntryType, Identity, Problem, Tree
 
 COMMIT = "c" * 40
@@ -145,3 +146,44 @@ def test_nothing_is_lost_and_nothing_is_claimed_twice(
         assert files[file.path] == identity.name
     good = {file.path for file in found.resources.values()}
     assert good | {problem.path for problem in found.problems} == set(files)
+
+
+PLACES = ("a", "b", "c", "d")
+TICKETS = ("one", "two", "three")
+READINGS = st.one_of(
+    st.tuples(st.just("said"), st.sampled_from(TICKETS), st.sampled_from("de")),
+    st.tuples(st.just("broken"), st.sampled_from((*TICKETS, "")), st.sampled_from(("", *TICKETS))),
+    st.tuples(st.sampled_from(("foreign", "unread")), st.just(""), st.just("")),
+)
+STATES = st.tuples(
+    st.dictionaries(st.sampled_from(PLACES), READINGS),
+    st.dictionaries(st.sampled_from(TICKETS), st.sampled_from((*PLACES, "gone"))),
+)
+
+
+def told(path: str, what: str, name: str, more: str) -> Seen:
+    if what == "said":
+        return Seen("blob", "rules", known(path, name, more))
+    return broken(path, more, before=name or None) if what == "broken" else Seen("blob", "rules")
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(STATES, max_size=8))
+def test_what_is_joined_step_by_step_is_what_is_joined_at_once(
+    history: list[tuple[dict[str, tuple[str, str, str]], dict[str, str]]],
+) -> None:
+    joined = Joined()
+    for files, had in history:
+        there = [path for path, (what, _, _) in files.items() if what != "unread"]
+        never = [Problem(path, "TooLarge", "no") for path in sorted(files.keys() - set(there))]
+        seen = {path: told(path, *said) for path, said in files.items()}
+        owners = {Identity("Ticket", name): path for name, path in had.items()}
+        now = tree(*there, problems=tuple(never))
+        assert joined.collect(now, seen, owners) == collect(now, seen, owners)
+
+
+def test_what_was_joined_before_stays_as_it_was() -> None:
+    joined = Joined()
+    before = joined.collect(tree("a"), {"a": said("a", "one")}, {})
+    joined.collect(tree("b"), {"b": said("b", "two")}, {})
+    assert set(before.resources) == ids("one")
