@@ -5,7 +5,7 @@ Refusals are ``controller.tools.call.ToolError``.
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -31,7 +31,7 @@ from schemas.names import (
     LABEL_SOURCE,
     TICKET,
 )
-from schemas.ticket import Ticket
+from schemas.ticket import Ticket, TicketSpec
 
 TICKETS_PER_POD: Final = 1000
 """So many tickets one pod may make as files within two days."""
@@ -117,14 +117,33 @@ class TicketFiles:
         ahead = self._write_back.ahead(file.source_uid, ticket.metadata.name)
         return any("state" in one.changes and not one.person for one in ahead)
 
+    def waiting(self, namespace: str) -> frozenset[str]:
+        """Return the tickets with changes that their resources do not show yet."""
+        return self._write_back.tickets_ahead(namespace)
+
+    def as_asked(self, by: By, ticket: Ticket) -> tuple[Ticket, str]:
+        """Return the ticket as *by* has asked for it to be, and a sentence about what waits."""
+        meta = ticket.metadata
+        if not meta.uid:
+            unborn = self.unborn(meta.namespace, meta.name)
+            return (unborn.ticket, unborn.message) if unborn is not None else (ticket, "")
+        file = self.file_of(ticket)
+        source = self._sources.by_uid(file.source_uid) if file is not None else None
+        if source is None:
+            return ticket, ""
+        author, spec = _author(by, source), ticket.spec.manifest()
+        ahead = self._write_back.ahead(source.metadata.uid, meta.name)
+        mine = [one for one in ahead if one.author == author]
+        if not mine:
+            return ticket, ""
+        shown = ticket.model_copy(update={"spec": TicketSpec.model_validate(_after(spec, mine))})
+        return shown, _waits("your change")
+
     def unborn(self, namespace: str, name: str) -> Written | None:
         """Return a ticket whose file is accepted and not there yet."""
         operations = self._write_back.unborn(namespace, name)
         if not operations:
             return None
-        spec: dict[str, Any] = {}
-        for operation in operations:
-            spec |= {key: value for key, value in operation.changes.items() if key != X_STATUS}
         first = operations[0]
         ticket = Ticket.model_validate(
             {
@@ -135,7 +154,7 @@ class TicketFiles:
                     "namespace": namespace,
                     "creationTimestamp": stamp(self._write_back.accepted_at(first) or 0.0),
                 },
-                "spec": {key: value for key, value in spec.items() if value is not None},
+                "spec": _after({}, operations),
             }
         )
         file = File(first.source_uid, namespace, first.source, "", None)
@@ -293,6 +312,14 @@ def _unwritable(source: GitSource, path: str) -> str:
         f"it is the file {path} of GitSource {name}, which writes nothing (spec.writeBack.enabled):"
         " change the file in git"
     )
+
+
+def _after(spec: Mapping[str, Any], operations: Iterable[Operation]) -> dict[str, Any]:
+    """Return the spec as the operations make it, one after the other."""
+    after = dict(spec)
+    for operation in operations:
+        after |= {key: value for key, value in operation.changes.items() if key != X_STATUS}
+    return {key: value for key, value in after.items() if value is not None}
 
 
 def _author(by: By, source: GitSource) -> Author:

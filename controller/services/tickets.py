@@ -7,9 +7,8 @@ Refusals are ``controller.tools.call.ToolError``. Ids are names of Tickets, in u
 """
 
 import asyncio
-import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from controller.kube.errors import AlreadyExists, Conflict, NotFound
 from controller.placement.indexes import BY_NAMESPACE, OF_PARENT, pods_of
 from controller.rpc.ports import Objects
 from controller.services.contention import attempts
+from controller.services.ticket_asked import Asked, check_texts, marked, otherwise
 from controller.services.ticket_files import TicketFiles, Wish
 from controller.services.ticket_search import Sought, age, batched, urgency
 from controller.services.ticket_values import By, ByKind, Written
@@ -32,16 +32,14 @@ from schemas.names import (
     TICKET,
 )
 from schemas.repository import Repository
-from schemas.ticket import LINE_MESSAGE, LINE_PATTERN, Ticket, TicketPod
+from schemas.ticket import Ticket, TicketPod
 
 WAIT_SECONDS: Final = 10.0
 """So long a change of a file is waited for; then it is pending."""
 
-_LINE: Final = re.compile(LINE_PATTERN)
 _CROCKFORD: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_LETTERS: Final = 10
 _ATTEMPTS: Final = 8
-_MAX_BODY_BYTES: Final = 65_536
 _AT_ONCE: Final = 250
 """So many tickets are looked through before others get their turn."""
 
@@ -109,16 +107,29 @@ class Tickets:
         """Whether a state that no person asked for is on its way to the ticket, through git."""
         return self._files is not None and self._files.wished(ticket)
 
-    async def search(self, namespace: str, sought: Sought) -> tuple[list[Ticket], int]:
+    def as_asked(self, by: By, ticket: Ticket) -> tuple[Ticket, str]:
+        """Return the ticket as *by* has asked for it to be, and a sentence about what waits.
+
+        Of a ticket that is kept on the API alone nothing does.
+        """
+        return (ticket, "") if self._files is None else self._files.as_asked(by, ticket)
+
+    async def search(self, by: By, namespace: str, sought: Sought) -> tuple[list[Ticket], int]:
         """Return the page, the most urgent first, then the oldest; and how many there are.
 
-        Others get their turn meanwhile: there may be thousands of tickets with long texts.
+        Each is as *by* has asked for it to be. Others get their turn meanwhile: there may be
+        thousands of tickets with long texts.
         """
         every = self._tickets.indexed(BY_NAMESPACE, namespace)
+        waiting = self._files.waiting(namespace) if self._files is not None else frozenset()
         found: list[Ticket] = []
         for some in batched(every, _AT_ONCE):
-            found += (one for one in some if sought.fits(one))
+            shown = (
+                self.as_asked(by, one)[0] if one.metadata.name in waiting else one for one in some
+            )
+            found += (one for one in shown if sought.fits(one))
             await asyncio.sleep(0)
+        found += (one for one in self._unborn(namespace, waiting) if sought.fits(one))
         found.sort(key=urgency)
         start = (sought.page - 1) * sought.limit
         return found[start : start + sought.limit], len(found)
@@ -144,7 +155,7 @@ class Tickets:
             KubeError: The API server refused or cannot be asked.
         """
         spec = dict(spec)
-        _check_texts(spec)
+        check_texts(spec)
         if spec.get("parent"):
             parent = self.find(place.namespace, str(spec["parent"]), "parent_ticket_id")
             spec["parent"] = parent.metadata.name
@@ -190,18 +201,18 @@ class Tickets:
             OutdatedError: It is at another revision.
             KubeError: The API server refused or cannot be asked.
         """
-        _check_texts(changes)
+        check_texts(changes)
         found = self._find(namespace, ticket_id, "ticket_id")
         file = found.file or self.file_of(found.ticket)
         if self._files is None or file is None:
-            asked = _Asked(changes, items or {}, expected_revision, seen)
+            asked = Asked(changes, items or {}, expected_revision, seen)
             return await self._change(found.ticket, asked)
         ticket = found.ticket
         if expected_revision is not None and ticket.metadata.generation != expected_revision:
             ticket = await self._fresh(ticket)
             if ticket.metadata.generation != expected_revision:
                 raise OutdatedError(ticket, expected_revision)
-        changes = {**changes, **_marked(ticket, items or {})}
+        changes = {**changes, **marked(ticket, items or {})}
         if not changes:
             return Written(ticket, file=file)
         wish = Wish(
@@ -230,7 +241,7 @@ class Tickets:
             return Ticket.model_validate(answer)
         raise ToolError("Unavailable", "no free id was found: try again")
 
-    async def _change(self, ticket: Ticket, asked: "_Asked") -> Written:
+    async def _change(self, ticket: Ticket, asked: Asked) -> Written:
         revision, changes = asked.revision, asked.changes
         if revision is None and asked.seen is None and not asked.items:
             return Written(await self._patch(ticket, changes, {}) if changes else ticket)
@@ -239,10 +250,10 @@ class Tickets:
                 ticket = await self._fresh(ticket)
             if revision not in {None, ticket.metadata.generation}:
                 raise OutdatedError(ticket, revision or 0)
-            if conflicts := _otherwise(ticket, asked.seen):
+            if conflicts := otherwise(ticket, asked.seen):
                 said = f"somebody has changed {', '.join(conflicts)} meanwhile: nothing was changed"
                 return Written(ticket, conflicts=conflicts, message=said)
-            changes = {**asked.changes, **_marked(ticket, asked.items)}
+            changes = {**asked.changes, **marked(ticket, asked.items)}
             if not changes:
                 return Written(ticket)
             guard = {"metadata": {"resourceVersion": ticket.metadata.resource_version}}
@@ -287,6 +298,14 @@ class Tickets:
             f"{argument}: there is no such ticket in your organization: search_tickets finds them",
         )
 
+    def _unborn(self, namespace: str, names: Iterable[str]) -> Iterator[Ticket]:
+        """Give those of these tickets whose file is accepted and not there yet."""
+        for name in names:
+            if self._files is not None and self._tickets.get(namespace, name) is None:
+                unborn = self._files.unborn(namespace, name)
+                if unborn is not None:
+                    yield unborn.ticket
+
     def _there(self, namespace: str, name: str) -> bool:
         unborn = self._files and self._files.unborn(namespace, name)
         return self._tickets.get(namespace, name) is not None or bool(unborn)
@@ -317,42 +336,6 @@ def new_id() -> str:
     return "tk-" + "".join(secrets.choice(_CROCKFORD) for _ in range(_ID_LETTERS))
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A change of a ticket that is kept on the API alone, and what it is bound to."""
-
-    changes: Mapping[str, Any]
-    items: Mapping[str, bool]
-    revision: int | None
-    seen: Mapping[str, Any] | None
-
-    def fits(self, ticket: Ticket) -> bool:
-        """Whether the ticket, as far as we know it, is as whoever asks has it in mind."""
-        current = self.revision in {None, ticket.metadata.generation}
-        return current and not _otherwise(ticket, self.seen)
-
-
-def _marked(ticket: Ticket, items: Mapping[str, bool]) -> dict[str, Any]:
-    """Return the change that marks the acceptance items. Raises ToolError."""
-    if not items:
-        return {}
-    there = [item.manifest() for item in ticket.spec.acceptance]
-    known = [item["id"] for item in there]
-    if unknown := [each for each in items if each not in known]:
-        raise ToolError(
-            "InvalidArgument",
-            f"done, undone: the ticket has no acceptance item {unknown[0]!r}; it has"
-            f" {', '.join(known) or 'none'}",
-        )
-    return {"acceptance": [{**item, "done": items.get(item["id"], item["done"])} for item in there]}
-
-
-def _otherwise(ticket: Ticket, seen: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Return the fields that are not as they were seen."""
-    spec = ticket.spec.manifest()
-    return tuple(key for key, value in (seen or {}).items() if spec.get(key) != value)
-
-
 def _manifest(by: By, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     metadata: dict[str, Any] = {"name": name}
     if by.kind is ByKind.POD:
@@ -367,20 +350,6 @@ def _manifest(by: By, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
         "metadata": metadata,
         "spec": {key: value for key, value in spec.items() if value is not None},
     }
-
-
-def _check_texts(spec: Mapping[str, Any]) -> None:
-    title, body = spec.get("title"), spec.get("body")
-    if isinstance(title, str):
-        if not title.strip():
-            raise ToolError("InvalidArgument", "title: it must not be blank")
-        if not _LINE.fullmatch(title):
-            raise ToolError("InvalidArgument", f"title: it {LINE_MESSAGE}")
-    if isinstance(body, str):
-        if "\x00" in body:
-            raise ToolError("InvalidArgument", "description: it must not hold NUL characters")
-        if len(body.encode("utf-8", errors="replace")) > _MAX_BODY_BYTES:
-            raise ToolError("LimitExceeded", "description: it is larger than 64 KiB of UTF-8")
 
 
 def _taken(name: str) -> ToolError:

@@ -56,13 +56,15 @@ class TicketTools:
             limit=wanted.limit,
             page=wanted.page,
         )
-        found, total = await self._tickets.search(caller.namespace, sought)
+        found, total = await self._tickets.search(by_pod(caller.pod), caller.namespace, sought)
         rows = tuple(tools.TicketSummary(**_summary(ticket)) for ticket in found)
         return tools.FoundTickets(tickets=rows, total=total)
 
     async def get(self, caller: Caller, wanted: tools.GetTicket) -> tools.Ticket:
         """Return a whole ticket."""
-        return _shown(self._tickets.whole(self._tickets.find(caller.namespace, wanted.ticket_id)))
+        found = self._tickets.find(caller.namespace, wanted.ticket_id)
+        ticket, note = self._tickets.as_asked(by_pod(caller.pod), found)
+        return _shown(self._tickets.whole(ticket), note or None)
 
     async def create(self, caller: Caller, wanted: tools.CreateTicket) -> tools.Ticket:
         """Make a ticket, in git where a GitSource takes new ones."""
@@ -78,7 +80,7 @@ class TicketTools:
         if wanted.parent_ticket_id is not None:
             spec["parent"] = wanted.parent_ticket_id
         written = await self._tickets.create(by_pod(caller.pod), Place(caller.namespace), spec)
-        return _told(self._tickets, written)
+        return self._told(caller, written)
 
     async def update(self, caller: Caller, wanted: tools.UpdateTicket) -> tools.Ticket:
         """Change a ticket: the resource, or its file in git."""
@@ -106,7 +108,7 @@ class TicketTools:
                 written = await self._write(caller, wanted, changes, revision)
             except OutdatedError as again:
                 raise self._outdated(again) from again
-        shown = _told(self._tickets, written)
+        shown = self._told(caller, written)
         if written.conflicts:
             raise ToolError("Conflict", written.message, shown.structured())
         return shown
@@ -126,6 +128,13 @@ class TicketTools:
             items=dict.fromkeys(wanted.done, True) | dict.fromkeys(wanted.undone, False),
             expected_revision=revision,
         )
+
+    def _told(self, caller: Caller, written: Written) -> tools.Ticket:
+        """Return the ticket as the pod is shown it after a change."""
+        ticket, note = written.ticket, None
+        if written.pending:
+            ticket, note = self._tickets.as_asked(by_pod(caller.pod), ticket)[0], written.message
+        return _shown(self._tickets.whole(ticket), note)
 
     def _outdated(self, exc: OutdatedError) -> ToolError:
         now = _shown(self._tickets.whole(exc.current)).structured()
@@ -179,12 +188,6 @@ def _summary(ticket: Ticket) -> dict[str, Any]:
         "assignees": spec.assignees,
         "parent_id": spec.parent,
     }
-
-
-def _told(tickets: Tickets, written: Written) -> tools.Ticket:
-    """Return the ticket as the pod is shown it after a change."""
-    note = written.message if written.pending else None
-    return _shown(tickets.whole(written.ticket), note)
 
 
 def _shown(whole: Whole, note: str | None = None) -> tools.Ticket:

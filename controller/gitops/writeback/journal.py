@@ -8,7 +8,7 @@ import asyncio
 import collections
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -115,6 +115,12 @@ class Journal:
         """Return the changes that the Ticket resource does not show yet, in order."""
         memory = self._of(source_uid, ticket)
         return (*memory.unapplied.values(), *memory.waiting.values())
+
+    def tickets_ahead(self, source_uid: str) -> Iterator[str]:
+        """Give the tickets with changes that their resources do not show yet."""
+        for (uid, ticket), memory in self._tickets.items():
+            if uid == source_uid and (memory.waiting or memory.unapplied):
+                yield ticket
 
     def unapplied(self, source_uid: str) -> tuple[str, ...]:
         """Return the ids of what landed and was not brought back by the sync yet."""

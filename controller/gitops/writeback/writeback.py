@@ -142,6 +142,11 @@ class WriteBack:
         """Return the changes that the Ticket resource does not show yet, in order."""
         return tuple(kept.operation for kept in self._journal.ahead(source_uid, name))
 
+    def tickets_ahead(self, namespace: str) -> frozenset[str]:
+        """Return the tickets with changes that their resources do not show yet."""
+        uids = (one.metadata.uid for one in self._sources if one.metadata.namespace == namespace)
+        return frozenset(name for uid in uids for name in self._journal.tickets_ahead(uid))
+
     def unborn(self, namespace: str, name: str) -> tuple[Operation, ...]:
         """Return how a ticket is to be whose file is not there yet: its making and what follows."""
         for source in self._sources:

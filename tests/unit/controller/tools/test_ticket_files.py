@@ -34,6 +34,14 @@ POD = AgentPod.model_validate(
 )
 
 
+OTHER = AgentPod.model_validate(
+    {
+        "metadata": {"name": "apod-x2", "namespace": ORG, "uid": "uid-x2"},
+        "spec": {"agentClassName": "claude"},
+    }
+)
+
+
 class Claims:
     """Who has which ticket: who asks."""
 
@@ -55,12 +63,13 @@ class Claims:
 class Agent:
     """A pod that calls tools."""
 
-    def __init__(self, running: Running) -> None:
+    def __init__(self, running: Running, pod: AgentPod = POD) -> None:
+        self.pod = pod
         self.claims = Claims()
         self._handlers = ticket_tools.handlers(running.tickets, self.claims)
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        caller = Caller(POD, RunnerKey(ORG, "r1", "uid-r1"))
+        caller = Caller(self.pod, RunnerKey(ORG, "r1", "uid-r1"))
         wanted = parsed(CATALOGUE[tool].arguments, arguments)
         return (await self._handlers[tool](caller, wanted)).structured()
 
@@ -116,6 +125,48 @@ async def test_a_new_ticket_is_a_file_and_can_be_worked_on_before_it_is_pushed(
     async with Running(there) as running:
         await running.tickets.update(by_pod(POD), ORG, name, {"state": "todo"}, wait_seconds=30)
     assert there.ticket(name).spec.state == "todo"
+
+
+async def test_a_pod_sees_what_it_has_asked_for_before_it_is_pushed(
+    there: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.services.tickets.WAIT_SECONDS", 0.1)
+    there.source(suspend=True)
+    async with Running(there) as running:
+        agent, other = Agent(running), Agent(running, OTHER)
+        told = await agent.call("update_ticket", ticket_id="tk-aaaa", priority="low", title="New")
+        assert (told["title"], told["priority"]) == ("New", "low")
+        assert "accepted and kept" in told["note"]
+        told = await agent.call("update_ticket", ticket_id="tk-aaaa", status="in_review")
+        assert (told["title"], told["status"]) == ("New", "in_review")
+        made = await agent.call("create_ticket", title="Find it")
+        await agent.call("update_ticket", ticket_id=made["ticket_id"], priority="urgent")
+
+        found = await agent.call("get_ticket", ticket_id="tk-aaaa")
+        assert (found["title"], found["priority"], found["status"]) == ("New", "low", "in_review")
+        assert "your change is accepted and kept" in found["note"]
+        assert found["revision"] == there.ticket("tk-aaaa").metadata.generation
+        seen = await other.call("get_ticket", ticket_id="tk-aaaa")
+        assert (seen["title"], seen["priority"]) == ("About tk-aaaa", "high")
+        assert "note" not in seen
+
+        async def search(who: Agent, **sought: Any) -> list[str]:
+            answer = await who.call("search_tickets", **sought)
+            assert answer["total"] == len(answer["tickets"])
+            return [each["ticket_id"] for each in answer["tickets"]]
+
+        assert await search(agent) == [made["ticket_id"], "tk-aaaa"]
+        assert await search(agent, query="New", status="in_review") == ["tk-aaaa"]
+        assert await search(agent, status="todo") == []
+        assert await search(other, status="todo") == ["tk-aaaa"]
+        assert await search(other, query="find it") == [made["ticket_id"]]
+    there.source()
+    async with Running(there) as running:
+        agent = Agent(running)
+        await until(lambda: not running.tickets.wished(there.ticket("tk-aaaa")))
+        found = await agent.call("get_ticket", ticket_id="tk-aaaa")
+        assert (found["title"], found["status"]) == ("New", "in_review")
+        assert "note" not in found
 
 
 async def test_it_is_known_that_a_state_is_on_its_way_until_the_ticket_has_it(
