@@ -50,7 +50,7 @@ def whole(ticket: Ticket) -> str:
     lines += [
         f"  {condition.type} ({condition.reason}): {printable(condition.message)}"
         for condition in status.conditions
-        if condition.type in {"Blocked", "Stalled", "WriteBackPending", "Conflict"}
+        if condition.type in {"Blocked", "PodWaiting", "Stalled", "WriteBackPending", "Conflict"}
         and condition.status == "True"
     ]
     if spec.body:

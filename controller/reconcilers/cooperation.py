@@ -8,7 +8,13 @@ from controller.kernel.key import Key
 from controller.kernel.queue import WorkQueue
 from controller.kernel.reconciler import Reconciler
 from controller.kernel.store import Change, Store
-from controller.placement.indexes import BY_NAMESPACE, BY_TITLE, DEPENDS_ON, OF_PARENT
+from controller.placement.indexes import (
+    BY_NAMESPACE,
+    BY_TITLE,
+    CLAIMED_BY,
+    DEPENDS_ON,
+    OF_PARENT,
+)
 from controller.reconcilers.channel import plan as channel_plan
 from controller.reconcilers.channel import status as channel_status
 from controller.reconcilers.channel.observe import ChannelObserver
@@ -20,6 +26,7 @@ from controller.store.messages import MessageStore
 from schemas.agentpod import AgentPod
 from schemas.base import Status
 from schemas.channel import Channel
+from schemas.conditions import find
 from schemas.names import CHANNEL, TICKET
 from schemas.repository import Repository
 from schemas.ticket import Ticket
@@ -120,9 +127,11 @@ class Cooperation:
     def _pod(self, change: Change[AgentPod]) -> None:
         old, new = change.old, change.new
         namespace = change.subject.metadata.namespace
-        if old is None or new is None or old.status.worktree != new.status.worktree:
+        if old is None or new is None or _shown(old) != _shown(new):
             for name in _tickets_of(change):
                 self._queue.add(Key(TICKET.kind, namespace, name))
+            for ticket in self._tickets.indexed(CLAIMED_BY, change.subject.metadata.uid):
+                self._queue.add(_key(ticket))
         before, after = _channels_of(old), _channels_of(new)
         for name in before ^ after:
             self._count(namespace, name)
@@ -193,6 +202,15 @@ def _stalled(ticket: Ticket) -> list[tuple[str, str]]:
 def _tickets_of(change: Change[AgentPod]) -> set[str]:
     pods = (change.old, change.new)
     return {pod.spec.ticket_ref.name for pod in pods if pod and pod.spec.ticket_ref}
+
+
+def _shown(pod: AgentPod) -> tuple[object, ...]:
+    """Return what tickets tell of the pod: where its work is, or why it does not begin."""
+    if pod.status.placement is not None:
+        return (pod.status.worktree,)
+    said = find(pod.status.conditions, "Scheduled")
+    why = (said.status, said.reason, said.message) if said is not None else ()
+    return pod.status.worktree, pod.status.phase, pod.metadata.deleting, why
 
 
 def _channels_of(pod: AgentPod | None) -> set[str]:

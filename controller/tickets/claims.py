@@ -5,11 +5,17 @@ pod that a person stopped goes on later in the same worktree: it keeps the ticke
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from controller.placement.desired import STOPPED, ended
+from controller.tickets.depth import is_run
 from schemas.agentpod import AgentPod, Claim, DesiredState
+from schemas.base import Condition
 from schemas.conditions import STALLED, TRUE, find
 from schemas.ticket import Ticket
+
+_SCHEDULED: Final = "Scheduled"
+_AT_ITS_TICKET: Final = frozenset({"TicketUnclaimed", "TicketClaimed", "TicketChanged"})
 
 
 def over(pod: AgentPod) -> bool:
@@ -48,6 +54,19 @@ def owns(pod: AgentPod, ticket: Ticket) -> bool:
     """Whether the ticket is the pod's."""
     claim = ticket.status.claim
     return claim is not None and claim.pod_uid == pod.metadata.uid
+
+
+def waiting(pod: AgentPod, ticket: Ticket) -> Condition | None:
+    """Return why a pod that has the ticket, or was started for it, is not placed; None: it is.
+
+    What it waits for at its ticket itself is over in a moment.
+    """
+    if pod.status.placement is not None or over(pod) or pod.metadata.deleting:
+        return None
+    said = find(pod.status.conditions, _SCHEDULED)
+    if said is None or said.status == TRUE or said.reason in _AT_ITS_TICKET:
+        return None
+    return said if owns(pod, ticket) or is_run(pod, ticket.metadata.name) else None
 
 
 def _precedence(pod: AgentPod) -> tuple[bool, str, str, str]:

@@ -11,6 +11,7 @@ from controller.reconcilers.references import say
 from controller.reconcilers.ticket.checks import first
 from controller.reconcilers.ticket.origin import digest_of, say_synced, say_written, source_of
 from controller.reconcilers.ticket.snapshot import TicketSnapshot
+from controller.tickets.claims import waiting
 from controller.tickets.facts import children_of, joined, progress, worked_on
 from controller.tickets.follow import COMMITTED
 from schemas.conditions import find, merge
@@ -20,6 +21,8 @@ BLOCKED: Final = "Blocked"
 """Abnormal-true, absent otherwise. It waits for the tickets that it depends on."""
 AUTO_RUN: Final = "AutoRun"
 """Normal-true, absent where nothing starts pods for it. A pod was started for it by itself."""
+POD_WAITING: Final = "PodWaiting"
+"""Abnormal-true, absent otherwise. The pod that has it, or was started for it, is on no runner."""
 WORKED: Final = "Worked"
 """Normal-true, absent before. The last pod that had it ended, with commits."""
 
@@ -37,6 +40,7 @@ def report(snapshot: TicketSnapshot, error: ReconcileError | None, now: float) -
     say(said, snapshot.missing)
     _blocked(said, snapshot)
     _run(said, snapshot)
+    _waiting(said, snapshot)
     _worked(said, snapshot)
     say_synced(said, snapshot)
     say_written(said, snapshot)
@@ -74,6 +78,15 @@ def _run(said: Conditions, snapshot: TicketSnapshot) -> None:
         return
     if (why := snapshot.run) is not None:
         (said.true if why.reason == "Claimed" else said.false)(AUTO_RUN, why.reason, why.message)
+
+
+def _waiting(said: Conditions, snapshot: TicketSnapshot) -> None:
+    """Say why the pod, without which nobody works on the ticket, does not begin."""
+    for pod in snapshot.pods:
+        if (why := waiting(pod, snapshot.subject)) is not None:
+            text = f"pod {pod.metadata.name} is on no runner: {why.message}"
+            said.true(POD_WAITING, why.reason, text)
+            return
 
 
 def _worked(said: Conditions, snapshot: TicketSnapshot) -> None:

@@ -252,6 +252,39 @@ async def test_a_ticket_says_how_far_it_is_and_who_works_on_it(mesh: Mesh) -> No
     assert status["agentPods"][1]["commit"] == "c0ffee"  # its work is not forgotten
 
 
+async def test_a_ticket_says_why_its_pod_does_not_begin(mesh: Mesh) -> None:
+    await mesh.ticket("tk-1")
+    spec = {"agentClassName": "c", "ticketRef": {"name": "tk-1", "claim": "Required"}}
+    for name in ("first", "second"):
+        await mesh.make(AGENT_POD, name, spec=spec)
+
+    async def scheduled(name: str, status: str, reason: str, message: str, **more: Any) -> None:
+        said = {"type": "Scheduled", "status": status, "reason": reason, "message": message}
+        said["lastTransitionTime"] = "2027-01-15T08:00:00Z"
+        patch = {"status": {"conditions": [said], **more}}
+        await mesh.kube.patch(AGENT_POD, "acme", name, patch, subresource="status")
+        await mesh.settle()
+
+    first = mesh.kube.read("AgentPod", "acme", "first")["metadata"]
+    claim = {"podName": "first", "podUID": first["uid"], "claimedAt": "2027-01-15T08:00:00Z"}
+    status = {"status": {"claim": claim}}
+    await mesh.kube.patch(TICKET, "acme", "tk-1", status, subresource="status")
+    await scheduled("second", "False", "TicketClaimed", "another pod has it")
+    await scheduled("first", "False", "TicketUnclaimed", "soon")
+    assert mesh.condition("Ticket", "tk-1", "PodWaiting") is None
+    await scheduled("first", "False", "NoRunner", "the organization has no runner")
+    assert mesh.condition("Ticket", "tk-1", "PodWaiting") == ("True", "NoRunner")
+    said = mesh.status("Ticket", "tk-1")["conditions"]
+    told = next(each["message"] for each in said if each["type"] == "PodWaiting")
+    assert told == "pod first is on no runner: the organization has no runner"
+    assert mesh.condition("Ticket", "tk-1") == ("True", "Ready")
+    await scheduled("first", "False", "RunnerFull", "1 runner is full")
+    assert mesh.condition("Ticket", "tk-1", "PodWaiting") == ("True", "RunnerFull")
+    where = {"runnerName": "r", "runnerUID": "u", "epoch": 1, "placedAt": "2027-01-15T08:00:00Z"}
+    await scheduled("first", "True", "Scheduled", "on r", placement=where)
+    assert mesh.condition("Ticket", "tk-1", "PodWaiting") is None
+
+
 async def test_at_most_twenty_pods_are_named(mesh: Mesh) -> None:
     await mesh.ticket("epic")
     for number in range(25):
