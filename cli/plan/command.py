@@ -92,7 +92,8 @@ def _made(cluster: Cluster, settings: Settings, place: Place) -> Plan:
             )
         unbased = unbased_on(place, applied, notes)
     after = Commit(place.folder, place.commit)
-    drawn = asyncio.run(draw(cluster, cluster.store(), item, after, before))
+    sight = draw(cluster, cluster.store(), item, after, before, rewritten=unbased != "")
+    drawn = asyncio.run(sight)
     origin = Origin(
         cluster.namespace,
         item.metadata.name if settings.exists else None,

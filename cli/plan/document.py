@@ -64,6 +64,7 @@ def _held(held: Held) -> dict[str, Any]:
     return {
         "commit": held.commit,
         "limit": held.limit,
+        "rewritten": held.rewritten,
         "resources": [
             {"kind": gone.identity.kind, "name": gone.identity.name, "path": printable(gone.path)}
             for gone in held.gone

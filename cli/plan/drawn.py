@@ -18,6 +18,8 @@ from controller.gitops.living import RESOURCES, Living
 from controller.gitops.remote import MirrorError, Remote
 from controller.gitops.values import Declared, Identity
 from controller.kernel.store import Store
+from controller.reconcilers.gitsource.status import PRUNE_HELD, REWRITTEN
+from schemas.conditions import find
 from schemas.gitsource import GitSource
 from schemas.names import AGENT_POD, ANNOTATION_ALLOW_PRUNE
 
@@ -83,11 +85,18 @@ class Drawn:
 
 
 async def draw(
-    cluster: Cluster, store: Store, source: GitSource, after: Mirror, before: Mirror | None
+    cluster: Cluster,
+    store: Store,
+    source: GitSource,
+    after: Mirror,
+    before: Mirror | None,
+    *,
+    rewritten: bool = False,
 ) -> Drawn:
     """Return what the sync of *source* would do at the commit *after*.
 
     *before*: the commit that is applied now; None if it is not known, or cannot be read.
+    *rewritten*: it is known that *after* does not follow it.
 
     Raises:
         CommandError: The folder is not in the commit, or has too many files.
@@ -114,8 +123,14 @@ async def draw(
     live = living.all(collected)
     allowed = source.metadata.annotations.get(ANNOTATION_ALLOW_PRUNE, "")
     prune = Prune.of(source.metadata.name, source.spec, allowed)
+    prune = replace(prune, rewritten=rewritten or _held_as_rewritten(source))
     drawn = plan(collected, live, ledger.applied, prune)
     return Drawn(collected, drawn, live, memory.files, ledger.applied, tuple(unknown))
+
+
+def _held_as_rewritten(source: GitSource) -> bool:
+    held = find(source.status.conditions, PRUNE_HELD)
+    return held is not None and held.reason == REWRITTEN
 
 
 async def _look(

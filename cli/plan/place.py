@@ -184,6 +184,10 @@ class Commit:
         """Return the commit."""
         return self._commit
 
+    async def descends(self, new: str, old: str) -> bool | None:  # noqa: ARG002
+        """Return that it is not known."""
+        return None
+
     async def is_empty(self) -> bool:
         """Return that there is something."""
         return False

@@ -158,10 +158,11 @@ def _files(plan: Plan, ink: Ink) -> Iterator[str]:
 
 def _held(plan: Plan) -> Iterator[str]:
     if plan.held is not None:
-        yield (
-            f"  {len(plan.held.gone)} resources have no file any more, and at most "
-            f"{plan.held.limit} are deleted at once: none is, until you allow it"
-        )
+        why = f"at most {plan.held.limit} are deleted at once"
+        if plan.held.rewritten:
+            why = "the commit does not follow the one that is applied"
+        count = len(plan.held.gone)
+        yield f"  {count} resources have no file any more, and {why}: none is, until you allow it"
         if plan.origin.source:
             yield f"  {allow(plan)}"
 

@@ -131,6 +131,8 @@ class Held:
     gone: tuple[Gone, ...]
     limit: int
     """So many would have been deleted without asking."""
+    rewritten: bool = False
+    """None would: the branch does not follow what was applied before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,8 @@ class Prune:
     max_percent: int
     allowed_commit: str = ""
     """As a person wrote it; empty: nothing."""
+    rewritten: bool = False
+    """The branch does not follow what was applied: nothing is deleted without a person's word."""
 
     @classmethod
     def of(cls, source: str, spec: GitSourceSpec, allowed_commit: str = "") -> "Prune":
@@ -281,8 +285,12 @@ class _Drawing:
         # with those to come: or the next pass would delete what this one has held
         whole = total + self._joining
         limit = max(self._prune.max_count, whole * self._prune.max_percent // 100)
+        rewritten = self._prune.rewritten
+        if rewritten:
+            limit = 0
         if len(gone) > limit and self._prune.allowed_commit != collected.commit:
-            self._held = Held(collected.commit, tuple(_gone(item) for item in gone), limit)
+            all_ = tuple(_gone(item) for item in gone)
+            self._held = Held(collected.commit, all_, limit, rewritten)
             return
         for item in gone:
             if not item.busy:

@@ -47,6 +47,10 @@ class Aside:
         """Return the contents."""
         return await self._mirror.blobs(ids)
 
+    async def descends(self, new: str, old: str) -> bool | None:
+        """Tell whether *old* is *new* or comes before it; None: it is not known here."""
+        return await self._mirror.descends(new, old)
+
     async def commits(self, old: str | None, new: str) -> list[TicketCommit]:
         """Return the commits in *new* and not in *old* that name a ticket, newest first."""
         return await self._mirror.commits(old, new)

@@ -6,7 +6,7 @@ Every transaction is on the disk when it returns (write-ahead log, ``synchronous
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
@@ -30,9 +30,11 @@ class Schema(NamedTuple):
     """The tables of a file."""
 
     version: int
-    """From 1. A file with another one is not opened."""
+    """From 1. A file with a later one is not opened."""
     statements: tuple[str, ...]
     """What makes them in a new file."""
+    upgrades: Mapping[int, tuple[str, ...]] = {}
+    """What makes the next version of a file of that version."""
 
 
 class Database:
@@ -122,9 +124,13 @@ class Database:
         if version == 0:
             for statement in self._schema.statements:
                 connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {self._schema.version:d}")
-        elif version != self._schema.version:
-            raise sqlite3.DatabaseError(f"it is of version {version}, which is not known here")
+        while version and version != self._schema.version:
+            if version not in self._schema.upgrades:
+                raise sqlite3.DatabaseError(f"it is of version {version}, which is not known here")
+            for statement in self._schema.upgrades[version]:
+                connection.execute(statement)
+            version += 1
+        connection.execute(f"PRAGMA user_version = {self._schema.version:d}")
         connection.execute("COMMIT")
 
     def _close(self) -> None:

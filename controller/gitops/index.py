@@ -15,11 +15,11 @@ from controller.gitops.database import Database, Schema
 from controller.gitops.values import Declared, Identity, Problem, Style
 
 SCHEMA: Final = Schema(
-    1,
+    2,
     (
         """CREATE TABLE sources (
             source TEXT PRIMARY KEY, rules TEXT NOT NULL, observed TEXT, applied TEXT,
-            synced_at REAL
+            synced_at REAL, rewritten INTEGER NOT NULL DEFAULT 0
         ) STRICT, WITHOUT ROWID""",
         """CREATE TABLE files (
             source TEXT NOT NULL, path BLOB NOT NULL, row TEXT NOT NULL, declared TEXT,
@@ -30,6 +30,7 @@ SCHEMA: Final = Schema(
             PRIMARY KEY (source, kind, name)
         ) STRICT, WITHOUT ROWID""",
     ),
+    {1: ("ALTER TABLE sources ADD COLUMN rewritten INTEGER NOT NULL DEFAULT 0",)},
 )
 
 
@@ -60,6 +61,8 @@ class SourceRow(NamedTuple):
     """Commit whose files are all applied but for those with problems."""
     last_sync_at: float | None = None
     """Seconds since 1970: when the repository last had something new."""
+    rewritten: bool = False
+    """The branch did not follow what was applied, and a person has said nothing to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +162,11 @@ def _load(connection: sqlite3.Connection, source: str) -> Remembered:
         identity = Identity(kind, name)
         applied[identity] = _applied_row(identity, row)
     state = connection.execute(
-        "SELECT rules, observed, applied, synced_at FROM sources WHERE source = ?", (source,)
+        "SELECT rules, observed, applied, synced_at, rewritten FROM sources WHERE source = ?",
+        (source,),
     ).fetchone()
-    return Remembered(files, applied, SourceRow(*state) if state else None)
+    row = SourceRow(*state)._replace(rewritten=bool(state[4])) if state else None
+    return Remembered(files, applied, row)
 
 
 def _declared(
@@ -184,8 +189,8 @@ def _save(
     state: SourceRow,
 ) -> None:
     connection.execute(
-        "INSERT OR REPLACE INTO sources (source, rules, observed, applied, synced_at)"
-        " VALUES (?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO sources (source, rules, observed, applied, synced_at, rewritten)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
         (source, *state),
     )
     connection.executemany(

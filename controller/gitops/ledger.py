@@ -22,6 +22,8 @@ class Marks(NamedTuple):
     """Commit whose files are all applied but for those with problems."""
     at: float = 0.0
     """When ``observed`` last changed; seconds since 1970."""
+    rewritten: bool = False
+    """The branch did not follow what was applied; nothing was deleted since, nor allowed to be."""
 
 
 class Found(Protocol):

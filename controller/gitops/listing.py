@@ -68,6 +68,10 @@ class Mirror(Protocol):
         """Return the contents."""
         ...
 
+    async def descends(self, new: str, old: str) -> bool | None:
+        """Tell whether *old* is *new* or comes before it; None: it is not known here."""
+        ...
+
     async def commits(self, old: str | None, new: str) -> list[TicketCommit]:
         """Return the commits in *new* and not in *old* that name a ticket, newest first."""
         ...

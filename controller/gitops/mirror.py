@@ -178,6 +178,19 @@ class Mirror:
                 logger.warning("commits are too large to be read", extra={"reason": exc.verb})
                 return []
 
+    async def descends(self, new: str, old: str) -> bool | None:
+        """Tell whether *old* is *new* or comes before it, as far as the mirror goes back.
+
+        None: *old* is not here, so it is not known.
+
+        Raises:
+            MirrorError: It cannot be told.
+        """
+        if not is_commit(old):
+            return None
+        async with self._reading() as reader:
+            return await reader.descends(new, old)
+
     async def operations_landed(self, old: str | None, new: str) -> dict[str, str]:
         """Return ``Operation-Id`` and commit, of those in *new* and not in *old*.
 

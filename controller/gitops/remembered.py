@@ -37,7 +37,12 @@ class Remembered:
         return Memory(
             {path: _seen(row) for path, row in found.files.items()},
             found.applied,
-            Marks(state.observed or "", state.applied or "", state.last_sync_at or 0.0),
+            Marks(
+                state.observed or "",
+                state.applied or "",
+                state.last_sync_at or 0.0,
+                state.rewritten,
+            ),
         )
 
     async def declared(self, source: str, paths: Iterable[str]) -> dict[str, Declared]:
@@ -65,7 +70,8 @@ class Remembered:
 
     async def mark(self, source: str, marks: Marks) -> None:
         """Remember how far the source has come."""
-        state = SourceRow("", marks.observed or None, marks.applied or None, marks.at or None)
+        last = marks.observed or None, marks.applied or None, marks.at or None
+        state = SourceRow("", *last, marks.rewritten)
         await self._index.save(source, (), (), state)
         self._states[source] = state
 

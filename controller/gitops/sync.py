@@ -15,7 +15,7 @@ from controller.gitops.apply import Live, Prune, SyncPlan, plan
 from controller.gitops.desired import Collected
 from controller.gitops.facts import Origin, SourceFacts, Trouble
 from controller.gitops.findings import applying, counts, digest, settled, trouble, vanished
-from controller.gitops.ledger import Ledger, Marks
+from controller.gitops.ledger import Ledger
 from controller.gitops.listing import Listing, Mirror, Scope
 from controller.gitops.living import Living
 from controller.gitops.reading import TicketCommit
@@ -236,7 +236,8 @@ class Sync:
         """Take note of the commit that the branch is at, and of those that name tickets."""
         marks = self._ledger.marks
         if marks.observed != commit:
-            await self._ledger.mark(Marks(commit, marks.applied, self._around.wall()))
+            at = self._around.wall()
+            await self._ledger.mark(marks._replace(observed=commit, at=at))
         if self._commits_until == commit:
             return
         for found in reversed(await self._mirror.commits(self._commits_until or None, commit)):
@@ -257,6 +258,7 @@ class Sync:
         """Write what differs, and remember what was found."""
         allowed = item.metadata.annotations.get(ANNOTATION_ALLOW_PRUNE, "")
         prune = Prune.of(item.metadata.name, item.spec, allowed)
+        prune = replace(prune, rewritten=await self._rewritten(item, collected.commit))
         live, applied = self._living.all(collected), self._ledger.applied
         if self._forgotten:
             await self._recollect(item, collected, live)
@@ -281,12 +283,30 @@ class Sync:
         if whole:
             self.looked = True
             marks = self._ledger.marks
-            await self._ledger.mark(Marks(marks.observed, collected.commit, marks.at))
+            rewritten = drawn.held is not None and drawn.held.rewritten
+            await self._ledger.mark(
+                marks._replace(applied=collected.commit, rewritten=rewritten)
+            )
         self.waiting = bool(drawn.waiting or drawn.cancels)
         self._conclude(item, collected, drawn, done, problems)
         if whole:
             return Ending.WHOLE
         return Ending.AGAIN if done.failure is None else Ending.FAILED
+
+    async def _rewritten(self, item: GitSource, commit: str) -> bool:
+        """Whether the branch does not follow what was applied: what it lacks was not deleted.
+
+        Somebody pushed by force, or the source was given another branch. Said again and again
+        until nothing is missing, or a person allows it.
+        """
+        marks = self._ledger.marks
+        before = marks.applied or item.status.applied_commit or ""
+        if marks.rewritten or not before or before == commit:
+            return marks.rewritten
+        if await self._mirror.descends(commit, before):
+            return False
+        await self._ledger.mark(marks._replace(rewritten=True))
+        return True
 
     async def _recollect(
         self, item: GitSource, collected: Collected, live: dict[Identity, Live]

@@ -51,9 +51,12 @@ def held(snapshot: GitSourceSnapshot) -> Finding | None:
         return None
     names = [f"{one.identity.kind} {one.identity.name}" for one in stop.gone[:_NAMED]]
     more = f" and {len(stop.gone) - _NAMED} more" if len(stop.gone) > _NAMED else ""
+    why = f"more than the {stop.limit} that are deleted without asking"
+    if stop.rewritten:
+        why = "and does not follow the one that was applied: a push by force, or another branch"
     text = (
-        f"commit {stop.commit[:12]} has no files for {len(stop.gone)} resources, more than the "
-        f"{stop.limit} that are deleted without asking; nothing is deleted. To allow it: kubectl "
+        f"commit {stop.commit[:12]} has no files for {len(stop.gone)} resources, {why}; nothing is "
+        "deleted. To allow it: kubectl "
         f"annotate gitsource {snapshot.subject.metadata.name} --overwrite "
         f"{ANNOTATION_ALLOW_PRUNE}={stop.commit}. They are: {', '.join(names)}{more}"
     )

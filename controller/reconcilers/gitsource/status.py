@@ -39,6 +39,8 @@ WEBHOOK_READY: Final = "WebhookReady"
 """Normal-true, absent without webhook. Calls can be signed; Ready does not ask for it."""
 PRUNE_HELD: Final = "PruneHeld"
 """Abnormal-true, absent otherwise. Deletions wait for a person's word."""
+REWRITTEN: Final = "Rewritten"
+"""Its reason where the branch does not follow what was applied."""
 
 _MESSAGE: Final = 512
 
@@ -111,7 +113,8 @@ def _conditions(snapshot: GitSourceSnapshot, now: float) -> Conditions:
     if item.spec.webhook is not None:
         _webhook(said, snapshot.webhook, item.spec.webhook.secret_ref.name)
     if (stop := held(snapshot)) is not None:
-        said.true(PRUNE_HELD, "TooMany", stop.message)
+        rewritten = facts.held is not None and facts.held.rewritten
+        said.true(PRUNE_HELD, REWRITTEN if rewritten else "TooMany", stop.message)
     said.ready(first(snapshot), f"{facts.resources} resources as of {_short(facts.applied_commit)}")
     return said
 

@@ -137,6 +137,8 @@ class Story:
     spec: Mapping[str, Any] = field(default_factory=dict)
     quota: int | None = None
     rooms: tuple[int, int] = (2, 2)
+    rewritten: bool = False
+    """The second commit does not follow the first."""
 
 
 @st.composite
@@ -170,6 +172,7 @@ def stories(draw: st.DrawFn) -> Story:
         spec,
         draw(st.none() | st.integers(0, 4)),
         (draw(st.integers(0, 3)), draw(st.integers(0, 3))),
+        draw(st.sampled_from([False, False, False, True])),
     )
 
 
@@ -201,7 +204,9 @@ class Told:
         for file in story.second:
             if (file.kind, file.name) in story.twins:
                 files[f"fleet/twin/{file.path.rpartition('/')[2]}"] = file.data
-        commit = fleet.branch.push({"fleet/README.md": b"Ours.", **files})
+        commit = fleet.branch.push(
+            {"fleet/README.md": b"Ours.", **files}, rewritten=story.rewritten
+        )
         before = self._snapshot()
         plan = await fleet.plan(commit)
         assert await fleet.plan(commit) == plan

@@ -88,19 +88,23 @@ class Branch:
     def __init__(self) -> None:
         self._commits: dict[str, Files] = {}
         self._blobs: dict[str, bytes] = {}
+        self._parents: dict[str, str] = {}
         self.tip = ""
 
-    def push(self, files: Files) -> str:
-        """Make a commit of exactly these files and return it."""
+    def push(self, files: Files, *, rewritten: bool = False) -> str:
+        """Make a commit of exactly these files and return it; *rewritten*: on no other."""
+        before = "" if rewritten else self.tip
         text = json.dumps([[path, data.hex()] for path, data in sorted(files.items())])
         self.tip = hashlib.sha1(f"{len(self._commits)} {text}".encode()).hexdigest()  # noqa: S324
         self._commits[self.tip] = dict(files)
+        self._parents[self.tip] = before
         return self.tip
 
     def at(self, commit: str) -> "Branch":
         """Return the same, as it was at that commit."""
         then = Branch()
         then._commits, then._blobs, then.tip = self._commits, self._blobs, commit  # noqa: SLF001
+        then._parents = self._parents  # noqa: SLF001
         return then
 
     def use(self, remote: Remote) -> None:
@@ -129,6 +133,11 @@ class Branch:
 
     async def blobs(self, ids: Iterable[str]) -> dict[str, bytes]:
         return {each: self._blobs[each] for each in ids}
+
+    async def descends(self, new: str, old: str) -> bool | None:
+        while new and new != old:
+            new = self._parents[new]
+        return new == old
 
     async def commits(self, old: str | None, new: str, most: int = 300) -> list[TicketCommit]:
         del old, new, most
@@ -246,7 +255,9 @@ class Fleet:
         assert source is not None
         applied = source.status.applied_commit
         before = self.branch.at(applied) if applied else None
-        drawn = await draw(cluster, cluster.store(), source, self.branch.at(commit), before)
+        follows = not applied or await self.branch.descends(commit, applied)
+        after = self.branch.at(commit)
+        drawn = await draw(cluster, cluster.store(), source, after, before, rewritten=not follows)
         origin = Origin("acme", "plan", "fleet", "memory", "main", commit, applied)
         return make(origin, cluster, drawn, ()).plan
 

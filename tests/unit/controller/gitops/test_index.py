@@ -113,10 +113,33 @@ async def test_the_file_is_ours_alone(database: Database, tmp_path: Path) -> Non
 
 async def test_a_file_of_a_newer_version_is_not_touched(database: Database, tmp_path: Path) -> None:
     await database.close()
-    newer = Database(tmp_path / "data" / "gitops.db", Schema(2, ()))
-    with pytest.raises(DatabaseError, match="version 1, which is not known"):
+    older = Database(tmp_path / "data" / "gitops.db", Schema(1, ()))
+    with pytest.raises(DatabaseError, match="version 2, which is not known"):
+        await older.open()
+    await older.close()
+
+
+_FIRST = (
+    "CREATE TABLE sources (source TEXT PRIMARY KEY, rules TEXT NOT NULL, observed TEXT,"
+    " applied TEXT, synced_at REAL) STRICT, WITHOUT ROWID",
+    *SCHEMA.statements[1:],
+)
+"""The tables of the first version."""
+
+
+async def test_a_file_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    older = Database(tmp_path / "gitops.db", Schema(1, _FIRST))
+    await older.open()
+    insert = "INSERT INTO sources VALUES ('s1', '', 'c', 'b', 12.5)"
+    await older.write(lambda connection: connection.execute(insert))
+    await older.close()
+    for rewritten in (False, True):
+        newer = Database(tmp_path / "gitops.db", SCHEMA)
         await newer.open()
-    await newer.close()
+        state = SourceRow("", "c", "b", 12.5, rewritten)
+        assert (await Index(newer).load("s1")).state == state
+        await Index(newer).save("s1", (), (), state._replace(rewritten=True))
+        await newer.close()
 
 
 async def test_what_is_no_database_is_said_with_its_name(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from schemas.names import (
     TICKET,
     Resource,
 )
+from tests.unit.controller.gitops.git_scene import git
 from tests.unit.controller.gitops.source_scene import Scene, manifest, ticket, until
 
 pytestmark = pytest.mark.anyio
@@ -378,6 +379,63 @@ async def test_a_branch_that_was_forced_is_followed(scene: Scene) -> None:
         scene.team.force(f"{first}:refs/heads/main")
         await controller.applied(first)
         assert scene.spec(TICKET, "tk-0000")["title"] == "Ticket 0"
+
+
+async def test_what_a_rewritten_branch_lacks_is_held_until_a_person_allows_it(
+    scene: Scene,
+) -> None:
+    old = scene.team.push(tickets(1))
+    before = scene.team.push(tickets(5))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(before)
+        git(scene.team.clone, "reset", "-q", "--hard", old)
+        scene.team.force()
+        await controller.applied(old)
+        said = scene.condition("PruneHeld")
+        assert (said["status"], said["reason"]) == ("True", "Rewritten")
+        assert f"{ANNOTATION_ALLOW_PRUNE}={old}" in said["message"]
+        assert await controller.synced()
+    async with scene.controller() as controller:  # it is not forgotten
+        later = scene.team.push({"fleet/tickets/tk-0009.md": ticket("tk-0009", "New")})
+        await controller.applied(later)
+        assert len(scene.names(TICKET)) == 6
+        await until(lambda: scene.condition("PruneHeld").get("reason") == "Rewritten")
+        await scene.annotate(GIT_SOURCE, "plan", ANNOTATION_ALLOW_PRUNE, later)
+        await until(lambda: scene.names(TICKET) == {"tk-0000", "tk-0009"})
+        await until(lambda: scene.condition("PruneHeld") == {})
+        # from here on it is an ordinary history again
+        await controller.applied(scene.team.push({"fleet/tickets/tk-0009.md": None}))
+        await until(lambda: scene.names(TICKET) == {"tk-0000"})
+
+
+async def test_a_rewritten_branch_to_which_its_files_come_back_deletes_again(scene: Scene) -> None:
+    old = scene.team.push(tickets(1))
+    before = scene.team.push(tickets(5))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(before)
+        scene.team.force(f"{old}:refs/heads/main")
+        await controller.applied(old)
+        assert len(scene.names(TICKET)) == 5
+        scene.team.force(f"{before}:refs/heads/main")
+        await controller.applied(before)
+        await until(lambda: scene.condition("PruneHeld") == {})
+        await controller.applied(scene.team.push({"fleet/tickets/tk-0004.md": None}))
+        await until(lambda: len(scene.names(TICKET)) == 4)
+
+
+async def test_another_branch_deletes_nothing_by_itself(scene: Scene) -> None:
+    old = scene.team.push(tickets(2))
+    scene.team.force(f"{old}:refs/heads/old")
+    before = scene.team.push(tickets(5))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(before)
+        await scene.change(GIT_SOURCE, "plan", spec={"branch": "old"})
+        await controller.applied(old)
+        assert len(scene.names(TICKET)) == 5
+        assert scene.condition("PruneHeld")["reason"] == "Rewritten"
 
 
 async def test_a_renamed_file_keeps_its_ticket(scene: Scene) -> None:
