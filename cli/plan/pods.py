@@ -10,6 +10,7 @@ from typing import Final
 
 from cli.plan.cluster import Cluster
 from cli.plan.owners import Owners
+from cli.plan.referred import referred
 from cli.plan.room import Room
 from cli.plan.runs import Started
 from cli.plan.values import Crowd, Fate, PodFate
@@ -21,14 +22,8 @@ from controller.placement.indexes import BY_NAMESPACE
 from controller.placement.programs import wanted
 from controller.reconcilers.agentpod.checks import AGAIN, CHECKS, first
 from controller.reconcilers.agentpod.observe import need
-from controller.reconcilers.agentpod.snapshot import Ingredients
-from schemas.agentclass import AgentClass
 from schemas.agentpod import AgentPod, DesiredState
-from schemas.base import Condition, ConditionStatus
-from schemas.conditions import READY, find
 from schemas.names import ANNOTATION_RECONCILE, ANNOTATION_SOURCE_PATH, LABEL_SOURCE, REPOSITORY
-from schemas.organization import Organization
-from schemas.repository import Repository
 
 _RUNS: Final = "runs"
 _STOPPED: Final = "stopped"
@@ -146,7 +141,7 @@ def _standings(cluster: Cluster) -> dict[str, Standing]:
     everything = store.of(AgentPod).indexed(BY_NAMESPACE, cluster.namespace)
     pods = [pod for pod in everything if not pod.metadata.deleting]
     owners = Owners(cluster, store)
-    found = {pod.metadata.name: _standing(cluster, store, owners, pod) for pod in pods}
+    found = {pod.metadata.name: _standing(store, owners, pod) for pod in pods}
     asking = {name: each.need for name, each in found.items() if each.need is not None}
     room = Room(cluster, store, asking.values())
     for name, asked in asking.items():
@@ -163,11 +158,11 @@ def _rival(standing: Standing, ticket: str) -> Standing:
     return Standing(Fate.CONTESTED, Finding("TicketContested", text), standing.runners)
 
 
-def _standing(cluster: Cluster, store: Store, owners: Owners, pod: AgentPod) -> Standing:
+def _standing(store: Store, owners: Owners, pod: AgentPod) -> Standing:
     spec, placement = pod.spec, pod.status.placement
     if (placement is None or waits(pod)) and _left_alone(pod):
         return Standing(Fate.WAITS, _LEFT_ALONE)
-    world = _ingredients(cluster, store, owners, pod)
+    world = replace(referred(store, pod), ticket=owners.ticket(pod))
     agent = wanted(world.agent) if world.agent else ""
     if placement is None:
         finding = first(pod, world, CHECKS)
@@ -189,37 +184,6 @@ def _standing(cluster: Cluster, store: Store, owners: Owners, pod: AgentPod) -> 
 
 def _left_alone(pod: AgentPod) -> bool:
     return pod.metadata.annotations.get(ANNOTATION_RECONCILE) == "disabled"
-
-
-def _ingredients(cluster: Cluster, store: Store, owners: Owners, pod: AgentPod) -> Ingredients:
-    """Return what the pod refers to, as the observer of the controller gathers it."""
-    homes = store.of(Organization).indexed(BY_NAMESPACE, cluster.namespace)
-    classes = store.of(AgentClass)
-    agent = classes.get("", pod.spec.agent_class_name)
-    use = pod.spec.repository_ref
-    repository = store.of(Repository).get(cluster.namespace, use.name) if use else None
-    return Ingredients(
-        organization=min(homes, key=lambda item: item.metadata.creation_timestamp, default=None),
-        agent=agent,
-        available=() if agent else tuple(sorted(item.metadata.name for item in classes)),
-        repository=_judged(repository) if repository is not None else None,
-        ticket=owners.ticket(pod),
-    )
-
-
-def _judged(repository: Repository) -> Repository:
-    """Return the repository as it is once it was looked at: one that is new is not known to fail.
-
-    Whether its Secret is there is not looked at: who makes plans need not be able to read Secrets.
-    """
-    if find(repository.status.conditions, READY) is not None:
-        return repository
-    ready = Condition(
-        type=READY, status=ConditionStatus.TRUE, reason="Expected", last_transition_time=""
-    )
-    return repository.model_copy(
-        update={"status": repository.status.model_copy(update={"conditions": (ready,)})}
-    )
 
 
 def unjudged(cluster: Cluster) -> list[str]:

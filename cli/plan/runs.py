@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cli.plan.cluster import Cluster
+from cli.plan.referred import referred
 from cli.plan.released import released
 from controller.kernel.store import Store
 from controller.placement.indexes import ACTIVE_IN, BY_NAMESPACE, OF_SOURCE, OF_TICKET, RUNS_IN
 from controller.tickets import runs
 from controller.tickets.claims import asks
 from controller.tickets.facts import blockers
+from controller.tickets.fitness import Fitness
 from schemas.agentpod import AgentPod
 from schemas.gitsource import GitSource
 from schemas.names import AGENT_POD, ANNOTATION_RECONCILE, LABEL_SOURCE, TICKET
@@ -61,7 +63,8 @@ def started(cluster: Cluster, asking: frozenset[str], now: float) -> Started:
         quota.running_agent_pods if quota else None,
         home.spec.pod_depth,
     )
-    starts, waits = runs.chosen(ready, limits, there)
+    unfit = Fitness(lambda pod: referred(store, pod))
+    starts, waits = runs.chosen(ready, limits, there, unfit)
     by_uid = {wish.ticket.metadata.uid: wish.ticket.metadata.name for wish in ready}
     manifests = dict(cluster.manifests)
     tickets: dict[str, str] = {}

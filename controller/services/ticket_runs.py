@@ -28,6 +28,7 @@ from controller.placement.indexes import (
     RUNS_IN,
     WITH_RUN,
 )
+from controller.reconcilers.agentpod.observe import ingredients
 from controller.rpc.ports import Objects
 from controller.services.claims import Claims
 from controller.services.ticket_work import no_plan, no_status, organization_of
@@ -35,10 +36,14 @@ from controller.tickets import runs
 from controller.tickets.attempts import recount
 from controller.tickets.depth import is_run
 from controller.tickets.facts import blockers
+from controller.tickets.fitness import Fitness
+from schemas.agentclass import AgentClass
 from schemas.agentpod import AgentPod
+from schemas.conditions import READY, find
 from schemas.gitsource import GitSource
 from schemas.names import AGENT_POD, ANNOTATION_RECONCILE, LABEL_AUTO_RUN, TICKET, Resource
 from schemas.organization import Organization
+from schemas.repository import Repository
 from schemas.ticket import Ticket
 
 logger = logging.getLogger(__name__)
@@ -91,6 +96,8 @@ class TicketRuns:
         store.listen(AgentPod, self._pod)
         store.listen(Organization, self._organization)
         store.listen(GitSource, self._source)
+        store.listen(Repository, self._repository)
+        store.listen(AgentClass, self._class)
         for home in store.of(Organization):
             self._ask(home.namespace)
 
@@ -123,7 +130,8 @@ class TicketRuns:
             said = Finding("Suspended", "the organization is suspended, or there is none")
             whys |= {wish.ticket.metadata.uid: said for wish in ready}
         else:
-            starts, waits = runs.chosen(ready, _limits(home), self._there(namespace))
+            unfit = Fitness(lambda pod: ingredients(self._store, pod))
+            starts, waits = runs.chosen(ready, _limits(home), self._there(namespace), unfit)
             whys |= waits
             for wish in starts:
                 await self._start(wish)
@@ -334,6 +342,16 @@ class TicketRuns:
         if old is None or new is None or old.spec != new.spec:
             self._ask(change.subject.metadata.namespace)
 
+    def _repository(self, change: Change[Repository]) -> None:
+        namespace = change.subject.metadata.namespace
+        if self._whys.get(namespace) and _readied(change):
+            self._ask(namespace)
+
+    def _class(self, change: Change[AgentClass]) -> None:
+        if _readied(change):
+            for namespace in (each for each, whys in self._whys.items() if whys):
+                self._ask(namespace)
+
     def _has_rules(self, namespace: str) -> bool:
         sources = self._store.of(GitSource).indexed(BY_NAMESPACE, namespace)
         return any(source.spec.auto_run for source in sources)
@@ -356,6 +374,14 @@ def _same(old: Ticket, new: Ticket) -> bool:
         for t in (old, new)
     )
     return before == after and old.metadata.annotations == new.metadata.annotations
+
+
+def _readied(change: Change[Repository] | Change[AgentClass]) -> bool:
+    """Whether pods that name it may do so with more success, or less."""
+    old, new = change.old, change.new
+    if old is None or new is None or old.spec != new.spec:
+        return True
+    return find(old.status.conditions, READY) != find(new.status.conditions, READY)
 
 
 def _moved(change: Change[AgentPod]) -> bool:

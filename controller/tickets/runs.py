@@ -7,7 +7,7 @@ that grows, and a number of pods that it never gets beyond.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -191,18 +191,23 @@ def there(pods: Iterable[AgentPod], count: int, running: int) -> There:
 
 
 def chosen(
-    wishes: Iterable[Wish], limits: Limits, now_there: There
+    wishes: Iterable[Wish],
+    limits: Limits,
+    now_there: There,
+    unfit: Callable[[Wish], Finding | None],
 ) -> tuple[list[Wish], dict[str, Finding]]:
     """Return for which a pod is started, in order, and by uid why not for the others.
 
-    The most urgent first, then the oldest. One that has no room holds up only those of its rule.
+    The most urgent first, then the oldest. One that has no room holds up only those of its rule,
+    and one that is *unfit* nobody.
     """
     starts: list[Wish] = []
     waits: dict[str, Finding] = {}
     used = Counter(now_there.by_rule)
     everywhere = _full(limits, now_there, 0)
     for wish in sorted(wishes, key=_precedence):
-        full = everywhere or _too_deep(wish.ticket, limits) or _full_of_rule(wish.rule, used)
+        full = _too_deep(wish.ticket, limits) or unfit(wish) or everywhere
+        full = full or _full_of_rule(wish.rule, used)
         if full is not None:
             waits[wish.ticket.metadata.uid] = full
             continue
@@ -232,7 +237,8 @@ def _full(limits: Limits, now_there: There, more: int) -> Finding | None:
     """Return that there is no room in the organization for a pod beside so many *more*."""
     if now_there.started + more >= limits.at_once:
         text = f"{limits.at_once} pods of tickets are there (spec.tickets.maxConcurrentRuns)"
-        return Finding("WaitsForRoom", f"{text}: it waits until one ends")
+        also = "those that wait for a runner count (kubectl get tickets: WAITS)"
+        return Finding("WaitsForRoom", f"{text}: it waits until one ends; {also}")
     for limit, has, name in (
         (limits.pods, now_there.pods, "agentPods"),
         (limits.running, now_there.running, "runningAgentPods"),

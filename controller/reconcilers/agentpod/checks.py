@@ -255,6 +255,15 @@ FIT: tuple[Check, ...] = (
 )
 """Whether the pod's wishes fit its class: a person, or the pod that makes it, must mend them."""
 
+MENDED: tuple[Check, ...] = (
+    class_missing,
+    class_not_ready,
+    repository_missing,
+    repository_not_ready,
+    *FIT,
+)
+"""What keeps a pod from every runner until somebody mends the pod, or what it names."""
+
 TICKET: tuple[Check, ...] = (ticket_missing, ticket_moved, ticket_unready, ticket_claimed)
 """Whether the ticket that it is to work on lets it begin."""
 

@@ -127,7 +127,7 @@ class PodObserver:
         if pod.metadata.deleting:
             self._scheduler.drop(namespace, uid)
             return None, None
-        finding = first(pod, self._ingredients(pod))
+        finding = first(pod, ingredients(self._store, pod))
         if finding is not None:
             self._scheduler.drop(namespace, uid)
             return finding, None
@@ -141,7 +141,7 @@ class PodObserver:
     ) -> tuple[Finding | None, Assignment | None]:
         """Return why a pod that was stopped is not started again, or that it is, on its runner."""
         namespace, uid = pod.metadata.namespace, pod.metadata.uid
-        finding = first(pod, self._ingredients(pod), AGAIN)
+        finding = first(pod, ingredients(self._store, pod), AGAIN)
         runner = self._store.of(Runner).by_uid(placement.runner_uid)
         if finding is None and runner is None:
             name = placement.runner_name
@@ -159,24 +159,6 @@ class PodObserver:
     def _executable(self, pod: AgentPod) -> str:
         agent = self._store.of(AgentClass).get("", pod.spec.agent_class_name)
         return wanted(agent) if agent else ""
-
-    def _ingredients(self, pod: AgentPod) -> Ingredients:
-        homes = self._store.of(Organization).indexed(BY_NAMESPACE, pod.metadata.namespace)
-        classes = self._store.of(AgentClass)
-        agent = classes.get("", pod.spec.agent_class_name)
-        use = pod.spec.repository_ref
-        repositories = self._store.of(Repository)
-        named, tickets = pod.spec.ticket_ref, self._store.of(Ticket)
-        available = () if agent else tuple(sorted(item.metadata.name for item in classes))
-        return Ingredients(
-            organization=min(
-                homes, key=lambda item: item.metadata.creation_timestamp, default=None
-            ),
-            agent=agent,
-            available=available,
-            repository=repositories.get(pod.metadata.namespace, use.name) if use else None,
-            ticket=tickets.get(pod.metadata.namespace, named.name) if named else None,
-        )
 
     async def _runner_gone(self, pod: AgentPod, placement: Placement) -> bool:
         """Whether the runner is no more. What follows from that is final, so the API is asked."""
@@ -217,6 +199,23 @@ class PodObserver:
             self._written[uid] = self._clock()
         if change.new.status.placement is not None and not waits(change.new):
             self._scheduler.drop(change.new.metadata.namespace, uid)
+
+
+def ingredients(store: Store, pod: AgentPod) -> Ingredients:
+    """Return what the pod refers to, as far as it exists."""
+    homes = store.of(Organization).indexed(BY_NAMESPACE, pod.metadata.namespace)
+    classes, tickets = store.of(AgentClass), store.of(Ticket)
+    agent = classes.get("", pod.spec.agent_class_name)
+    use, named = pod.spec.repository_ref, pod.spec.ticket_ref
+    repositories = store.of(Repository)
+    available = () if agent else tuple(sorted(item.metadata.name for item in classes))
+    return Ingredients(
+        organization=min(homes, key=lambda item: item.metadata.creation_timestamp, default=None),
+        agent=agent,
+        available=available,
+        repository=repositories.get(pod.metadata.namespace, use.name) if use else None,
+        ticket=tickets.get(pod.metadata.namespace, named.name) if named else None,
+    )
 
 
 def need(pod: AgentPod, executable: str) -> Need:

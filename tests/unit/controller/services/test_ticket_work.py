@@ -301,6 +301,26 @@ async def test_an_organization_starts_no_more_than_it_may() -> None:
     assert said.reason == "QuotaExceeded"  # ended pods are pods
 
 
+async def test_a_ticket_whose_pod_could_never_be_placed_holds_up_no_other() -> None:
+    world = TicketWorld()
+    await world.organization(tickets={"maxConcurrentRuns": 2})
+    for number in range(3):
+        wrong = {"agentClassName": "tpyo"}
+        await world.ticket(f"tk-{number}", autoRun=wrong, priority="urgent")
+    await world.ticket("tk-4", autoRun=RUN)
+    about = {"repositoryRef": {"name": "shop"}}
+    await world.ticket("tk-5", autoRun=RUN, priority="urgent", **about)
+    await world.settle()
+    assert list(world.pods) == ["tk-4-run-1"]
+    for name, reason in (("tk-0", "AgentClassNotFound"), ("tk-5", "RepositoryNotFound")):
+        said, claim = world.runs.why(world.found(name)), world.found(name).status.claim
+        assert said is not None
+        assert (said.reason, claim) == (reason, None)
+    await world.agent_class("tpyo")  # what was missing is there
+    await world.settle()
+    assert sorted(world.pods) == ["tk-0-run-1", "tk-4-run-1"]
+
+
 async def test_agents_that_send_a_ticket_back_for_ever_start_no_pods_for_ever(
     world: TicketWorld,
 ) -> None:

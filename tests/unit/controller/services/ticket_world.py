@@ -23,6 +23,7 @@ from controller.tickets.claims import over
 from schemas.agentpod import AgentPod
 from schemas.kinds import KINDS
 from schemas.names import (
+    AGENT_CLASS,
     AGENT_POD,
     ANNOTATION_CREATED_BY,
     ANNOTATION_CREATED_BY_UID,
@@ -149,6 +150,10 @@ class TicketWorld:
     async def organization(self, **spec: Any) -> None:
         members = [{"subject": {"kind": "User", "name": "ada"}, "role": "owner"}]
         await self._make(ORGANIZATION, "", ORG, {"members": members, **spec})
+        await self.agent_class("c")
+
+    async def agent_class(self, name: str) -> None:
+        await self._make(AGENT_CLASS, "", name, {"executable": "x"})
 
     async def ticket(self, name: str = "tk-1", **spec: Any) -> None:
         await self._make(TICKET, ORG, name, {"title": name, "state": "todo", **spec})

@@ -194,7 +194,7 @@ def test_never_more_pods_are_started_than_all_limits_allow(
         for n in range(data.draw(st.integers(0, 9)))
     ]
     have = There(pods=pods, running=pods, started=started, by_rule=Counter({("team", "r2"): 2}))
-    starts, waits = chosen(made, limits, have)
+    starts, waits = chosen(made, limits, have, lambda _: None)
     more = len(starts)
     assert more + len(waits) == len(made)
     if more:
