@@ -6,6 +6,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, NamedTuple
 
 from controller.gitops.values import Declared, Identity, Problem
@@ -16,7 +17,10 @@ DUPLICATE_ID: Final = "DuplicateId"
 NOT_A_TICKET: Final = "NotATicket"
 """Reason: a file that was a ticket has no front matter any more."""
 
-_CLAIMS: Final = 64
+_CLAIMS: Final = 128
+_LOOKED_AT: Final = 1_000
+_LONGEST: Final = 63
+"""Of names. Source: RFC 1123, labels."""
 _CLAIM: Final = re.compile(
     rb"^[ \t]*[\"']?(?:id|name)[\"']?[ \t]*:[ \t]*[\"']?([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)\b",
     re.MULTILINE,
@@ -88,8 +92,10 @@ class Collected:
 
 def claims(path: str, data: bytes = b"") -> tuple[str, ...]:
     """Return the names that the file may be about, whatever is wrong with it."""
-    found = [match.decode("ascii") for match in _CLAIM.findall(data.replace(b"\0", b""))]
-    stem = path.rpartition("/")[2].partition(".")[0].lower()
-    parts = stem.split("-")
-    found += ["-".join(parts[:count]) for count in range(1, len(parts) + 1)]
-    return tuple(dict.fromkeys(found))[:_CLAIMS]
+    said = islice(_CLAIM.finditer(data.replace(b"\0", b"")), _LOOKED_AT)
+    found = dict.fromkeys(match[1].decode("ascii") for match in said)
+    stem = path.rpartition("/")[2].partition(".")[0].lower()[: _LONGEST + 1]
+    ends = (at for at, char in enumerate(f"{stem}-") if char == "-")
+    named = dict.fromkeys(stem[:end] for end in ends if 0 < end <= _LONGEST)
+    room = _CLAIMS - len(named)  # there are never more than 64
+    return (*islice(found, room), *(name for name in named if name not in found))

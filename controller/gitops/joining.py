@@ -5,6 +5,7 @@ resource that two files claim stays with the file that had it; where neither had
 """
 
 from collections.abc import Collection, Hashable, Iterable, Mapping
+from itertools import islice
 from typing import Final, TypeVar
 
 from controller.gitops.desired import (
@@ -52,8 +53,8 @@ class Joined:
         """Files that are none of ours."""
         self._said: dict[str, Identity] = {}
         """What files are about; of those that cannot be used: what they still have."""
-        self._files: dict[Identity, tuple[Known, ...]] = {}
-        """Files that can be used, by path."""
+        self._files: dict[Identity, dict[str, Known]] = {}
+        """Files that can be used, by what they are about and by path."""
         self._before: dict[Identity, Known] = {}
         """What files that cannot be used said when they last could, and still hold."""
         self._duplicates: dict[Identity, list[Problem]] = {}
@@ -97,10 +98,9 @@ class Joined:
         again.add(identity)
         if (before := self._before.get(identity)) is not None and before.path == path:
             del self._before[identity]
-        rest = tuple(file for file in self._files.get(identity, ()) if file.path != path)
-        if rest:
-            self._files[identity] = rest
-        else:
+        files = self._files.get(identity, {})
+        files.pop(path, None)
+        if not files:
             self._files.pop(identity, None)
 
     def _learn(self, path: str, found: Seen, again: set[Identity]) -> None:
@@ -117,17 +117,15 @@ class Joined:
                 return
             self._before[known.identity] = known
         elif known is not None:
-            files = (*self._files.get(known.identity, ()), known)
-            self._files[known.identity] = (
-                tuple(sorted(files, key=lambda file: file.path)) if len(files) > 1 else files
-            )
+            self._files.setdefault(known.identity, {})[path] = known
         if known is not None:
             self._said[path] = known.identity
             again.add(known.identity)
 
     def _join(self, identity: Identity) -> None:
         """Find out which file has the resource."""
-        files, owner = self._files.get(identity, ()), self._owners.get(identity, "")
+        files = [known for _, known in sorted(self._files.get(identity, {}).items())]
+        owner = self._owners.get(identity, "")
         lost = owner in self._broken or owner in self._unread
         chosen = _choose(files, owner, lost=lost)
         problems = _duplicates(identity, files, chosen, owner if lost else "")
@@ -199,9 +197,8 @@ def _duplicates(
 def _duplicate(
     identity: Identity, path: str, paths: list[str], chosen: Known | None, broken: str
 ) -> str:
-    others = [other for other in paths if other != path]
-    named = ", ".join(others[:_NAMED])
-    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+    named = ", ".join(islice((other for other in paths if other != path), _NAMED))
+    more = f" and {len(paths) - 1 - _NAMED} more" if len(paths) - 1 > _NAMED else ""
     has = chosen.path if chosen is not None else broken
     then = f"{has} keeps it" if has else "none of them is applied"
     text = f"{identity.kind} {identity.name} is also in {named}{more}: {then}; change one id"

@@ -178,7 +178,7 @@ class Listing:
     ) -> None:
         if missing := [entry.path for entry in entries if entry.blob not in contents]:
             raise GoneError(COMMIT_GONE, f"{missing[0]!r} is not in the mirror: fetched again")
-        found = await asyncio.to_thread(_parsed, entries, contents, scope.rules)
+        found, names = await asyncio.to_thread(_parsed, entries, contents, scope.rules)
         seen: dict[str, Seen] = {}
         declared: dict[str, Declared] = {}
         for entry in entries:
@@ -190,8 +190,7 @@ class Listing:
                     seen[entry.path] = Seen(entry.blob, scope.mark, Known.of(said))
                 case Problem():
                     good = before.known if before and before.rules == scope.mark else None
-                    names = claims(entry.path, contents[entry.blob])
-                    seen[entry.path] = Seen(entry.blob, scope.mark, good, said, names)
+                    seen[entry.path] = Seen(entry.blob, scope.mark, good, said, names[entry.path])
                 case None:
                     seen[entry.path] = Seen(entry.blob, scope.mark)
         await self._ledger.read(seen, declared, ())
@@ -212,8 +211,15 @@ def _news(tree: Tree, seen: Mapping[str, Seen], scope: Scope) -> tuple[list[Entr
 
 def _parsed(
     entries: Sequence[Entry], contents: Mapping[str, bytes], rules: Rules
-) -> dict[str, Declared | Problem | None]:
-    return {entry.path: _one(entry, contents[entry.blob], rules) for entry in entries}
+) -> tuple[dict[str, Declared | Problem | None], dict[str, tuple[str, ...]]]:
+    """Return what the files say, and the names that stand in those that cannot be used."""
+    found = {entry.path: _one(entry, contents[entry.blob], rules) for entry in entries}
+    names = {
+        entry.path: claims(entry.path, contents[entry.blob])
+        for entry in entries
+        if isinstance(found[entry.path], Problem)
+    }
+    return found, names
 
 
 def _one(entry: Entry, data: bytes, rules: Rules) -> Declared | Problem | None:

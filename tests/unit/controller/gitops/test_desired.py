@@ -121,6 +121,24 @@ def test_a_file_that_is_not_read_may_be_about_what_its_name_says() -> None:
     assert "tk-7f3k" in claims("fleet/tickets/tk-7f3k-fix-the-login.md")
 
 
+def test_a_file_that_names_much_is_about_a_bounded_number_of_names() -> None:
+    data = b"".join(b"id: a%d\n" % number for number in range(20_000)) + b"id: last\n"
+    found = claims(f"fleet/tk-1{'-' * 1100}.md", data)
+    assert {"tk", "tk-1", "a0"} <= set(found)
+    assert len(found) == len(set(found)) <= 128
+    assert max(map(len, found)) <= 63
+
+
+def test_thousands_of_files_with_one_id_name_three_others_each() -> None:
+    paths = [f"{number:05}" for number in range(15_000)]
+    found = collect(tree(*paths), {path: said(path, "one") for path in paths}, {})
+    assert found.kept == ids("one")
+    assert found.problems[1].message == (
+        "Ticket one is also in 00000, 00002, 00003 and 14996 more: none of them is applied; "
+        "change one id"
+    )
+
+
 NAMES = st.sampled_from(["one", "two", "three"])
 PATHS = st.sampled_from(["a", "b", "c", "d", "e"])
 
