@@ -23,7 +23,8 @@ _LISTING_BYTES: Final = 32 * 1024 * 1024
 _BATCH_BYTES: Final = 16 * 1024 * 1024
 _LOG_BYTES: Final = 16 * 1024 * 1024
 _LONGEST_SUBJECT: Final = 200
-_MOST_TRAILERS: Final = 10_000
+_MOST_TICKETS: Final = 100
+_MOST_OPERATIONS: Final = 10_000
 _TYPES: Final = {
     b"100644": EntryType.FILE,
     b"100755": EntryType.FILE,
@@ -49,7 +50,7 @@ class TicketCommit(NamedTuple):
 
     commit: str
     tickets: tuple[str, ...]
-    """Values of ``Ticket:``."""
+    """Values of ``Ticket:``, the first 100."""
     operations: tuple[str, ...]
     """Values of ``Operation-Id:``."""
     author: str
@@ -217,9 +218,7 @@ class Reader:
             if not exc.flooded or all_or_none:
                 raise
             text = exc.output.rpartition(b"\0")[0]
-        fields = text.removesuffix(b"\0").split(b"\0")
-        whole = range(0, len(fields) - _FIELDS + 1, _FIELDS)
-        return [_commit(fields[start : start + _FIELDS]) for start in whole]
+        return await asyncio.to_thread(_commits, text)
 
     async def descends(self, new: str, old: str) -> bool | None:
         """Tell whether *old* is an ancestor of *new*, as far as is known here; None: not here.
@@ -301,24 +300,33 @@ def _contents(output: bytes) -> dict[str, bytes]:
     return found
 
 
+def _commits(text: bytes) -> list[TicketCommit]:
+    fields = text.removesuffix(b"\0").split(b"\0")
+    whole = range(0, len(fields) - _FIELDS + 1, _FIELDS)
+    return [_commit(fields[start : start + _FIELDS]) for start in whole]
+
+
 def _commit(fields: Sequence[bytes]) -> TicketCommit:
     commit, author, at, subject, tickets, operations = (
         field.decode(errors="replace") for field in fields
     )
     return TicketCommit(
         commit.strip(),
-        _values(tickets),
-        _values(operations),
+        _values(tickets, _MOST_TICKETS),
+        _values(operations, _MOST_OPERATIONS),
         _printable(author),
         int(at) if re.fullmatch(r"[0-9]{1,12}", at) else 0,
         _printable(subject),
     )
 
 
-def _values(text: str) -> tuple[str, ...]:
-    found = (_printable(line.strip()) for line in text.split("\n")[:_MOST_TRAILERS])
+def _values(text: str, most: int) -> tuple[str, ...]:
+    found = (_printable(line.strip()) for line in text.split("\n")[:most])
     return tuple(dict.fromkeys(value for value in found if value))
 
 
 def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text[:_LONGEST_SUBJECT]).strip()
+    cut = text[:_LONGEST_SUBJECT]
+    if not cut.isprintable():
+        cut = "".join(char if char.isprintable() else " " for char in cut)
+    return cut.strip()

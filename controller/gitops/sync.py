@@ -241,11 +241,17 @@ class Sync:
         if self._commits_until == commit:
             return
         for found in reversed(await self._mirror.commits(self._commits_until or None, commit)):
-            for ticket in found.tickets:
+            for ticket in filter(self._is_known, found.tickets):
                 self._commits.setdefault(ticket, []).insert(0, found)
                 del self._commits[ticket][COMMITS_KEPT:]
                 self._named.add(ticket)
         self._commits_until = commit
+
+    def _is_known(self, ticket: str) -> bool:
+        """Whether there is such a Ticket: a message may name anything."""
+        identity, collected = Identity(TICKET.kind, ticket), self._listing.collected
+        asked = collected is not None and identity in collected.resources
+        return asked or self._living.one(identity) is not None
 
     def commits(self, ticket: str) -> tuple[TicketCommit, ...]:
         """Return the commits seen since the controller started that name the ticket, newest first.

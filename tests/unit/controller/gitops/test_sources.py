@@ -806,6 +806,17 @@ async def test_kinds_that_are_not_allowed_any_more_are_left_as_they_are(scene: S
         assert scene.spec(TICKET, "tk-0000")["title"] == "Mine"
 
 
+async def test_commits_that_name_what_is_no_ticket_are_not_kept(scene: Scene) -> None:
+    named = "".join(f"Ticket: nobody-{number}\n" for number in range(2000))
+    scene.team.push(tickets(1), f"Begin\n\nTicket: tk-0000\n{named}")
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        assert await controller.synced()
+        (found,) = controller.sources.commits("acme", "tk-0000")
+        assert found.subject == "Begin"
+        assert controller.sources.commits("acme", "nobody-1") == ()
+
+
 async def test_commits_that_name_a_ticket_are_found(scene: Scene) -> None:
     scene.team.push(tickets(2), "Begin\n\nTicket: tk-0001")
     async with scene.controller() as controller:
