@@ -510,6 +510,28 @@ async def test_a_wish_that_starts_a_pod_leaves_the_others_a_pods(world: TicketWo
     assert runs.total == 1
 
 
+async def test_a_state_that_followed_a_pod_and_lands_late_is_not_taken_for_a_persons(
+    world: TicketWorld,
+) -> None:
+    await world.ticket(autoRun=RUN)
+    await world.settle()
+    await world.place()
+    await world.start("tk-1-run-1")
+    await world.settle()
+    await world.end("tk-1-run-1", commits=False)
+    world.away = True
+    await world.settle()
+    assert world.queued == [("tk-1", "todo")]
+    for title in ("Another title", "And another"):  # pushed by a person: what waits is still ours
+        await world.move("in_progress", title=title)
+        await world.settle()
+    world.away = False
+    await world.settle(1000)
+    await world.land()
+    await world.settle(1000)
+    assert (world.found().spec.state, sorted(world.made)) == ("todo", ["tk-1-run-1"])
+
+
 async def test_a_wish_that_came_to_nothing_is_forgotten_and_a_persons_word_counts(
     world: TicketWorld,
 ) -> None:

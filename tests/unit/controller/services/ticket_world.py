@@ -16,7 +16,7 @@ from controller.reconcilers.agentpod import checks
 from controller.reconcilers.agentpod.snapshot import Ingredients
 from controller.services.claims import Claims
 from controller.services.ticket_runs import TICKET_RUNS, TicketRuns
-from controller.services.ticket_values import by_pod
+from controller.services.ticket_values import CONTROLLER, By, Written, by_pod
 from controller.services.ticket_work import TICKET_WORK, TicketWork
 from controller.services.tickets import Tickets
 from controller.tickets.claims import over
@@ -54,6 +54,17 @@ class QueuedTickets(Tickets):
         self._world = world
 
     @override
+    async def update(
+        self, by: By, namespace: str, ticket_id: str, changes: Mapping[str, Any], **bound: Any
+    ) -> Written:
+        """Queue what the controller asks for while the server is away."""
+        if not (self._world.away and by == CONTROLLER):
+            return await super().update(by, namespace, ticket_id, changes, **bound)
+        if (wanted := (ticket_id, changes["state"])) not in self._world.queued:
+            self._world.queued.append(wanted)
+        return Written(self.find(namespace, ticket_id), pending=True)
+
+    @override
     def wished(self, ticket: Ticket) -> bool:
         return any(name == ticket.metadata.name for name, _ in self._world.queued)
 
@@ -70,6 +81,8 @@ class TicketWorld:
         """The same of how often it was placed: from then on it costs."""
         self.queued: list[tuple[str, str]] = []
         """Changes of states that are accepted and on their way into git: ticket and state."""
+        self.away = False
+        """Whether what the controller writes to tickets waits for the server of their files."""
         self.states: list[tuple[str, Ticket]] = []
         """Every state that the controller wrote, with the ticket as it was before."""
         self._by_controller = False
