@@ -84,7 +84,9 @@ def _without_files(
         else:
             del manifests[gone.identity]
     for gone in drawn.plan.releases:
-        manifests[gone.identity] = _merged(manifests[gone.identity], release(gone.uid))
+        manifests[gone.identity] = _merged(
+            manifests[gone.identity], release(gone.identity, gone.uid, drawn.kinds)
+        )
     for gone in drawn.plan.cancels:
         canceled = {"spec": {"state": TicketState.CANCELED.value}}
         manifests[gone.identity] = _merged(manifests[gone.identity], canceled)

@@ -20,7 +20,7 @@ from controller.gitops.values import Declared, Identity
 from controller.kernel.store import Store
 from controller.reconcilers.gitsource.status import PRUNE_HELD, REWRITTEN
 from schemas.conditions import find
-from schemas.gitsource import GitSource
+from schemas.gitsource import GitSource, SourcedKind
 from schemas.names import AGENT_POD, ANNOTATION_ALLOW_PRUNE
 
 _UID = "plan"
@@ -82,6 +82,8 @@ class Drawn:
     applied: Mapping[Identity, Applied] = field(repr=False)
     unknown: tuple[Known, ...] = ()
     """What files ask for of kinds that may not be read."""
+    kinds: tuple[SourcedKind, ...] = ()
+    """What the source may make."""
 
 
 async def draw(
@@ -125,7 +127,9 @@ async def draw(
     prune = Prune.of(source.metadata.name, source.spec, allowed)
     prune = replace(prune, rewritten=rewritten or _held_as_rewritten(source))
     drawn = plan(collected, live, ledger.applied, prune)
-    return Drawn(collected, drawn, live, memory.files, ledger.applied, tuple(unknown))
+    return Drawn(
+        collected, drawn, live, memory.files, ledger.applied, tuple(unknown), source.spec.kinds
+    )
 
 
 def _held_as_rewritten(source: GitSource) -> bool:

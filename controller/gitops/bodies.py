@@ -1,13 +1,14 @@
 """What is sent to the API for one resource of a source. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from controller.gitops.apply import Applied, Live, spec_of
 from controller.gitops.growing import without_grown
-from controller.gitops.values import Declared
+from controller.gitops.values import Declared, Identity
 from controller.kernel.difference import merge_patch
-from schemas.names import ANNOTATION_SOURCE_PATH, LABEL_SOURCE, Resource
+from schemas.gitsource import SourcedKind
+from schemas.names import ANNOTATION_SOURCE_PATH, LABEL_SOURCE, TICKET, Resource
 
 
 def manifest(declared: Declared, resource: Resource, namespace: str, source: str) -> dict[str, Any]:
@@ -59,15 +60,22 @@ def patch(declared: Declared, live: Live, before: Applied | None, source: str) -
     return body
 
 
-def release(uid: str) -> dict[str, Any]:
-    """Return the merge patch that makes the resource of that uid nobody's."""
-    return {
+def release(identity: Identity, uid: str, kinds: Collection[SourcedKind]) -> dict[str, Any]:
+    """Return the merge patch that makes the resource of that uid nobody's.
+
+    *kinds*: what its source may make. A ticket of one that makes no pods starts none afterwards,
+    either.
+    """
+    body: dict[str, Any] = {
         "metadata": {
             "uid": uid,
             "labels": {LABEL_SOURCE: None},
             "annotations": {ANNOTATION_SOURCE_PATH: None},
         }
     }
+    if identity.kind == TICKET.kind and SourcedKind.AGENT_POD not in kinds:
+        body["spec"] = {"autoRun": None}
+    return body
 
 
 def _keys(

@@ -1,7 +1,7 @@
 """Lets go of what a source has made, when the source is deleted."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from controller.gitops.apply import Live
@@ -10,6 +10,7 @@ from controller.gitops.living import RESOURCES, Living
 from controller.gitops.writing import Writer
 from controller.kernel.store import Store
 from controller.kube.errors import Conflict, KubeError, NotFound
+from schemas.gitsource import DeletionPolicy, GitSourceSpec, SourcedKind
 
 _AT_ONCE: Final = 16
 
@@ -22,7 +23,7 @@ class Releasing:
         self._store = store
         self._living = living
 
-    async def let_go(self, *, delete: bool) -> int:
+    async def let_go(self, spec: GitSourceSpec) -> int:
         """Release or delete what the source has; return how much is still on its way out.
 
         What a person protects is released, never deleted.
@@ -31,11 +32,14 @@ class Releasing:
             KubeError: The API server is in trouble.
         """
         ours = [one for one in self._living.owned().values() if one.owner == self._living.source]
+        delete = spec.deletion_policy is DeletionPolicy.DELETE
         gone = [one for one in ours if delete and not one.protected]
-        await self._each(gone, ours)
+        await self._each(gone, ours, spec.kinds)
         return len(gone)
 
-    async def _each(self, gone: list[Live], ours: Iterable[Live]) -> None:
+    async def _each(
+        self, gone: list[Live], ours: Iterable[Live], kinds: Collection[SourcedKind]
+    ) -> None:
         gate, failures = asyncio.Semaphore(_AT_ONCE), list[KubeError]()
         leaving = {one.identity for one in gone}
 
@@ -44,7 +48,10 @@ class Releasing:
                 if failures:
                     return
                 try:
-                    await (self._delete if live.identity in leaving else self._release)(live)
+                    if live.identity in leaving:
+                        await self._delete(live)
+                    else:
+                        await self._release(live, kinds)
                 except KubeError as exc:
                     failures.append(exc)
 
@@ -59,12 +66,11 @@ class Releasing:
             kind, name = live.identity
             await self._kube.delete(RESOURCES[kind], self._living.namespace, name, uid=live.uid)
 
-    async def _release(self, live: Live) -> None:
+    async def _release(self, live: Live, kinds: Collection[SourcedKind]) -> None:
         kind, name = live.identity
+        body = release(live.identity, live.uid, kinds)
         try:
-            answer = await self._kube.patch(
-                RESOURCES[kind], self._living.namespace, name, release(live.uid)
-            )
+            answer = await self._kube.patch(RESOURCES[kind], self._living.namespace, name, body)
         except (NotFound, Conflict):
             return  # it has gone, or is another one by now
         self._store.apply(kind, answer)

@@ -36,7 +36,7 @@ from controller.gitops.writing import (
 from controller.kernel.events import Recorder
 from controller.kernel.redact import redact
 from controller.kernel.store import Store
-from schemas.gitsource import DeletionPolicy, GitSource
+from schemas.gitsource import GitSource
 from schemas.names import AGENT_POD, ANNOTATION_ALLOW_PRUNE, ANNOTATION_REQUESTED_AT, TICKET
 
 logger = logging.getLogger(__name__)
@@ -414,8 +414,7 @@ class Sync:
         Raises:
             KubeError: The API server is in trouble.
         """
-        delete = item.spec.deletion_policy is DeletionPolicy.DELETE
-        if await self._releasing.let_go(delete=delete):
+        if await self._releasing.let_go(item.spec):
             return False
         await self._ledger.forget()
         self._tell(replace(self.facts, released=True))

@@ -275,7 +275,8 @@ class Writing:
                 await self._change(one, namespace, body)
                 done.writes += 1
             for one in plan.releases:
-                await self._change(one, namespace, release(one.uid))
+                body = release(one.identity, one.uid, hand.item.spec.kinds)
+                await self._change(one, namespace, body)
                 done.writes += 1
             for one in plan.deletes:
                 resource = RESOURCES[one.identity.kind]

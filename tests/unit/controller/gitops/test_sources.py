@@ -322,6 +322,29 @@ async def test_what_is_protected_or_not_pruned_stays(scene: Scene) -> None:
         assert LABEL_SOURCE not in kept["metadata"]["labels"]
 
 
+@pytest.mark.parametrize("kinds", [["Ticket"], ["Ticket", "AgentPod"]])
+@pytest.mark.parametrize("way", ["kept", "orphaned"])
+async def test_a_ticket_that_is_let_go_starts_what_its_source_might_start(
+    scene: Scene, way: str, kinds: list[str]
+) -> None:
+    text = ticket("tk-0001", "Runs", autoRun="{agentClassName: any}")
+    commit = scene.team.push({**tickets(1), "fleet/tickets/tk-0001.md": text})
+    async with scene.controller() as controller:
+        await scene.make(path="fleet", kinds=kinds)
+        await controller.applied(commit)
+        assert "autoRun" in scene.spec(TICKET, "tk-0001")
+        if way == "kept":
+            await scene.annotate(TICKET, "tk-0001", "agentsmesh.io/prune", "disabled")
+            await controller.applied(scene.team.push({"fleet/tickets/tk-0001.md": None}))
+        else:
+            await scene.delete(GIT_SOURCE, "plan")
+            await until(lambda: scene.find(GIT_SOURCE, "plan") is None)
+        await until(
+            lambda: LABEL_SOURCE not in (scene.find(TICKET, "tk-0001") or {})["metadata"]["labels"]
+        )
+        assert ("autoRun" in scene.spec(TICKET, "tk-0001")) == ("AgentPod" in kinds)
+
+
 async def test_neither_branch_nor_folder_nor_repository_that_is_gone_deletes(
     scene: Scene,
 ) -> None:
