@@ -6,9 +6,8 @@ ticket that lies in git is changed by a commit (``ticket_files``).
 Refusals are ``controller.tools.call.ToolError``. Ids are names of Tickets, in upper or lower case.
 """
 
-import asyncio
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,8 +19,9 @@ from controller.rpc.ports import Objects
 from controller.services.contention import attempts
 from controller.services.ticket_asked import Asked, check_texts, marked, otherwise
 from controller.services.ticket_files import TicketFiles, Wish
-from controller.services.ticket_search import Sought, age, batched, urgency
+from controller.services.ticket_search import Children, Search, Sought
 from controller.services.ticket_values import By, ByKind, Written
+from controller.services.turns import Turns
 from controller.tickets.facts import worked_on
 from controller.tools.call import ToolError
 from schemas.names import (
@@ -32,7 +32,7 @@ from schemas.names import (
     TICKET,
 )
 from schemas.repository import Repository
-from schemas.ticket import Ticket, TicketPod
+from schemas.ticket import Progress, Ticket, TicketPod
 
 WAIT_SECONDS: Final = 10.0
 """So long a change of a file is waited for; then it is pending."""
@@ -40,8 +40,6 @@ WAIT_SECONDS: Final = 10.0
 _CROCKFORD: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_LETTERS: Final = 10
 _ATTEMPTS: Final = 8
-_AT_ONCE: Final = 250
-"""So many tickets are looked through before others get their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,10 @@ class Whole:
     """A ticket and what hangs on it, as of now."""
 
     ticket: Ticket
-    children: tuple[Ticket, ...]
+    progress: Progress
+    """With all its children."""
+    children: tuple[str, ...]
+    """Their names, the oldest first, as many as are named."""
     pods: tuple[TicketPod, ...]
     """The newest first."""
     file: File | None = None
@@ -76,6 +77,7 @@ class Tickets:
         self._tickets = store.of(Ticket)
         self._kube = kube
         self._files = files
+        self._turns = Turns()
 
     # --- reading ---
 
@@ -86,13 +88,17 @@ class Tickets:
         """
         return self._find(namespace, ticket_id, argument).ticket
 
-    def whole(self, ticket: Ticket) -> Whole:
-        """Return the ticket with its children and pods, which its status may not know yet."""
+    async def whole(self, by: By, ticket: Ticket) -> Whole:
+        """Return the ticket with its children and pods, which its status may not know yet.
+
+        It is read in turns with what others read, those of *by* one after the other.
+        """
         where = (ticket.metadata.namespace, ticket.metadata.name)
-        children = [c for c in self._tickets.indexed(OF_PARENT, where) if not c.metadata.deleting]
-        children.sort(key=age)
+        children = Children(ticket)
+        steps = children.steps(self._tickets.indexed(OF_PARENT, where))
+        await self._turns.carry_out(ticket.metadata.namespace, by.uid or by.name, steps)
         who = worked_on(pods_of(self._store, ticket), ticket.status.agent_pods)
-        return Whole(ticket, tuple(children), who, self.file_of(ticket))
+        return Whole(ticket, children.progress, tuple(children.names), who, self.file_of(ticket))
 
     def file_of(self, ticket: Ticket) -> File | None:
         """Return where the ticket lies in git, None if it is kept on the API alone."""
@@ -117,22 +123,23 @@ class Tickets:
     async def search(self, by: By, namespace: str, sought: Sought) -> tuple[list[Ticket], int]:
         """Return the page, the most urgent first, then the oldest; and how many there are.
 
-        Each is as *by* has asked for it to be. Others get their turn meanwhile: there may be
-        thousands of tickets with long texts.
+        Each is as *by* has asked for it to be. It is done in turns with what others look for:
+        there may be thousands of tickets with long texts.
         """
-        every = self._tickets.indexed(BY_NAMESPACE, namespace)
+        search = Search(sought)
+        steps = search.steps(self._shown(by, namespace))
+        await self._turns.carry_out(namespace, by.uid or by.name, steps)
+        return search.page, search.total
+
+    def _shown(self, by: By, namespace: str) -> Iterator[Ticket]:
+        """Give all tickets as *by* has asked for them to be."""
         waiting = self._files.waiting(namespace) if self._files is not None else frozenset()
-        found: list[Ticket] = []
-        for some in batched(every, _AT_ONCE):
-            shown = (
-                self.as_asked(by, one)[0] if one.metadata.name in waiting else one for one in some
-            )
-            found += (one for one in shown if sought.fits(one))
-            await asyncio.sleep(0)
-        found += (one for one in self._unborn(namespace, waiting) if sought.fits(one))
-        found.sort(key=urgency)
-        start = (sought.page - 1) * sought.limit
-        return found[start : start + sought.limit], len(found)
+        every = self._tickets.indexed(BY_NAMESPACE, namespace)
+        for name in [name for name in waiting if self._tickets.get(namespace, name) is None]:
+            if one := self._born(namespace, name):
+                yield self.as_asked(by, one)[0]
+        for one in every:
+            yield self.as_asked(by, one)[0] if one.metadata.name in waiting else one
 
     # --- writing ---
 
@@ -298,13 +305,10 @@ class Tickets:
             f"{argument}: there is no such ticket in your organization: search_tickets finds them",
         )
 
-    def _unborn(self, namespace: str, names: Iterable[str]) -> Iterator[Ticket]:
-        """Give those of these tickets whose file is accepted and not there yet."""
-        for name in names:
-            if self._files is not None and self._tickets.get(namespace, name) is None:
-                unborn = self._files.unborn(namespace, name)
-                if unborn is not None:
-                    yield unborn.ticket
+    def _born(self, namespace: str, name: str) -> Ticket | None:
+        """Return a ticket whose file is accepted, and whose resource may be there by now."""
+        unborn = self._files and self._files.unborn(namespace, name)
+        return unborn.ticket if unborn else self._tickets.get(namespace, name)
 
     def _there(self, namespace: str, name: str) -> bool:
         unborn = self._files and self._files.unborn(namespace, name)

@@ -6,7 +6,6 @@ from typing import Any, Protocol
 from controller.services.ticket_search import Sought
 from controller.services.ticket_values import Written, by_pod
 from controller.services.tickets import OutdatedError, Place, Tickets, Whole
-from controller.tickets.facts import progress
 from controller.tools.call import Caller, Handler, ToolError
 from schemas.agentpod import AgentPod
 from schemas.ticket import Ticket, TicketState
@@ -64,7 +63,7 @@ class TicketTools:
         """Return a whole ticket."""
         found = self._tickets.find(caller.namespace, wanted.ticket_id)
         ticket, note = self._tickets.as_asked(by_pod(caller.pod), found)
-        return _shown(self._tickets.whole(ticket), note or None)
+        return _shown(await self._tickets.whole(by_pod(caller.pod), ticket), note or None)
 
     async def create(self, caller: Caller, wanted: tools.CreateTicket) -> tools.Ticket:
         """Make a ticket, in git where a GitSource takes new ones."""
@@ -80,7 +79,7 @@ class TicketTools:
         if wanted.parent_ticket_id is not None:
             spec["parent"] = wanted.parent_ticket_id
         written = await self._tickets.create(by_pod(caller.pod), Place(caller.namespace), spec)
-        return self._told(caller, written)
+        return await self._told(caller, written)
 
     async def update(self, caller: Caller, wanted: tools.UpdateTicket) -> tools.Ticket:
         """Change a ticket: the resource, or its file in git."""
@@ -101,14 +100,14 @@ class TicketTools:
             written = await self._write(caller, wanted, changes, wanted.expected_revision)
         except OutdatedError as exc:
             if not _followed(before, exc.current, caller.pod, wanted):
-                raise self._outdated(exc) from exc
+                raise await self._outdated(caller, exc) from exc
             changes.pop("state")
             try:
                 revision = exc.current.metadata.generation
                 written = await self._write(caller, wanted, changes, revision)
             except OutdatedError as again:
-                raise self._outdated(again) from again
-        shown = self._told(caller, written)
+                raise await self._outdated(caller, again) from again
+        shown = await self._told(caller, written)
         if written.conflicts:
             raise ToolError("Conflict", written.message, shown.structured())
         return shown
@@ -129,15 +128,15 @@ class TicketTools:
             expected_revision=revision,
         )
 
-    def _told(self, caller: Caller, written: Written) -> tools.Ticket:
+    async def _told(self, caller: Caller, written: Written) -> tools.Ticket:
         """Return the ticket as the pod is shown it after a change."""
         ticket, note = written.ticket, None
         if written.pending:
             ticket, note = self._tickets.as_asked(by_pod(caller.pod), ticket)[0], written.message
-        return _shown(self._tickets.whole(ticket), note)
+        return _shown(await self._tickets.whole(by_pod(caller.pod), ticket), note)
 
-    def _outdated(self, exc: OutdatedError) -> ToolError:
-        now = _shown(self._tickets.whole(exc.current)).structured()
+    async def _outdated(self, caller: Caller, exc: OutdatedError) -> ToolError:
+        now = _shown(await self._tickets.whole(by_pod(caller.pod), exc.current)).structured()
         return ToolError("Conflict", str(exc), now)
 
     async def _claim(self, pod: AgentPod, ticket: Ticket, wanted: tools.UpdateTicket) -> Ticket:
@@ -192,7 +191,7 @@ def _summary(ticket: Ticket) -> dict[str, Any]:
 
 def _shown(whole: Whole, note: str | None = None) -> tools.Ticket:
     ticket, spec = whole.ticket, whole.ticket.spec
-    how_far = progress(ticket, whole.children)
+    how_far = whole.progress
     branches = dict.fromkeys(pod.branch for pod in whole.pods if pod.branch)
     commits = dict.fromkeys(pod.commit for pod in whole.pods if pod.commit)
     return tools.Ticket(
@@ -208,7 +207,7 @@ def _shown(whole: Whole, note: str | None = None) -> tools.Ticket:
         pods=tuple(pod.name for pod in whole.pods),
         branches=tuple(branches),
         commits=tuple(commits),
-        children=tuple(child.metadata.name for child in whole.children),
+        children=whole.children,
         depends_on=spec.depends_on,
         file=_file(whole),
         note=note,

@@ -93,6 +93,7 @@ class Ticket(TicketSummary):
     branches: tuple[str, ...] = ()
     commits: tuple[str, ...] = ()
     children: tuple[str, ...] = ()
+    """The oldest 256; search_tickets with parent_id finds all."""
     depends_on: tuple[str, ...] = ()
     file: TicketFile | None = None
     note: str | None = None

@@ -385,6 +385,30 @@ async def test_pages_of_tickets_are_cut_by_page_and_limit(world: Talk, lead: Age
             await world.call(lead, "search_tickets", **wrong)
 
 
+async def test_others_are_answered_while_an_agent_searches_long_texts(
+    world: Talk, lead: AgentPod
+) -> None:
+    words = [f"aa{first}{second}" for first in "cdefghi" for second in "jklmnop"]
+    body = 65_000 * "a" + " ".join(words)
+    for number in range(8):
+        await ticket(world, f"t{number}", body=body)
+    answered = 0
+
+    async def other() -> None:
+        nonlocal answered
+        while True:
+            world.caller(lead)
+            answered += 1
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as tasks:
+        busy = tasks.create_task(other())
+        found = await world.call(lead, "search_tickets", query=" ".join(words))
+        busy.cancel()
+    assert found["total"] == 8
+    assert answered > 20
+
+
 async def test_a_row_tells_what_the_table_needs(world: Talk, lead: AgentPod) -> None:
     await ticket(world, "am-1", assignees=["lead"], parent="am-0")
     (row,) = (await world.call(lead, "search_tickets"))["tickets"]
