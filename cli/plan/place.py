@@ -16,9 +16,9 @@ from typing import Final
 
 from cli.channel_text import printable
 from cli.errors import CommandError, NotFound, Unreachable, Usage
-from controller.gitops.reading import TicketCommit
+from controller.gitops.reading import TicketCommit, too_many
 from controller.gitops.remote import Remote
-from controller.gitops.values import MAX_FILE_BYTES, MAX_FILES, Entry, EntryType
+from controller.gitops.values import MAX_FILE_BYTES, MAX_LISTED, Entry, EntryType
 
 _GIT_SECONDS: Final = 600.0
 _URL: Final = re.compile(r"(?P<url>(?:https|ssh|file)://[^/]*/.*?)(?:@(?P<ref>[^@]*))?")
@@ -203,14 +203,16 @@ class Commit:
         return said == "tree"
 
     async def entries(self, commit: str, path: str) -> list[Entry]:
-        """Return everything below *path*; of a folder that is too full, one more than allowed."""
+        """Return everything below *path*. Raises RefusedError where that is too much."""
         return await asyncio.to_thread(self._entries, commit, path)
 
     def _entries(self, commit: str, path: str) -> list[Entry]:
         where = () if path == "." else (f"{path.rstrip('/')}/",)
         args = ("--literal-pathspecs", "ls-tree", "-r", "-z", "-l", "--full-tree", commit, "--")
         listed = _must(self._folder, *args, *where).split(b"\0")
-        return [_entry(line) for line in listed[: MAX_FILES + 1] if line]
+        if len(listed) > MAX_LISTED + 1:  # the last one is empty
+            raise too_many(MAX_LISTED)
+        return [_entry(line) for line in listed if line]
 
     async def commits(self, old: str | None, new: str, most: int = 300) -> list[TicketCommit]:
         """Return none: what commits say of tickets is in no plan."""

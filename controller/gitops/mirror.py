@@ -34,7 +34,7 @@ from controller.gitops.shares import Shares
 from controller.gitops.trees import Trees
 from controller.gitops.upkeep import swap, tidy
 from controller.gitops.upstream import TIP, MirrorSettings, Upstream, is_flawed, reason_of
-from controller.gitops.values import MAX_FILES, Entry
+from controller.gitops.values import MAX_LISTED, Entry
 from gitaccess.command import Call, Git, GitRunError, Limits
 from gitaccess.explain import TOO_LARGE, explain
 from gitaccess.leavings import sweep
@@ -134,7 +134,7 @@ class Mirror:
         async with self._reading(commit) as reader:
             return await reader.tree(commit, path) is not None
 
-    async def entries(self, commit: str, path: str, most: int = MAX_FILES) -> list[Entry]:
+    async def entries(self, commit: str, path: str, most: int = MAX_LISTED) -> list[Entry]:
         """Return everything below *path* (``.`` is the root) by path; nothing if there is none.
 
         A file that was left out by ``fetch`` has the size ``MAX_FILE_BYTES + 1``.

@@ -8,7 +8,9 @@ from typing import Any, Final, NamedTuple
 MAX_FILE_BYTES: Final = 256 * 1024
 """Longer files are refused unread."""
 MAX_FILES: Final = 20_000
-"""A folder with more files is refused as a whole."""
+"""A folder with more files that are looked at is refused as a whole."""
+MAX_LISTED: Final = 100_000
+"""So is one with more files of any name: all that is there is kept in memory, about 40 MB then."""
 MAX_DEPTH: Final = 8
 """Folders below ``spec.path``."""
 

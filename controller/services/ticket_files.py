@@ -41,6 +41,7 @@ _REASONS: Final = {
     "SourceGone": "NotFound",
     "AlreadyExists": "AlreadyExists",
     "Invalid": "InvalidArgument",
+    "LimitExceeded": "LimitExceeded",
 }
 """Any other refusal is a state of the repository: Conflict."""
 

@@ -22,6 +22,7 @@ from controller.gitops.values import (
     Style,
 )
 from controller.gitops.writeback.commits import Edit, cut, subject
+from controller.gitops.writeback.room import full, full_beside
 from controller.gitops.writeback.values import End, Outcome
 from schemas.names import TICKET
 
@@ -33,6 +34,7 @@ GONE: Final = "FileGone"
 DUPLICATE: Final = "DuplicateId"
 EXISTS: Final = "AlreadyExists"
 INVALID: Final = "Invalid"
+FULL: Final = "LimitExceeded"
 
 _MESSAGE: Final = 512
 
@@ -51,6 +53,10 @@ class Files:
     """Tickets that more than one file claims, and none had before."""
     existing: int = 0
     """Files of tickets on the branch."""
+    total: int = 0
+    """Files below the folder that the source counts."""
+    listed: int = 0
+    """All files below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,7 @@ def _create(operation: Operation, files: Files, context: Context) -> str:
     if ticket in files.paths or ticket in files.claimed:
         where = files.paths.get(ticket) or ", ".join(files.claimed[ticket])
         raise RefusedError(EXISTS, f"ticket {ticket} has a file already: {where}")
+    _room(full(files.folder, files.total, files.listed, person=operation.person))
     given = {key: value for key, value in operation.changes.items() if value is not None}
     spec = {key: value for key, value in given.items() if key != X_STATUS}
     path = ticket_path(files.folder, ticket, str(spec.get("title", "")), files.existing)
@@ -131,6 +138,8 @@ def _create(operation: Operation, files: Files, context: Context) -> str:
     _valid(path, data, ticket, context.rules)
     files.paths[ticket], files.data[path] = path, data
     files.existing += 1
+    files.total += 1
+    files.listed += 1
     return path
 
 
@@ -143,6 +152,8 @@ def _update(
     there = _readable(path, data, operation.ticket, context.rules)
     wanted = {key: value for key, value in operation.changes.items() if key != X_STATUS}
     merged = merge(operation.base, there.spec, wanted)
+    if merged.comment is not None:
+        _room(full_beside(files.folder, files.listed, person=operation.person))
     changes = dict(merged.changes)
     wanted_report = _wanted(operation, context)
     if wanted_report and there.style is Style.MARKDOWN:
@@ -166,6 +177,7 @@ def _update(
         aside = comment_path(files.folder, path, operation.ticket, ulid, name)
         about = f"Body of {operation.ticket} that was not taken"
         changed[aside] = new_comment(merged.comment, name, about)
+        files.listed += 1
     what = _said(merged, path, there.spec, tuple(wanted))
     outcome = Outcome(End.LANDED, path=path, conflicts=merged.conflicts, message=what)
     return changed, outcome, _subject(operation.ticket, merged)
@@ -180,6 +192,12 @@ def _subject(ticket: str, merged: Merged) -> str:
     if merged.comment is not None:
         return f"Keep beside {ticket} a body that was not taken"
     return f"Say how {ticket} does"  # x-status is all that is left
+
+
+def _room(sentence: str) -> None:
+    """Refuse what there is no room for; empty: there is."""
+    if sentence:
+        raise RefusedError(FULL, sentence)
 
 
 def _path(ticket: str, files: Files) -> str:

@@ -39,7 +39,7 @@ async def locate(  # noqa: PLR0913 - what it takes to look, by name
     """
     entries = await mirror.entries(commit, folder)
     tree = await asyncio.to_thread(select, commit, entries, folder)
-    search = _Search(mirror, tree, rules, folder)
+    search = _Search(mirror, tree, rules, folder, len(entries))
     await search.near(tuple(made), last_seen)
     lost = await search.near(tuple(changed), last_seen)
     if lost:
@@ -50,13 +50,13 @@ async def locate(  # noqa: PLR0913 - what it takes to look, by name
 class _Search:
     """Looks for files of tickets in one tree."""
 
-    def __init__(self, mirror: Mirror, tree: Tree, rules: Rules, folder: str) -> None:
+    def __init__(self, mirror: Mirror, tree: Tree, rules: Rules, folder: str, listed: int) -> None:
         self._mirror = mirror
         self._rules = rules
         self._entries = {entry.path: entry for entry in tree.entries}
         self._claimed: dict[str, tuple[str, ...]] = {}
         existing = sum(entry.path.endswith(".md") for entry in tree.entries)
-        self.found = Files(folder, {}, {}, self._claimed, existing)
+        self.found = Files(folder, {}, {}, self._claimed, existing, tree.total, listed)
 
     async def near(
         self, tickets: Iterable[str], last_seen: Callable[[str], str | None]
