@@ -30,6 +30,8 @@ _STOPPED: Final = "stopped"
 _SUSPENDED: Final = "suspended"
 _ENDED: Final = "ended"
 _LEFT_ALONE: Final = Finding("LeftAlone", f"its annotation {ANNOTATION_RECONCILE} is disabled")
+CONTESTED: Final = "TicketContested"
+"""Reason of pods that insist on a ticket on which others insist."""
 WITHDRAWN: Final = "Withdrawn"
 """Reason of pods that are there or not as a pod is withdrawn before or after it was placed."""
 
@@ -69,8 +71,9 @@ def fates(before: Cluster, runs: Started, source: str) -> Fates:
     needs = [each.need for each in new.values() if each.need is not None]
     contested = [each.need for each in new.values() if each.state == Fate.CONTESTED and each.need]
     crowd = Room(after, after.store(), needs).crowd(contested)
-    if crowd is not None and runs.withdrawn:
-        crowd = Crowd(crowd.pods, None)
+    rivals = any(each.finding and each.finding.reason == CONTESTED for each in new.values())
+    if crowd is not None and (runs.withdrawn or rivals):
+        crowd = Crowd(crowd.pods, None)  # they take of the same places, and who wins is not known
     return Fates(tuple(found), crowd)
 
 
@@ -155,7 +158,7 @@ def _rival(standing: Standing, ticket: str) -> Standing:
     if standing.state not in {Fate.STARTS, Fate.CONTESTED}:
         return standing
     text = f"several pods insist on Ticket {ticket}: who comes first has it, the others wait"
-    return Standing(Fate.CONTESTED, Finding("TicketContested", text), standing.runners)
+    return Standing(Fate.CONTESTED, Finding(CONTESTED, text), standing.runners)
 
 
 def _standing(store: Store, owners: Owners, pod: AgentPod) -> Standing:
