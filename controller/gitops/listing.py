@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from controller.gitops.desired import Collected, Known, Seen, claims
@@ -14,6 +14,7 @@ from controller.gitops.files.read import Rules, read_file
 from controller.gitops.files.select import Selection, TooManyFilesError
 from controller.gitops.joining import Joined
 from controller.gitops.ledger import Ledger
+from controller.gitops.likeness import renamed
 from controller.gitops.reading import TicketCommit, batches
 from controller.gitops.remote import (
     BRANCH_NOT_FOUND,
@@ -23,7 +24,7 @@ from controller.gitops.remote import (
     RefusedError,
     Remote,
 )
-from controller.gitops.values import Declared, Entry, Problem, Tree
+from controller.gitops.values import Declared, Entry, Identity, Problem, Tree
 from schemas.crdgen import crds
 from schemas.gitsource import GitSource
 
@@ -33,6 +34,7 @@ EMPTY_REPOSITORY: Final = "EmptyRepository"
 PATH_NOT_FOUND: Final = "PathNotFound"
 _READER: Final = 1
 """Counts changes of what reads files, so that all are read again."""
+_MESSAGE_CHARACTERS: Final = 512
 _FILES: Final = 200
 """So many are parsed at a time, in a thread."""
 
@@ -160,8 +162,43 @@ class Listing:
         await self._read(tree, scope)
         seen, owners = dict(self._ledger.seen), self._ledger.owners()
         collected = await asyncio.to_thread(self._joined.collect, tree, seen, owners)
+        if collected.problems:
+            collected = await self._with_renamed(collected, tree)
         self._mark, self.collected = scope.mark, collected
         return collected
+
+    async def _with_renamed(self, collected: Collected, tree: Tree) -> Collected:
+        """Keep what is lost only because its file was renamed and broken in one go."""
+        seen, applied = self._ledger.seen, self._ledger.applied
+        broken = {problem.path for problem in collected.problems}
+        strange = {
+            path: found.blob
+            for path in sorted(broken)
+            if (found := seen.get(path)) is not None and found.problem and found.known is None
+        }
+        there = {entry.path for entry in tree.entries} | broken
+        lost = {
+            identity: row.blob
+            for identity, row in (sorted(applied.items()) if strange else ())
+            if identity not in collected.resources
+            and identity not in collected.kept
+            and identity.name not in collected.suspects
+            and row.path not in there
+        }
+        if not lost:
+            return collected
+        data = await self._mirror.blobs({*lost.values(), *strange.values()})
+        on = await asyncio.to_thread(
+            renamed,
+            {identity: data[blob] for identity, blob in lost.items() if blob in data},
+            {path: data[blob] for path, blob in strange.items() if blob in data},
+        )
+        said = {path: identity for identity, path in on.items()}
+        return replace(
+            collected,
+            kept=collected.kept | on.keys(),
+            problems=tuple(_kept(one, said.get(one.path)) for one in collected.problems),
+        )
 
     async def _read(self, tree: Tree, scope: Scope) -> None:
         """Read the files that are new or changed, and forget those that are gone."""
@@ -194,6 +231,14 @@ class Listing:
                 case None:
                     seen[entry.path] = Seen(entry.blob, scope.mark)
         await self._ledger.read(seen, declared, ())
+
+
+def _kept(problem: Problem, identity: Identity | None) -> Problem:
+    """Return the problem of a file, with a word of the resource that is kept as it is like it."""
+    if identity is None:
+        return problem
+    text = f"; {identity.kind} {identity.name} is kept: this file is like the one that it had"
+    return problem._replace(message=problem.message[: _MESSAGE_CHARACTERS - len(text)] + text)
 
 
 def _news(tree: Tree, seen: Mapping[str, Seen], scope: Scope) -> tuple[list[Entry], set[str]]:

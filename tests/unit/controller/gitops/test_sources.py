@@ -222,6 +222,34 @@ async def test_a_file_that_is_renamed_and_broken_at_once_is_no_deletion(scene: S
         await until(lambda: "tk-0001" not in scene.names(TICKET))
 
 
+@pytest.mark.parametrize("line", ["id: [tk-0001", "id tk-0001", "id: TK 1", "di: 7"])
+async def test_a_file_that_is_renamed_and_loses_its_id_is_no_deletion(
+    scene: Scene, line: str
+) -> None:
+    body = "".join(f"{word} is to be done, and soon.\n" for word in ("This", "That", "More"))
+    text = ticket("tk-0001", "Ticket 1") + body
+    commit = scene.team.push({**tickets(3), "fleet/tickets/tk-0001.md": text})
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        gone: dict[str, str | bytes | None] = {"fleet/tickets/tk-0001.md": None}
+        other = text.replace("id: tk-0001", line, 1)
+        await controller.applied(scene.team.push({**gone, "fleet/tickets/other.md": other}))
+        assert await controller.synced()
+        assert "tk-0001" in scene.names(TICKET)
+        (said,) = scene.status["errors"]
+        assert "Ticket tk-0001 is kept" in said["message"]
+        # what is unlike it goes all the same
+        await controller.applied(scene.team.push({"fleet/tickets/tk-0002.md": None}))
+        await until(lambda: scene.names(TICKET) == {"tk-0000", "tk-0001"})
+        await controller.applied(scene.team.push({"fleet/tickets/other.md": text}))
+        uid = scene.uids(TICKET)["tk-0001"]
+        await until(lambda: scene.status["errors"] == [])
+        assert scene.uids(TICKET)["tk-0001"] == uid
+        await controller.applied(scene.team.push({"fleet/tickets/other.md": None}))
+        await until(lambda: scene.names(TICKET) == {"tk-0000"})
+
+
 async def test_who_had_an_id_keeps_it_and_both_paths_are_named(scene: Scene) -> None:
     commit = scene.team.push(tickets(2))
     async with scene.controller() as controller:
