@@ -17,7 +17,7 @@ from controller.gitops.files.shape import ShapeError, field_name, spec_of
 from controller.gitops.values import Author, Operation, OperationKind
 from controller.gitops.writeback.commits import TRAILER_POD, subject
 from controller.gitops.writeback.compose import X_STATUS
-from controller.gitops.writeback.journal import JournalError
+from controller.gitops.writeback.journal import FullError, JournalError
 from controller.gitops.writeback.values import End, File, Outcome
 from controller.gitops.writeback.writeback import Answer, WriteBack
 from controller.kernel.clock import stamp
@@ -280,6 +280,10 @@ class TicketFiles:
         uid = wish.by.uid if wish.by.kind is ByKind.POD else ""
         try:
             return await self._write_back.submit(operation, uid, wish.wait_seconds)
+        except FullError as exc:
+            trouble = self._write_back.facts(operation.source_uid).trouble
+            why = f"; what keeps them: {trouble.message}" if trouble is not None else ""
+            raise ToolError("LimitExceeded", f"nothing was changed: {exc}{why}") from exc
         except JournalError as exc:
             raise ToolError("Unavailable", f"nothing was changed: {exc}") from exc
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from controller.gitops.files.create import comment_path, new_comment, new_ticket, ticket_path
 from controller.gitops.files.edit import EditError, edit
-from controller.gitops.files.merge import Merged, merge
+from controller.gitops.files.merge import Merged, merge, unmet
 from controller.gitops.files.origin import creation
 from controller.gitops.files.read import Rules, read_file, read_x_status
 from controller.gitops.values import (
@@ -151,11 +151,11 @@ def _update(
     data = files.data[path]
     there = _readable(path, data, operation.ticket, context.rules)
     wanted = {key: value for key, value in operation.changes.items() if key != X_STATUS}
-    merged = merge(operation.base, there.spec, wanted)
+    merged = _merged(operation, there.spec, wanted)
     if merged.comment is not None:
         _room(full_beside(files.folder, files.listed, person=operation.person))
     changes = dict(merged.changes)
-    wanted_report = _wanted(operation, context)
+    wanted_report = _wanted(operation, context) if "state" not in merged.conflicts else None
     if wanted_report and there.style is Style.MARKDOWN:
         said = read_x_status(data, there.style)
         whole = {**creation(said), **wanted_report}
@@ -181,6 +181,14 @@ def _update(
     what = _said(merged, path, there.spec, tuple(wanted))
     outcome = Outcome(End.LANDED, path=path, conflicts=merged.conflicts, message=what)
     return changed, outcome, _subject(operation.ticket, merged)
+
+
+def _merged(operation: Operation, theirs: Mapping[str, Any], wanted: Mapping[str, Any]) -> Merged:
+    """Merge; what is asked for and does not stand there then is a conflict."""
+    merged = merge(operation.base, theirs, wanted)
+    known = {*merged.changes, *merged.conflicts}
+    otherwise = unmet(theirs, {key: wanted[key] for key in wanted if key not in known})
+    return replace(merged, conflicts=(*merged.conflicts, *otherwise))
 
 
 def _subject(ticket: str, merged: Merged) -> str:

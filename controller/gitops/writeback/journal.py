@@ -6,7 +6,6 @@ agents were promised cannot. Reading is from memory. Writes that come together s
 
 import asyncio
 import collections
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 from controller.gitops.values import Operation, OperationKind
 from controller.gitops.writeback import rows
+from controller.gitops.writeback.backlog import Backlog
 from controller.gitops.writeback.values import End, Kept, Outcome
 
 KEPT_SECONDS: Final = 2 * 24 * 3600.0
@@ -34,6 +34,10 @@ _Statement = tuple[str, Sequence[Any]]
 
 class JournalError(Exception):
     """The journal could not be read or written; the text is a sentence for the operator."""
+
+
+class FullError(JournalError):
+    """Too much waits already; the text is a sentence for whoever asks."""
 
 
 @dataclass(slots=True)
@@ -60,8 +64,9 @@ class _Memory:
 class Journal:
     """All operations of all sources. Open it with ``open``, close it before the loop ends."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, backlog: Backlog | None = None) -> None:
         self._path = path
+        self._backlog = backlog or Backlog()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="operations")
         self._connection: sqlite3.Connection | None = None
         self._tickets: dict[tuple[str, str], _Memory] = {}
@@ -179,13 +184,28 @@ class Journal:
         *pod_uid* is the pod's that asks, empty for others.
 
         Raises:
+            FullError: Too much waits already, and it is not the controller's own.
             JournalError: It could not be written, and is not accepted.
         """
         if known := await self.find(operation.id):
             return known
+        document = rows.document_of(operation)
+        if why := self._backlog.full(operation, pod_uid):
+            raise FullError(why)
         self._number += 1
         kept = Kept(self._number, operation, now)
-        await self._write([rows.accepted(kept, pod_uid)], lambda: self._admit(kept, pod_uid))
+        self._backlog.add(operation, pod_uid, len(document))
+
+        def apply() -> None:
+            self._admit(kept)
+            if pod_uid and operation.kind is OperationKind.CREATE:
+                self._created[pod_uid] += 1
+
+        try:
+            await self._write([rows.accepted(kept, pod_uid, document)], apply)
+        except JournalError:
+            self._backlog.remove(operation.id)
+            raise
         return kept
 
     async def begin(self, source_uid: str, parent: str, commits: Sequence[str]) -> None:
@@ -221,6 +241,12 @@ class Journal:
         """
         said = dict(reports or {})
         statements = [rows.ended(id_, outcome, now) for id_, outcome in outcomes.items()]
+        waiting = self._waiting.get(source_uid, {})
+        statements += [
+            rows.applied(waiting[id_].operation)  # nothing of it is to come back
+            for id_, outcome in outcomes.items()
+            if outcome.end is End.REFUSED and id_ in waiting
+        ]
         statements += [rows.reported(source_uid, *report, now) for report in said.items()]
         if settled:
             statements += rows.settled(source_uid)
@@ -241,24 +267,28 @@ class Journal:
     async def applied(self, source_uid: str, ids: Iterable[str]) -> None:
         """Take note that the sync brought these back. Raises JournalError."""
         gone = set(ids)
+        found = [
+            (memory, kept.operation)
+            for (uid, _), memory in self._tickets.items()
+            if uid == source_uid
+            for id_, kept in memory.unapplied.items()
+            if id_ in gone
+        ]
 
         def apply() -> None:
-            for (uid, _), memory in self._tickets.items():
-                if uid == source_uid:
-                    for id_ in gone & memory.unapplied.keys():
-                        del memory.unapplied[id_]
+            for memory, operation in found:
+                memory.unapplied.pop(operation.id, None)
+                self._backlog.remove(operation.id)
 
-        if gone:
-            await self._write([rows.applied(id_) for id_ in sorted(gone)], apply)
+        if found:
+            await self._write([rows.applied(operation) for _, operation in found], apply)
 
     # --- memory, as committed ---
 
-    def _admit(self, kept: Kept, pod_uid: str) -> None:
+    def _admit(self, kept: Kept) -> None:
         operation = kept.operation
         self._memory(operation).waiting[operation.id] = kept
         self._waiting.setdefault(operation.source_uid, {})[operation.id] = kept
-        if pod_uid and operation.kind is OperationKind.CREATE:
-            self._created[pod_uid] += 1
 
     def _end(self, source_uid: str, id_: str, outcome: Outcome) -> None:
         found = self._waiting.get(source_uid, {}).pop(id_, None)
@@ -267,9 +297,11 @@ class Journal:
         ended = replace(found, outcome=outcome)
         memory = self._memory(found.operation)
         del memory.waiting[id_]
-        memory.last = ended
+        memory.last = replace(ended, operation=rows.over(found.operation))
         if outcome.end is End.LANDED:
             memory.unapplied[id_] = ended
+        else:
+            self._backlog.remove(id_)
 
     def _settled(self, source_uid: str) -> None:
         self._pushing.pop(source_uid, None)
@@ -310,7 +342,7 @@ class Journal:
                 connection.execute(sql, values)
 
     def _open(self, forget_before: float) -> None:
-        _prepare(self._path)
+        rows.prepare(self._path)
         connection = sqlite3.connect(
             self._path, check_same_thread=False, isolation_level=None
         )  # one thread uses it, and close may come from it too
@@ -339,11 +371,13 @@ class Journal:
     def _recall(self, found: rows.Found) -> None:
         kept = found.kept
         self._number = max(self._number, kept.number)
-        self._admit(replace(kept, outcome=None), "")
+        self._backlog.add(kept.operation, found.pod_uid, found.size)
+        self._admit(replace(kept, outcome=None))
         if kept.outcome is not None:
             self._end(kept.operation.source_uid, kept.operation.id, kept.outcome)
             if found.applied:
                 self._memory(kept.operation).unapplied.pop(kept.operation.id, None)
+                self._backlog.remove(kept.operation.id)
 
 
 def _settle(writes: Iterable[_Write], error: JournalError | None) -> None:
@@ -355,14 +389,3 @@ def _settle(writes: Iterable[_Write], error: JournalError | None) -> None:
                 write.done.set_result(None)
             else:
                 write.done.set_exception(error)
-
-
-def _prepare(path: Path) -> None:
-    """Make the file, readable by its owner only."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.fchmod(handle, 0o600)
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,9 +1,12 @@
-"""How operations stand in SQLite: tables, statements, and rows read back."""
+"""How operations stand in SQLite: the file, tables, statements, and rows read back."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from controller.gitops.values import Author, Operation, OperationKind
@@ -64,10 +67,12 @@ class Found(NamedTuple):
     kept: Kept
     pod_uid: str
     applied: bool
+    size: int
+    """Bytes of the operation, as it is kept."""
 
 
-def accepted(kept: Kept, pod_uid: str) -> Statement:
-    """Return what keeps an operation."""
+def accepted(kept: Kept, pod_uid: str, document: str) -> Statement:
+    """Return what keeps an operation, written as *document*."""
     operation = kept.operation
     return (
         """
@@ -83,7 +88,7 @@ def accepted(kept: Kept, pod_uid: str) -> Statement:
             str(operation.kind),
             pod_uid,
             kept.accepted_at,
-            _document(operation),
+            document,
         ),
     )
 
@@ -102,13 +107,22 @@ def ended(id_: str, outcome: Outcome, now: float) -> Statement:
     )
     return (
         "UPDATE operations SET ended_at = ?, outcome = ?, applied = ? WHERE id = ?",
-        (now, text, outcome.end is End.REFUSED, id_),  # nothing of it is to come back
+        (now, text, outcome.end is End.REFUSED, id_),
     )
 
 
-def applied(id_: str) -> Statement:
-    """Return what records that the sync brought it back."""
-    return "UPDATE operations SET applied = 1 WHERE id = ?", (id_,)
+def applied(operation: Operation) -> Statement:
+    """Return what records that nothing of it is to come back: the sync has brought it, if it may.
+
+    What it was to change is forgotten: with long texts that is nearly all of it.
+    """
+    text = document_of(over(operation))
+    return "UPDATE operations SET applied = 1, document = ? WHERE id = ?", (text, operation.id)
+
+
+def over(operation: Operation) -> Operation:
+    """Return what is still to be known of an operation when nothing of it is to be done."""
+    return replace(operation, changes={}, base=None)
 
 
 def began(source_uid: str, parent: str, commits: Iterable[str]) -> list[Statement]:
@@ -143,7 +157,7 @@ def read(row: tuple[Any, ...]) -> Found:
     """Return a row of REMEMBERED. Raises ValueError, KeyError where it is none of ours."""
     number, document, accepted_at, pod_uid, outcome, was_applied = row
     kept = Kept(number, _operation(document), accepted_at, _outcome(outcome))
-    return Found(kept, pod_uid, bool(was_applied))
+    return Found(kept, pod_uid, bool(was_applied), len(document))
 
 
 def reports(
@@ -151,6 +165,17 @@ def reports(
 ) -> dict[tuple[str, str], tuple[Mapping[str, Any], float]]:
     """Return the rows of REPORTS."""
     return {(uid, ticket): (json.loads(text), at) for uid, ticket, text, at in found}
+
+
+def prepare(path: Path) -> None:
+    """Make the file, readable by its owner only. Raises OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(handle, 0o600)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -165,7 +190,8 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     connection.commit()
 
 
-def _document(operation: Operation) -> str:
+def document_of(operation: Operation) -> str:
+    """Return the operation as it is kept, in ASCII."""
     return json.dumps(
         {
             "id": operation.id,

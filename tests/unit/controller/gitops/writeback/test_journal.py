@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import stat
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from controller.gitops.values import Author, Operation, OperationKind
-from controller.gitops.writeback.journal import KEPT_SECONDS, Journal, JournalError
+from controller.gitops.writeback.backlog import Backlog, Bounds, Most
+from controller.gitops.writeback.journal import KEPT_SECONDS, FullError, Journal, JournalError
 from controller.gitops.writeback.values import End, Outcome
 
 pytestmark = pytest.mark.anyio
@@ -180,3 +182,111 @@ async def test_a_file_that_is_no_journal_is_said(tmp_path: Path) -> None:
     (tmp_path / "operations.db").write_text("not a database, but longer than a header " * 100)
     with pytest.raises(JournalError, match="cannot be opened"):
         await opened(tmp_path)
+
+
+# --- what waits is bounded ---
+
+BOUNDS = Bounds(pod=Most(3, 1), pods=Most(5, 1), people=Most(7, 1))
+
+
+def asked(number: int, text: str = "") -> Operation:
+    return operation(number, f"tk-{number}", changes={"body": text})
+
+
+def by_ada(number: int) -> Operation:
+    return operation(number, f"tk-{number}", person=True, trailers={})
+
+
+async def small(folder: Path) -> Journal:
+    journal = Journal(folder / "operations.db", Backlog(BOUNDS))
+    await journal.open(NOW)
+    return journal
+
+
+async def taken(journal: Journal, some: Iterable[Operation], pod_uid: str = "") -> int:
+    """Return how many are accepted."""
+    count = 0
+    for one in some:
+        try:
+            await journal.accept(one, pod_uid, NOW)
+        except FullError:
+            continue
+        count += 1
+    return count
+
+
+async def test_what_a_pod_has_waiting_is_bounded_also_over_a_restart(tmp_path: Path) -> None:
+    dead = await small(tmp_path)
+    assert await taken(dead, map(asked, range(9)), "uid-p1") == 3
+    journal = await small(tmp_path)
+    with pytest.raises(FullError, match="3 changes of yours wait to be pushed: no more than 3"):
+        await journal.accept(asked(20), "uid-p1", NOW)
+    assert (await journal.accept(asked(0), "uid-p1", NOW)).number == 1  # given again
+    assert await taken(journal, map(asked, range(30, 39)), "uid-p2") == 2
+    assert len(journal.waiting("uid-1")) == 5
+    await journal.close()
+    await dead.close()
+
+
+async def test_pods_leave_people_room_and_the_controller_is_never_refused(tmp_path: Path) -> None:
+    journal = await small(tmp_path)
+    for number in range(3):
+        await taken(journal, map(asked, range(10 * number, 10 * number + 9)), f"uid-p{number}")
+    assert len(journal.waiting("uid-1")) == 5
+    assert await taken(journal, map(by_ada, range(100, 109))) == 2
+    assert await taken(journal, map(operation, range(200, 240))) == 40
+    elsewhere = operation(300, person=True, source_uid="uid-2")
+    assert await taken(journal, [elsewhere]) == 1
+    await journal.close()
+
+
+async def test_what_a_pod_has_waiting_is_bounded_in_bytes(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "operations.db")
+    await journal.open(NOW)
+    count = await taken(journal, (asked(n, "x" * 65_536) for n in range(200)), "uid-p1")
+    assert 100 < count <= 128
+    await journal.close()
+
+
+@pytest.mark.parametrize(
+    "outcome", [LANDED, Outcome(End.REFUSED, reason="FileGone")], ids=["landed", "refused"]
+)
+async def test_what_is_over_counts_no_more_and_its_text_is_forgotten(
+    tmp_path: Path, outcome: Outcome
+) -> None:
+    journal = await small(tmp_path)
+    text = "long-text-" * 5_000
+    for start in range(0, 30, 3):
+        some = [asked(start + number, text) for number in range(3)]
+        assert await taken(journal, some, "uid-p1") == 3
+        await journal.finish("uid-1", {one.id: outcome for one in some}, NOW)
+        if outcome is LANDED:
+            assert await taken(journal, [asked(100)], "uid-p1") == 0  # no Ticket shows it yet
+            await journal.applied("uid-1", journal.unapplied("uid-1"))
+        found = await journal.find(some[0].id)
+        assert found is not None
+        assert found.outcome == outcome
+    last = journal.last("uid-1", "tk-29")
+    assert last is not None
+    assert (last.outcome, last.operation.changes) == (outcome, {})
+    await journal.close()
+    with sqlite3.connect(tmp_path / "operations.db") as connection:
+        (kept,) = connection.execute("SELECT SUM(LENGTH(document)) FROM operations").fetchone()
+    connection.close()
+    assert kept < 30 * 1_000
+    journal = await small(tmp_path)
+    assert await taken(journal, map(asked, range(50, 59)), "uid-p1") == 3
+    await journal.close()
+
+
+async def test_what_could_not_be_written_does_not_count(tmp_path: Path) -> None:
+    journal = await small(tmp_path)
+    blocker = sqlite3.connect(tmp_path / "operations.db")
+    full = "CREATE TRIGGER full BEFORE INSERT ON operations BEGIN SELECT RAISE(ABORT, 'full'); END"
+    blocker.execute(full)
+    blocker.close()
+    for number in range(5):
+        with pytest.raises(JournalError, match="full") as caught:
+            await journal.accept(asked(number), "uid-p1", NOW)
+        assert not isinstance(caught.value, FullError)
+    await journal.close()

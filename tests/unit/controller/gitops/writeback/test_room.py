@@ -138,3 +138,25 @@ async def test_a_text_for_which_there_is_no_room_beside_the_ticket_changes_nothi
     assert none.edits == []
     assert none.outcomes[wish.id].reason == "LimitExceeded"
     assert full.data == files().data
+
+
+async def test_who_has_too_much_waiting_is_told_what_keeps_it(there: Scene) -> None:
+    there.source(suspend=True)
+    async with Running(there) as running:
+        for number in range(500):
+            change = {"priority": ("low", "high")[number % 2]}
+            await running.tickets.update(POD, ORG, "tk-aaaa", change, wait_seconds=0)
+        with pytest.raises(ToolError) as caught:
+            await running.tickets.update(POD, ORG, "tk-aaaa", {"type": "bug"}, wait_seconds=0)
+        assert caught.value.reason == "LimitExceeded"
+        assert "500 changes of yours wait to be pushed" in caught.value.message
+        assert "suspended" in caught.value.message
+        assert len(running.journal.waiting(UID)) == 500
+        written = await running.tickets.update(
+            ADA, ORG, "tk-aaaa", {"state": "done"}, wait_seconds=0
+        )
+        assert written.pending
+        there.source()
+        await until(lambda: not running.journal.waiting(UID))
+        await until(lambda: not running.journal.unapplied(UID))
+        assert (await running.tickets.update(POD, ORG, "tk-aaaa", {"type": "bug"})).commit
