@@ -180,6 +180,9 @@ class SyncPlan:
     """Resources that differ and that a person wants left alone."""
     unchanged: int = 0
     """Resources that are as their files say."""
+    loose: int = 0
+    """Resources of the source that no file is about, or that a person wants left alone: also those
+    for which nothing is to be done now."""
 
     @property
     def writes(self) -> int:
@@ -191,17 +194,19 @@ class SyncPlan:
 Same = Callable[[Known, Live, Applied | None], bool]
 
 
-def plan(
+def plan(  # noqa: PLR0913, PLR0917 - all that a plan is drawn from
     collected: Collected,
     live: Mapping[Identity, Live],
     applied: Mapping[Identity, Applied],
     prune: Prune,
     same: Same | None = None,
+    total: int | None = None,
 ) -> SyncPlan:
     """Return what has to be written.
 
     *live* has every resource that the source owns and every one that a file is about. *same*
-    remembers what ``agrees`` found, for who plans often.
+    remembers what ``agrees`` found, for who plans often. With *total*, so many resources are the
+    source's, and the others are known to be as they should.
     """
     drawn = _Drawing(applied, prune, same or agrees)
     for identity, known in collected.resources.items():
@@ -215,7 +220,9 @@ def plan(
         and identity not in collected.kept
         and identity.name not in collected.suspects
     ]
-    drawn.unwanted(gone, sum(item.owner == prune.source for item in live.values()), collected)
+    if total is None:
+        total = sum(item.owner == prune.source for item in live.values())
+    drawn.unwanted(gone, total, collected)
     return drawn.plan()
 
 
@@ -237,6 +244,7 @@ class _Drawing:
         self._releases: list[Gone] = []
         self._held: Held | None = None
         self._unchanged = 0
+        self._loose = 0
         self._joining = 0
         """Resources that become the source's with this plan."""
 
@@ -253,6 +261,7 @@ class _Drawing:
         if live.deleting:
             self._waiting.append(Gone(known.identity, live.uid, known.path))
             return
+        self._loose += live.left_alone
         why = self._why(known, live, before)
         if why is None:
             self._unchanged += 1
@@ -273,6 +282,7 @@ class _Drawing:
         return None if live.path == known.path else Why.MOVED
 
     def unwanted(self, items: list[Live], total: int, collected: Collected) -> None:
+        self._loose += len(items)
         leaving = [item for item in items if not item.deleting]
         kept = (item for item in leaving if item.protected or not self._prune.enabled)
         free = (item for item in kept if not item.left_alone)
@@ -313,6 +323,7 @@ class _Drawing:
             finished=tuple(self._finished),
             left_alone=tuple(self._left),
             unchanged=self._unchanged,
+            loose=self._loose,
         )
 
 

@@ -1,17 +1,17 @@
 """What a pass has found, for the status and for the next pass. Pure but for its values' makers."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
 
 from controller.gitops.apply import Applied, Live, SyncPlan
 from controller.gitops.desired import DUPLICATE_ID, Collected, Known
 from controller.gitops.facts import Counts, Trouble
-from controller.gitops.values import Identity, Problem
+from controller.gitops.values import Entry, Identity, Problem
 from controller.gitops.writing import Written, row_of
 from controller.kernel.redact import redact
 from controller.placement.desired import ended
 from schemas.agentpod import AgentPod
+from schemas.names import AGENT_POD, TICKET
 
 
 def settled(
@@ -35,6 +35,25 @@ def settled(
             row = _as_before(row_of(known, collected.commit, there.uid), before)
             rows.append(replace(row, ended=row.ended or _has_ended(there)))
     return rows
+
+
+def gone_before(
+    collected: Collected,
+    live: Mapping[Identity, Live],
+    entries: Iterable[Entry] | None = None,
+) -> list[Applied]:
+    """Return, as ended, the AgentPods that are gone and whose files are as in *entries* still.
+
+    None: whatever their files were.
+    """
+    before = {(entry.path, entry.blob) for entry in entries} if entries is not None else None
+    return [
+        replace(row_of(known, collected.commit, ""), ended=True)
+        for identity, known in collected.resources.items()
+        if identity.kind == AGENT_POD.kind
+        and identity not in live
+        and (before is None or (known.path, known.blob) in before)
+    ]
 
 
 def vanished(
@@ -85,12 +104,11 @@ def applying(left: int) -> Trouble:
     return Trouble("Applying", f"{left} files are still to be applied")
 
 
-def digest(applied: Mapping[Identity, Applied]) -> str:
-    """Return the digest of all that is applied: kinds, names and contents."""
-    total = hashlib.sha256()
-    for identity in sorted(applied):
-        total.update(f"{identity.kind}/{identity.name} {applied[identity].digest}\n".encode())
-    return f"sha256:{total.hexdigest()}"
+def tickets_of(paths: Container[str], owners: Mapping[Identity, str]) -> set[str]:
+    """Return the names of the tickets that were applied from these files."""
+    return {
+        each.name for each, path in owners.items() if path in paths and each.kind == TICKET.kind
+    }
 
 
 def _has_ended(there: Live) -> bool:

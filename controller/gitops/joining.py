@@ -67,8 +67,8 @@ class Joined:
         """Return what ``collect`` would."""
         now = {entry.path: seen[entry.path] for entry in tree.entries}
         unread = frozenset(problem.path for problem in tree.problems)
-        moved = _differing(self._owners, owners)
-        paths = _differing(self._seen, now)
+        moved = differing(self._owners, owners)
+        paths = differing(self._seen, now)
         paths |= {self._owners[each] for each in moved if each in self._owners}
         paths |= {owners[each] for each in moved if each in owners}
         again = set(moved)
@@ -158,8 +158,10 @@ class Joined:
         )
 
 
-def _differing(before: Mapping[_K, object], now: Mapping[_K, object]) -> set[_K]:
+def differing(before: Mapping[_K, object], now: Mapping[_K, object]) -> set[_K]:
     """Return the keys whose values are not the same."""
+    if before is now:
+        return set()
     found = {
         key for key, value in now.items() if (old := before.get(key)) is not value and old != value
     }

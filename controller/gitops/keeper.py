@@ -17,9 +17,10 @@ from controller.gitops.credentials import read_credentials
 from controller.gitops.facts import Trouble
 from controller.gitops.local_refs import Marks, marks
 from controller.gitops.mirror import Mirror
+from controller.gitops.passes import Around, Ending
 from controller.gitops.remote import MirrorError, RefusedError, Remote
 from controller.gitops.shares import Seat
-from controller.gitops.sync import Around, Ending, Sync
+from controller.gitops.sync import Sync
 from controller.gitops.writing import Turn
 from controller.kernel.redact import redact
 from controller.kube.errors import KubeError

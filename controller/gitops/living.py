@@ -1,5 +1,6 @@
 """The resources of a source as the store has them, ready to be compared with its files."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from controller.gitops.apply import Applied, Live, agrees
@@ -61,8 +62,12 @@ class Living:
         where = (self.namespace, self.source)
         return sum(self._store.named(kind).count(OF_SOURCE, where) for kind in RESOURCES)
 
-    def all(self, collected: Collected) -> dict[Identity, Live]:
-        """Return what the source has, and whatever else its files are about."""
+    def all(
+        self, collected: Collected, only: Iterable[Identity] | None = None
+    ) -> dict[Identity, Live]:
+        """Return what the source has, and whatever else its files are about; *only* some of it."""
+        if only is not None:
+            return self._some(only, collected)
         found = self.owned()
         for identity in collected.resources:
             if identity not in found and (live := self.one(identity)) is not None:
@@ -72,6 +77,12 @@ class Living:
         if len(self._lives) > len(found):
             self._lives = {live.uid: live for live in found.values()}
         return found
+
+    def _some(self, only: Iterable[Identity], collected: Collected) -> dict[Identity, Live]:
+        for identity in only:
+            if identity not in collected.resources:
+                self._agreed.pop(identity, None)
+        return {each: live for each in only if (live := self.one(each)) is not None}
 
     def one(self, identity: Identity) -> Live | None:
         """Return the resource, None if there is none."""

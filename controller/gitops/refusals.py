@@ -32,6 +32,10 @@ class Refusals:
 
     def __init__(self) -> None:
         self._kept: dict[Identity, _Refusal] = {}
+        self._skipped: set[Identity] = set()
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
     def clear(self) -> None:
         """Have everything tried again."""
@@ -47,6 +51,7 @@ class Refusals:
     ) -> tuple[SyncPlan, list[Problem]]:
         """Return the plan without what was refused in this very form, and why it was."""
         skipped: list[Problem] = []
+        self._skipped.clear()
 
         def again(known: Known) -> bool:
             last = self._kept.get(known.identity)
@@ -55,6 +60,7 @@ class Refusals:
             if (last.digest, last.version) != (known.digest, _version(known.identity, live)):
                 return True
             skipped.append(last.problem._replace(path=known.path))
+            self._skipped.add(known.identity)
             return False
 
         creates = tuple(known for known in drawn.creates if again(known))
@@ -68,7 +74,9 @@ class Refusals:
         live: Mapping[Identity, Live],
         now: float,
     ) -> None:
-        """Remember what was refused of what the files ask for."""
+        """Remember what was refused of what the files ask for, and nothing else any more."""
+        for identity in self._kept.keys() - self._skipped:
+            del self._kept[identity]
         for identity, problem in refused.items():
             self._kept[identity] = _Refusal(
                 collected.resources[identity].digest,
@@ -76,8 +84,6 @@ class Refusals:
                 problem,
                 now + (SOON_SECONDS if problem.reason == QUOTA_EXCEEDED else AGAIN_SECONDS),
             )
-        for identity in self._kept.keys() - collected.resources.keys():
-            del self._kept[identity]
 
 
 def _version(identity: Identity, live: Mapping[Identity, Live]) -> str:

@@ -14,10 +14,11 @@ from controller.gitops.keeper import REPOSITORY_NOT_FOUND, Keeper
 from controller.gitops.ledger import Ledger
 from controller.gitops.living import MODELS
 from controller.gitops.mirror import Mirror
+from controller.gitops.passes import Around
 from controller.gitops.remembered import Remembered
 from controller.gitops.remote import RefusedError, Remote
 from controller.gitops.shares import PASSES, Seat, Shares
-from controller.gitops.sync import Around, Sync
+from controller.gitops.sync import Sync
 from controller.gitops.values import Identity
 from controller.gitops.writing import Writer
 from controller.kernel.clock import wall
@@ -282,7 +283,7 @@ class Sources:
         meta = change.subject.metadata
         source = meta.labels.get(LABEL_SOURCE)
         keeper = self._named(meta.namespace, source) if new is not None and source else None
-        if keeper is not None and keeper.sync.end(Identity(AGENT_POD.kind, meta.name)):
+        if keeper is not None and keeper.sync.standing.end(Identity(AGENT_POD.kind, meta.name)):
             self._ends.set()
         if new is None or old is None or not ended(old):
             for _, keeper in self._of(meta.namespace):
@@ -298,7 +299,7 @@ class Sources:
         namespace = subject.metadata.namespace
         identity = Identity(subject.definition.resource.kind, subject.metadata.name)
         for _, keeper in self._of(namespace):
-            if keeper.sync.drifted(identity):
+            if keeper.sync.standing.drifted(identity):
                 keeper.soil()
 
 

@@ -7,64 +7,49 @@ Nothing is written where nothing differs.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from enum import Enum, auto
+from dataclasses import replace
 from typing import Final
 
 from controller.gitops.apply import Live, Prune, SyncPlan, plan
+from controller.gitops.calm import Calm, Form, is_calm, part
 from controller.gitops.desired import Collected
+from controller.gitops.digest import Digest
 from controller.gitops.facts import Origin, SourceFacts, Trouble
-from controller.gitops.findings import applying, counts, digest, settled, trouble, vanished
+from controller.gitops.findings import (
+    applying,
+    counts,
+    gone_before,
+    settled,
+    tickets_of,
+    trouble,
+    vanished,
+)
 from controller.gitops.ledger import Ledger
 from controller.gitops.listing import Listing, Mirror, Scope
 from controller.gitops.living import Living
+from controller.gitops.mentions import Mentions
+from controller.gitops.passes import Around, Ending
 from controller.gitops.reading import TicketCommit
 from controller.gitops.refusals import Refusals
 from controller.gitops.releasing import Releasing
 from controller.gitops.remote import GoneError, MirrorError, RefusedError, Remote
+from controller.gitops.standing import Standing
 from controller.gitops.values import Identity, Problem
 from controller.gitops.writing import (
     Hand,
     Turn,
-    Writer,
     Writing,
     Written,
     named,
     printable,
-    row_of,
 )
-from controller.kernel.events import Recorder
 from controller.kernel.redact import redact
-from controller.kernel.store import Store
 from schemas.gitsource import GitSource
-from schemas.names import AGENT_POD, ANNOTATION_ALLOW_PRUNE, ANNOTATION_REQUESTED_AT, TICKET
+from schemas.names import ANNOTATION_ALLOW_PRUNE, ANNOTATION_REQUESTED_AT, TICKET
 
 logger = logging.getLogger(__name__)
 
 ERRORS_SHOWN: Final = 20
-COMMITS_KEPT: Final = 20
-
-
-class Ending(Enum):
-    """How a pass ended."""
-
-    WHOLE = auto()
-    """Everything that can be applied is."""
-    AGAIN = auto()
-    """Something is left to be done at once: a new commit came, or somebody was faster."""
-    FAILED = auto()
-    """The repository or the API server could not be asked, or refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class Around:
-    """What all sources share."""
-
-    store: Store
-    kube: Writer
-    recorder: Recorder
-    wall: Callable[[], float]
-    ticks: Callable[[], float]
 
 
 class Sync:
@@ -86,16 +71,20 @@ class Sync:
         self._mirror = mirror
         self._listing = Listing(mirror, ledger)
         self._living = Living(around.store, meta.namespace, meta.name)
+        self.standing = Standing(ledger, self._listing, self._living)
+        """Whether resources are as their files say."""
         self._writing = Writing(around.kube, around.store, around.recorder, ledger, self._living)
         self._releasing = Releasing(around.kube, around.store, self._living)
         self._refusals = Refusals()
+        self._digest = Digest()
         self._problems: dict[str, Problem] = {}
         self._named: set[str] = set()
         """Tickets of which something else than what was applied is new."""
         self._applied: tuple[str, int, str | None, str] | None = None
         """The commit, and what else a pass goes by, of the last one that was whole."""
-        self._commits: dict[str, list[TicketCommit]] = {}
-        self._commits_until = ""
+        self._calm: Calm | None = None
+        """The last pass, if it left nothing to do: the next one may look at what differs alone."""
+        self._mentions = Mentions(mirror, self._is_known)
         self._forgotten = ""
         """A commit that was applied, and of which it is not known what became of its pods."""
         self.waiting = False
@@ -114,15 +103,21 @@ class Sync:
         await self._ledger.load()
         marks = self._ledger.marks
         for identity in self._living.ended():
-            self.end(identity)
+            self.standing.end(identity)
         item = self._around.store.of(GitSource).get(self._living.namespace, self._living.source)
         if item is not None and not (current and marks.observed):
             self._forgotten = item.status.applied_commit or ""
-        self.facts = replace(
-            self.facts,
-            observed_commit=marks.observed or None,
+        self.facts = replace(self._seen(self.facts), observed_commit=marks.observed or None)
+
+    def _seen(self, facts: SourceFacts) -> SourceFacts:
+        """Return the facts with how far the source has come."""
+        marks = self._ledger.marks
+        return replace(
+            facts,
+            observed_commit=marks.observed,
             applied_commit=marks.applied or None,
             last_sync_at=marks.at or None,
+            fetched=None,
         )
 
     @property
@@ -150,38 +145,6 @@ class Sync:
             self._problems.get(row.path),
         )
 
-    def end(self, identity: Identity) -> bool:
-        """Take note that a pod has come to its end; tell whether that is news to be remembered."""
-        live = self._living.one(identity)
-        if live is None:
-            return False
-        if self._ledger.end(identity, live.uid):
-            return True
-        before, collected = self._ledger.applied.get(identity), self._listing.collected
-        known = collected.resources.get(identity) if collected is not None else None
-        if known is None or (before is not None and before.uid == live.uid):
-            return False
-        if collected is None or not self._living.same(known, live, before):
-            return False
-        # made by us, and the answer that says so is still to come, or was lost
-        self._ledger.done(row_of(known, collected.commit, live.uid))
-        return self._ledger.end(identity, live.uid)
-
-    def drifted(self, identity: Identity) -> bool:
-        """Whether a resource that has changed is not as its file says. Cheap."""
-        collected = self._listing.collected
-        known = collected.resources.get(identity) if collected is not None else None
-        live = self._living.one(identity)
-        if known is None:
-            return live is None and identity in self._ledger.applied
-        before = self._ledger.origin(identity)
-        if live is None:
-            return before is None or not before.ended
-        if live.deleting or live.left_alone:
-            return False
-        ours = live.owner == self._living.source and live.path == known.path
-        return not ours or not self._living.same(known, live, before)
-
     async def run(self, item: GitSource, remote: Remote, turn: Turn, *, dirty: bool) -> Ending:
         """Make one pass; return how it ended. Troubles are in the facts.
 
@@ -199,22 +162,34 @@ class Sync:
             collected = await self._listing.look(remote, Scope.of(item))
             await self._observe(collected.commit)
         except MirrorError as exc:
+            self._calm = None
             if isinstance(exc, GoneError):
                 self._listing.forget()
             stalled = isinstance(exc, RefusedError)
             self.failed(item, Trouble(exc.reason, redact(exc.sentence), stalled))
             return Ending.FAILED
-        form = (collected.commit, meta.generation, request, allowed)
-        if form == self._applied and not dirty and self._around.ticks() < self._refusals.due:
+        form = (meta.generation, request, allowed)
+        if (
+            (collected.commit, *form) == self._applied
+            and not dirty
+            and self._around.ticks() < self._refusals.due
+        ):
             self._tell(replace(self._handled(item), fetched=None))
             return Ending.WHOLE
         if turn.stale():
             return Ending.AGAIN
         self._applied = None
-        ending = await self._apply(item, collected, turn)
+        only = None if dirty else self._concerned(form, collected)
+        ending = await self._apply(item, collected, turn, form, only)
         if ending is Ending.WHOLE:
-            self._applied = form
+            self._applied = (collected.commit, *form)
         return ending
+
+    def _concerned(self, form: Form, collected: Collected) -> frozenset[Identity] | None:
+        """Return the resources that are to be looked at; None: all."""
+        if self._calm is None or self.standing.stirred:
+            return None
+        return self._calm.concerned(form, collected, self._around.ticks())
 
     def failed(self, item: GitSource, trouble: Trouble) -> None:
         """Take note that the repository cannot be read."""
@@ -238,14 +213,7 @@ class Sync:
         if marks.observed != commit:
             at = self._around.wall()
             await self._ledger.mark(marks._replace(observed=commit, at=at))
-        if self._commits_until == commit:
-            return
-        for found in reversed(await self._mirror.commits(self._commits_until or None, commit)):
-            for ticket in filter(self._is_known, found.tickets):
-                self._commits.setdefault(ticket, []).insert(0, found)
-                del self._commits[ticket][COMMITS_KEPT:]
-                self._named.add(ticket)
-        self._commits_until = commit
+        self._named |= await self._mentions.look(commit)
 
     def _is_known(self, ticket: str) -> bool:
         """Whether there is such a Ticket: a message may name anything."""
@@ -258,18 +226,28 @@ class Sync:
 
         At the start the last ones that the mirror has are looked at.
         """
-        return tuple(self._commits.get(ticket, ()))
+        return self._mentions.of(ticket)
 
-    async def _apply(self, item: GitSource, collected: Collected, turn: Turn) -> Ending:
-        """Write what differs, and remember what was found."""
-        allowed = item.metadata.annotations.get(ANNOTATION_ALLOW_PRUNE, "")
-        prune = Prune.of(item.metadata.name, item.spec, allowed)
-        prune = replace(prune, rewritten=await self._rewritten(item, collected.commit))
-        live, applied = self._living.all(collected), self._ledger.applied
+    async def _apply(
+        self,
+        item: GitSource,
+        collected: Collected,
+        turn: Turn,
+        form: Form,
+        only: frozenset[Identity] | None,
+    ) -> Ending:
+        """Write what differs among *only* these (None: all), and remember what was found."""
+        rewritten = await self._rewritten(item, collected.commit)
+        if rewritten:
+            only = None
+        calm, self._calm = self._calm, None
+        if only is None:
+            self.standing.stirred = False
+        live, applied = self._living.all(collected, only), self._ledger.applied
         if self._forgotten:
             await self._recollect(item, collected, live)
-        # in a thread: 10,000 resources that are compared for the first time take a second
-        drawn = await asyncio.to_thread(plan, collected, live, applied, prune, self._living.same)
+        looked = collected if only is None else part(collected, only)
+        drawn = await self._plan(item, looked, live, only, rewritten=rewritten)
         again, skipped = self._refusals.without(drawn, live, self._around.ticks())
 
         def progress(left: int) -> None:
@@ -282,17 +260,19 @@ class Sync:
         if done.lost:
             self._listing.forget()
         whole = done.failure is None and not done.pending
+        were = applied if only is None else only & applied.keys()
         await self._ledger.wrote(
-            settled(collected, drawn, problems, applied, live),
-            vanished(collected, applied, self._living.one, item.metadata.name) if whole else (),
+            settled(looked, drawn, problems, applied, live),
+            vanished(looked, were, self._living.one, item.metadata.name) if whole else (),
         )
         if whole:
             self.looked = True
             marks = self._ledger.marks
             rewritten = drawn.held is not None and drawn.held.rewritten
-            await self._ledger.mark(
-                marks._replace(applied=collected.commit, rewritten=rewritten)
-            )
+            await self._ledger.mark(marks._replace(applied=collected.commit, rewritten=rewritten))
+            if is_calm(drawn, problems[len(collected.problems) :]):
+                at = self._around.ticks() if only is None or calm is None else calm.at
+                self._calm = Calm(form, collected, at)
         self.waiting = bool(drawn.waiting or drawn.cancels)
         self._conclude(item, collected, drawn, done, problems)
         if whole:
@@ -302,8 +282,8 @@ class Sync:
     async def _rewritten(self, item: GitSource, commit: str) -> bool:
         """Whether the branch does not follow what was applied: what it lacks was not deleted.
 
-        Somebody pushed by force, or the source was given another branch. Said again and again
-        until nothing is missing, or a person allows it.
+        Somebody pushed by force, or the source was given another branch. So it is said until
+        nothing is missing any more, or a person allows it.
         """
         marks = self._ledger.marks
         before = marks.applied or item.status.applied_commit or ""
@@ -313,6 +293,22 @@ class Sync:
             return False
         await self._ledger.mark(marks._replace(rewritten=True))
         return True
+
+    async def _plan(
+        self,
+        item: GitSource,
+        looked: Collected,
+        live: dict[Identity, Live],
+        only: frozenset[Identity] | None,
+        *,
+        rewritten: bool,
+    ) -> SyncPlan:
+        allowed = item.metadata.annotations.get(ANNOTATION_ALLOW_PRUNE, "")
+        prune = replace(Prune.of(item.metadata.name, item.spec, allowed), rewritten=rewritten)
+        applied, same = self._ledger.applied, self._living.same
+        total = None if only is None else self._living.count()
+        # in a thread: 10,000 resources that are compared for the first time take a second
+        return await asyncio.to_thread(plan, looked, live, applied, prune, same, total)
 
     async def _recollect(
         self, item: GitSource, collected: Collected, live: dict[Identity, Live]
@@ -325,16 +321,9 @@ class Sync:
         """
         try:
             entries = await self._mirror.entries(self._forgotten, item.spec.path)
-            before = {(entry.path, entry.blob) for entry in entries}
+            rows = gone_before(collected, live, entries)
         except GoneError:
-            before = {(known.path, known.blob) for known in collected.resources.values()}
-        rows = [
-            replace(row_of(known, collected.commit, ""), ended=True)
-            for identity, known in collected.resources.items()
-            if identity.kind == AGENT_POD.kind
-            and identity not in live
-            and (known.path, known.blob) in before
-        ]
+            rows = gone_before(collected, live)
         if rows:
             names = ", ".join(row.identity.name for row in rows[:5])
             logger.warning(
@@ -371,33 +360,22 @@ class Sync:
         self._note(before)
         shown = sorted(self._problems.values(), key=lambda problem: problem.path)[:ERRORS_SHOWN]
         pending = done.pending + len(drawn.left_alone)
-        marks = self._ledger.marks
         self._tell(
             replace(
-                self._handled(item),
-                observed_commit=marks.observed,
-                applied_commit=marks.applied or None,
-                last_sync_at=marks.at,
-                fetched=None,
+                self._seen(self._handled(item)),
                 syncing=trouble(done, drawn),
                 counts=counts(collected, self._problems.values(), pending),
                 problems=tuple(problem._replace(path=printable(problem.path)) for problem in shown),
                 held=drawn.held,
                 resources=self._living.count(),
-                digest=digest(self._ledger.applied),
+                digest=self._digest.of(self._ledger.applied),
             )
         )
 
     def _note(self, before: dict[str, Problem]) -> None:
         """Take note of the tickets whose files can be used again, or can be no more."""
-        paths = {path for path, _ in before.items() ^ self._problems.items()}
-        if paths:
-            owners = self._ledger.owners().items()
-            self._named |= {
-                identity.name
-                for identity, path in owners
-                if path in paths and identity.kind == TICKET.kind
-            }
+        if paths := {path for path, _ in before.items() ^ self._problems.items()}:
+            self._named |= tickets_of(paths, self._ledger.owners())
 
     def _tell(self, facts: SourceFacts) -> None:
         """Say what is known, if it is news, and which tickets it concerns."""

@@ -18,9 +18,10 @@ from cli.plan.made import make
 from cli.plan.values import Origin, Plan
 from controller.gitops.facts import SourceFacts
 from controller.gitops.ledger import Ledger
+from controller.gitops.passes import Around, Ending
 from controller.gitops.reading import TicketCommit
 from controller.gitops.remote import Remote
-from controller.gitops.sync import Around, Ending, Sync
+from controller.gitops.sync import Sync
 from controller.gitops.values import Entry, EntryType, Identity
 from controller.gitops.writing import Turn
 from controller.kernel.key import Key
