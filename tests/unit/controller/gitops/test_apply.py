@@ -21,6 +21,7 @@ from controller.gitops.bodies import manifest, patch, release
 from controller.gitops.desired import Collected, Known
 from controller.gitops.files.canonical import digest
 from controller.gitops.values import Declared, Identity, Style
+from schemas.gitsource import SourcedKind
 from schemas.names import (
     ANNOTATION_PRUNE,
     ANNOTATION_RECONCILE,
@@ -134,7 +135,8 @@ def test_a_patch_names_what_differs_and_the_uid() -> None:
 
 
 def test_what_is_released_is_nobodys() -> None:
-    found = release(live(declared("one")).uid)["metadata"]
+    one = live(declared("one"))
+    found = release(one.identity, one.uid, [SourcedKind.AGENT_POD])["metadata"]
     assert found["labels"] == {LABEL_SOURCE: None}
     assert found["annotations"] == {ANNOTATION_SOURCE_PATH: None}
 
