@@ -15,7 +15,7 @@ from controller.kube.errors import Conflict, NotFound
 from controller.rpc.ports import Objects
 from controller.services.contention import attempts
 from controller.tickets.attempts import wished
-from controller.tickets.claims import living, owns
+from controller.tickets.claims import living, made_for, owns
 from controller.tickets.depth import deepened, may_run
 from controller.tools.call import ToolError
 from schemas.agentpod import AgentPod, Claim
@@ -72,6 +72,20 @@ class Claims:
                     "or take another ticket",
                 )
             return None if helps else self.taken(pod, now)
+
+        return await self._for_a_pod(ticket, edit)
+
+    async def dropped(self, pod: AgentPod, ticket: Ticket) -> Ticket:
+        """Take back ``take``: the change for which the pod took the ticket was not to be.
+
+        A pod that was made for the ticket keeps it.
+
+        Raises:
+            KubeError: The API cannot be asked.
+        """
+
+        def edit(now: Ticket) -> Mapping[str, Any] | None:
+            return _NO_CLAIM if owns(pod, now) and not made_for(pod, now) else None
 
         return await self._for_a_pod(ticket, edit)
 

@@ -19,7 +19,17 @@ from controller.placement.indexes import BY_NAMESPACE, CLAIMED_BY, OF_TICKET
 from controller.services.claims import Claims
 from controller.services.ticket_values import CONTROLLER, By, Written
 from controller.tickets import attempts
-from controller.tickets.follow import Decide, Keep, Release, Remember, Step, Take, Write, step
+from controller.tickets.follow import (
+    Decide,
+    Drop,
+    Keep,
+    Release,
+    Remember,
+    Step,
+    Take,
+    Write,
+    step,
+)
 from controller.tools.call import ToolError
 from schemas.agentpod import AgentPod
 from schemas.base import Status
@@ -130,6 +140,9 @@ class TicketWork:
             case Release(reason, message):
                 await self._claims.write(ticket, self._claims.released(ticket, reason, message))
                 self._tell(ticket, "PodEnded", message)
+            case Drop(message):
+                await self._claims.write(ticket, {"claim": None})
+                self._tell(ticket, "NotFollowed", message, warning=True)
         extra = {"key": f"{ticket.metadata.namespace}/{ticket.metadata.name}"}
         logger.info("ticket", extra={**extra, "change": type(what).__name__})
         return True

@@ -56,6 +56,14 @@ def owns(pod: AgentPod, ticket: Ticket) -> bool:
     return claim is not None and claim.pod_uid == pod.metadata.uid
 
 
+def made_for(pod: AgentPod, ticket: Ticket) -> bool:
+    """Whether the pod names the ticket as its own: it takes it whenever nobody has it."""
+    reference = pod.spec.ticket_ref
+    if reference is None or reference.claim is Claim.NEVER:
+        return False
+    return reference.name == ticket.metadata.name
+
+
 def waiting(pod: AgentPod, ticket: Ticket) -> Condition | None:
     """Return why a pod that has the ticket, or was started for it, is not placed; None: it is.
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from controller.placement.desired import ended, started
-from controller.tickets.claims import heir, living
+from controller.tickets.claims import heir, living, made_for
+from controller.tickets.facts import closed
 from schemas.agentpod import AgentPod
 from schemas.conditions import find
 from schemas.ticket import Ticket, TicketClaim, TicketPod, TicketState
@@ -74,7 +75,14 @@ class Release:
     message: str
 
 
-Step = Keep | Take | Decide | Remember | Write | Release
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The ticket becomes nobody's: it was closed before the pod that took it was at work on it."""
+
+    message: str
+
+
+Step = Keep | Take | Decide | Remember | Write | Release | Drop
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,9 @@ def step(
     if follows and claim.followed is not None and undone(ticket, claim):
         return Write(claim.followed, ticket.spec.state, _summary(ticket, claim, holder))
     if holder is not None and living(holder):
+        if follows and _closed_before(ticket, claim) and not made_for(holder, ticket):
+            said, name = ticket.spec.state, holder.metadata.name
+            return Drop(f"it was {said} before pod {name} worked on it: it is nobody's again")
         return _begun(ticket, claim, holder) if follows else Keep()
     end = ending(ticket, claim, holder)
     if follows and (state := _after(ticket, claim, end)) is not None:
@@ -137,6 +148,13 @@ def ending(ticket: Ticket, claim: TicketClaim, pod: AgentPod | None) -> End:
     left = ", and left changes that are not committed" if tree and tree.dirty else ""
     text = f"pod {name} ended without a commit{left}: {how}"
     return End(started=True, reason=NO_COMMITS, message=text)
+
+
+def _closed_before(ticket: Ticket, claim: TicketClaim) -> bool:
+    """Whether the one change since the pod was to be seen at work on the ticket has closed it."""
+    if claim.followed is not TicketState.IN_PROGRESS or claim.generation is None:
+        return False
+    return closed(ticket) and ticket.metadata.generation == claim.generation + 1
 
 
 def _begun(ticket: Ticket, claim: TicketClaim, pod: AgentPod) -> Step:

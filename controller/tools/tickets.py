@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from controller.services.ticket_search import Sought
 from controller.services.ticket_values import Written, by_pod
 from controller.services.tickets import OutdatedError, Place, Tickets, Whole
+from controller.tickets.claims import owns
 from controller.tools.call import Caller, Handler, ToolError
 from schemas.agentpod import AgentPod
 from schemas.ticket import Ticket, TicketState
@@ -17,6 +18,10 @@ class Claiming(Protocol):
 
     async def take(self, pod: AgentPod, ticket: Ticket) -> Ticket:
         """Make the ticket the pod's. Raises ToolError if another pod that lives has it."""
+        ...
+
+    async def dropped(self, pod: AgentPod, ticket: Ticket) -> Ticket:
+        """Take ``take`` back, as the change for which the pod took the ticket was not to be."""
         ...
 
     async def noted(self, pod: AgentPod, ticket: Ticket, state: TicketState) -> Ticket:
@@ -93,7 +98,7 @@ class TicketTools:
         changes = {field: str(value) for field, value in given.items() if value is not None}
         if both := sorted(set(wanted.done) & set(wanted.undone)):
             raise ToolError("InvalidArgument", f"done, undone: {both[0]!r} is in both")
-        before = self._tickets.find(caller.namespace, wanted.ticket_id)
+        found = before = self._tickets.find(caller.namespace, wanted.ticket_id)
         if wanted.status is not None:
             before = await self._claim(caller.pod, before, wanted)
         try:
@@ -107,6 +112,9 @@ class TicketTools:
                 written = await self._write(caller, wanted, changes, revision)
             except OutdatedError as again:
                 raise await self._outdated(caller, again) from again
+        took = wanted.status is TicketState.IN_PROGRESS and not owns(caller.pod, found)
+        if took and "state" in written.conflicts:
+            await self._claims.dropped(caller.pod, before)
         shown = await self._told(caller, written)
         if written.conflicts:
             raise ToolError("Conflict", written.message, shown.structured())

@@ -9,6 +9,8 @@ from controller.gitops.files.weave import weave
 from schemas.ticket import TicketRun, TicketSpec
 
 _SETS: Final = frozenset({"labels", "assignees", "dependsOn"})
+_MERGED: Final = _SETS | {"acceptance", "body", X_STATUS}
+"""What more than one can change at the same time."""
 _MAX_BODY_BYTES: Final = 65_536
 _DEFAULTS: Final = TicketSpec(title="-").manifest()
 """What a field that is not there says; those without a default are absent."""
@@ -58,6 +60,16 @@ def merge(
     return Merged(
         merging.changes, tuple(merging.conflicts), tuple(merging.overruled), merging.comment
     )
+
+
+def unmet(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the fields of *ours* that theirs does not say, of those that are one value.
+
+    Whoever asks for what the field said when they saw it has changed nothing, and still is to be
+    told that it says something else by now.
+    """
+    values = {key: value for key, value in ours.items() if key not in _MERGED}
+    return tuple(merge(theirs, theirs, values).changes)
 
 
 @dataclass(slots=True)

@@ -254,6 +254,61 @@ async def test_of_many_that_claim_at_once_one_has_the_ticket(world: TicketWorld)
     assert sum(won) == 1
 
 
+@pytest.mark.parametrize("away", [False, True], ids=["on the API", "in git, which is away"])
+async def test_a_ticket_that_was_closed_before_its_pod_worked_on_it_is_nobodys(
+    world: TicketWorld, *, away: bool
+) -> None:
+    await world.ticket()
+    for name in ("a", "b"):
+        await world.pod(name, None)
+        await world.place()
+        await world.start(name)
+    await world.settle()
+    world.away = True  # what the controller decides is not written yet
+    await world.claims.take(world.pods["a"], world.found())
+    await world.settle()
+    assert world.queued == [("tk-1", "in_progress")]
+    world.away = away
+    await world.move("done")
+    await world.settle()
+    assert world.found().status.claim is None
+    await world.claims.take(world.pods["b"], world.found())
+    with pytest.raises(ToolError, match="pod b works on the ticket"):
+        await world.claims.take(world.pods["a"], world.found())
+
+
+async def test_a_pod_made_for_a_ticket_keeps_it_when_it_is_closed(world: TicketWorld) -> None:
+    await world.ticket()
+    await world.pod("a")
+    await world.settle()
+    await world.place()
+    await world.start("a")
+    world.away = True
+    await world.settle()
+    await world.move("done")
+    await world.settle()
+    claim = world.found().status.claim
+    assert claim is not None
+    assert claim.pod_name == "a"
+
+
+async def test_a_claim_is_taken_back_from_who_has_it_and_from_nobody_else(
+    world: TicketWorld,
+) -> None:
+    await world.ticket()
+    await world.pod("a", None)
+    await world.pod("b", None)
+    ticket = await world.claims.take(world.pods["a"], world.found())
+    await world.claims.dropped(world.pods["b"], ticket)
+    assert world.found().status.claim is not None
+    await world.claims.dropped(world.pods["a"], ticket)
+    assert world.found().status.claim is None
+    await world.pod("c")
+    await world.settle()
+    await world.claims.dropped(world.pods["c"], world.found())
+    assert world.found().status.claim is not None
+
+
 async def test_a_pod_that_goes_before_it_began_makes_room(world: TicketWorld) -> None:
     await world.ticket(autoRun=RUN)
     await world.settle()

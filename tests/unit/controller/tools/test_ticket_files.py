@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from controller.rpc.ports import RunnerKey
-from controller.services.ticket_values import by_person, by_pod
+from controller.services.ticket_values import CONTROLLER, by_person, by_pod
 from controller.tools import tickets as ticket_tools
 from controller.tools.call import Caller, ToolError
 from schemas.agentpod import AgentPod
@@ -52,6 +52,11 @@ class Claims:
     async def take(self, pod: AgentPod, ticket: Ticket) -> Ticket:
         assert pod is POD
         self.taken.append(ticket.metadata.name)
+        return ticket
+
+    async def dropped(self, pod: AgentPod, ticket: Ticket) -> Ticket:
+        assert pod is POD
+        self.taken.remove(ticket.metadata.name)
         return ticket
 
     async def noted(self, pod: AgentPod, ticket: Ticket, state: TicketState) -> Ticket:
@@ -207,6 +212,32 @@ async def test_what_a_person_changed_meanwhile_is_told_with_the_ticket_as_it_is(
     assert caught.value.structured is not None
     assert caught.value.structured["status"] == "done"
     assert caught.value.structured["priority"] == "low"
+
+
+async def test_a_ticket_that_a_person_closed_meanwhile_is_not_taken(there: Scene) -> None:
+    text = (there.team.clone / FILE).read_text().replace("state: todo", "state: done")
+    async with Running(there) as running:
+        agent = Agent(running)
+        taken = agent.claims.take
+
+        async def take(pod: AgentPod, ticket: Ticket) -> Ticket:
+            """The ticket follows at once, by a change of the controller's own."""
+            claim = {"podName": "apod-x1", "podUID": "uid-x1", "claimedAt": "2027-01-01T00:00:00Z"}
+            there.status("tk-aaaa", claim=claim)
+            there.mirror.before = [lambda: there.team.push({FILE: text})]
+            state = {"state": "in_progress"}
+            await running.tickets.update(CONTROLLER, ORG, "tk-aaaa", state, wait_seconds=0)
+            return await taken(pod, ticket)
+
+        agent.claims.take = take  # type: ignore[method-assign] - adds the controller's share
+        with pytest.raises(ToolError) as caught:
+            await agent.call("update_ticket", ticket_id="tk-aaaa", status="in_progress")
+        assert caught.value.reason == "Conflict"
+        assert "state is done" in caught.value.message
+        assert caught.value.structured is not None
+        assert caught.value.structured["status"] == "done"
+        assert agent.claims.taken == []
+    assert there.file("tk-aaaa").strip() == text.strip(), "x-status says that the pod has it"
 
 
 async def test_a_pod_makes_only_so_many_files(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controller.gitops.files.merge import Merged, merge
+from controller.gitops.files.merge import Merged, merge, unmet
 from controller.gitops.files.weave import weave
 from schemas.ticket import TicketSpec
 
@@ -122,6 +122,13 @@ def test_items_that_their_ids_do_not_tell_apart_are_taken_as_one_value() -> None
     assert merge(spec(), spec(), twice).changes == twice
     theirs = spec(acceptance=[item("b")])
     assert merge(spec(), theirs, twice).conflicts == ("acceptance",)
+
+
+def test_a_value_that_is_asked_for_and_does_not_stand_there_is_told() -> None:
+    theirs = spec(state="done", labels=["a"], priority="high", autoRun={"agentClassName": "c"})
+    asked = {"state": "todo", "priority": "high", "parent": "p", "labels": ["b"], "body": "x"}
+    assert unmet(theirs, asked) == ("state", "parent")
+    assert unmet(theirs, {"autoRun": {"agentClassName": "c", "maxAttempts": 1}}) == ()
 
 
 STATES = st.sampled_from(["backlog", "todo", "done"])
