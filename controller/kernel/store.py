@@ -98,6 +98,8 @@ class Collection(Generic[T]):
 
         An object that has no finalizers left and is being deleted counts as gone.
         """
+        if self._has(manifest):
+            return []
         try:
             fresh = self._model.model_validate(manifest)
         except ValidationError as exc:
@@ -134,6 +136,15 @@ class Collection(Generic[T]):
             return []
         self._file(old, None)
         return [Change(old, None)]
+
+    def _has(self, manifest: Mapping[str, Any]) -> bool:
+        """Whether it is the very version that is here: what lists and watches say twice."""
+        metadata = manifest.get("metadata")
+        if not isinstance(metadata, Mapping):
+            return False
+        old = self._by_uid.get(str(metadata.get("uid")))
+        version = metadata.get("resourceVersion")
+        return old is not None and version == old.metadata.resource_version != ""
 
     def _newer(self, fresh: T) -> bool:
         old = self._by_uid.get(fresh.metadata.uid)

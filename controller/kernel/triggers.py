@@ -9,6 +9,7 @@ not be among them: runners' streams live through it. It is then started anew, wi
 """
 
 import asyncio
+import collections
 import contextlib
 import functools
 import logging
@@ -31,6 +32,8 @@ _LAST_PAUSE_SECONDS: Final = 30.0
 _STEADY_SECONDS: Final = 60.0
 """A run at least this long was a good one: the next pause is short again."""
 _STOP_SECONDS: Final = 10.0
+_AT_ONCE: Final = 32
+"""So many events are taken before the main loop looks after others."""
 
 Take = Callable[[str, str | None, dict[str, Any]], None]
 """What is called for each event, on the main loop: kind, type (None: listed), object."""
@@ -122,10 +125,10 @@ class _Run:
     ) -> None:
         self._credentials = credentials
         self._resources = resources
-        self._take = take
         self._main = asyncio.get_running_loop()
         self._ended: asyncio.Future[str] = self._main.create_future()
         self._stop: Callable[[], object] = lambda: None
+        self._events = Events(self._main, take)
 
     async def until_it_ends(self) -> str:
         """Run and return why it ended; on cancellation stop it first."""
@@ -183,8 +186,39 @@ class _Run:
     async def _on_event(self, kind: str, /, *, event: Any, **_: Any) -> None:
         """Hand the event to the main loop; never wait, never fail."""
         manifest = dict(event["object"])
-        with contextlib.suppress(RuntimeError):  # the main loop is closing
-            self._main.call_soon_threadsafe(self._take, kind, event["type"], manifest)
+        self._events.put(kind, event["type"], manifest)
+
+
+class Events:
+    """Carries events from kopf's thread to the main loop, which is woken once for many."""
+
+    def __init__(self, main: asyncio.AbstractEventLoop, take: Take) -> None:
+        self._main = main
+        self._take = take
+        self._waiting: collections.deque[tuple[str, str | None, dict[str, Any]]] = (
+            collections.deque()
+        )
+        self._woken = threading.Event()
+        """Set while the main loop is about to look."""
+
+    def put(self, kind: str, event: str | None, manifest: dict[str, Any]) -> None:
+        """Have the main loop take the event after all earlier ones. From any thread."""
+        self._waiting.append((kind, event, manifest))
+        if not self._woken.is_set():
+            self._woken.set()
+            with contextlib.suppress(RuntimeError):  # the main loop is closing
+                self._main.call_soon_threadsafe(self._some)
+
+    def _some(self) -> None:
+        """Take some events; others may have their turn before the rest."""
+        self._woken.clear()  # what is put from here on is seen below, or wakes us again
+        try:
+            for _ in range(min(len(self._waiting), _AT_ONCE)):
+                self._take(*self._waiting.popleft())
+        finally:
+            if self._waiting and not self._woken.is_set():
+                self._woken.set()
+                self._main.call_soon(self._some)
 
 
 def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
