@@ -17,6 +17,7 @@ from apiserver.controllers.definitions import Definitions
 from apiserver.controllers.expiry import Expiry
 from apiserver.controllers.garbage import Garbage
 from apiserver.controllers.namespaces import Namespaces
+from apiserver.controllers.quotas import Quotas
 from apiserver.kinds import builtin
 from apiserver.kinds.registry import Registry
 from apiserver.rest.discovery import Discovery
@@ -48,6 +49,7 @@ class ControlPlane:
             Namespaces(desk),
             Garbage(desk),
             Aggregation(self.store),
+            Quotas(self.store, registry),
         )
         parts = Parts(
             desk=desk,

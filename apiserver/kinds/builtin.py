@@ -7,12 +7,12 @@ from typing import Any, Final
 from apiserver.kinds.core import (
     ConfigMapStrategy,
     NamespaceStrategy,
-    QuotaStrategy,
     SecretStrategy,
 )
 from apiserver.kinds.crds import CrdStrategy
 from apiserver.kinds.events import EventConversion, EventStrategy, NewEventStrategy
 from apiserver.kinds.leases import LeaseStrategy
+from apiserver.kinds.quotas import QuotaStrategy
 from apiserver.kinds.rbac import BindingStrategy, RoleStrategy
 from apiserver.kinds.resource import AS_STORED, Resource
 from apiserver.kinds.shapes import Shape
@@ -95,7 +95,11 @@ def _core() -> list[Resource]:
             short_names=("quota",),
             subresources=frozenset({"status"}),
             strategy=QuotaStrategy(),
-            columns=(_AGE,),
+            columns=(
+                _AGE,
+                _column("Request", "._print.request"),
+                _column("Limit", "._print.limit"),
+            ),
         ),
     ]
 
@@ -221,6 +225,8 @@ def printable(obj: Object) -> Object:
             ref = obj.get("roleRef") or {}
             extra["role"] = f"{ref.get('kind', '')}/{ref.get('name', '')}"
             extra |= _subjects(obj)
+        case "ResourceQuota":
+            extra |= _quota(obj)
         case "Event":
             extra |= _event(obj)
         case _:
@@ -237,6 +243,16 @@ def _subjects(obj: Object) -> Object:
         found.setdefault(subject.get("kind", ""), []).append(name)
     names = {"users": "User", "groups": "Group", "accounts": "ServiceAccount"}
     return {name: ", ".join(found[kind]) for name, kind in names.items()}
+
+
+def _quota(obj: Object) -> Object:
+    status = obj.get("status") or {}
+    used = status.get("used") or {}
+    found: dict[str, list[str]] = {"request": [], "limit": []}
+    for name, hard in sorted((status.get("hard") or {}).items()):
+        side = "limit" if name.startswith("limits.") else "request"
+        found[side].append(f"{name}: {used.get(name, '0')}/{hard}")
+    return {side: ", ".join(texts) for side, texts in found.items()}
 
 
 def _event(obj: Object) -> Object:

@@ -1,4 +1,4 @@
-"""The rules of the core kinds: Namespace, Secret, ConfigMap, ResourceQuota."""
+"""The rules of the core kinds: Namespace, Secret, ConfigMap."""
 
 from __future__ import annotations
 
@@ -214,20 +214,3 @@ class ConfigMapStrategy(Strategy):
         if size + _bytes_of("binaryData", binary) > _MOST_BYTES:
             found.append(_too_large("[]"))  # Kubernetes' name for the whole
         return found + _immutable_errors(obj, old, ("data", "binaryData"))
-
-
-class QuotaStrategy(Strategy):
-    """Quotas are kept for tools that expect them; nothing is counted here."""
-
-    @override
-    def prepare_create(self, ctx: Context, obj: Object) -> None:
-        """Drop the status that the client sent."""
-        obj["status"] = {}
-
-    @override
-    def prepare_update(self, ctx: Context, obj: Object, old: Object) -> None:
-        """Keep the status on the main endpoint, and all but the status on the other."""
-        if ctx.subresource == "status":
-            keep_all_but_status(obj, old)
-        else:
-            keep(obj, old, "status")

@@ -14,7 +14,7 @@ from apiserver.kinds import objectmeta
 from apiserver.kinds.registry import Registry
 from apiserver.kinds.resource import Resource
 from apiserver.kinds.strategy import Context, Escalation
-from apiserver.rest import admission, patching, reply
+from apiserver.rest import admission, patching, quotas, reply
 from apiserver.rest.call import Call
 from apiserver.schema.errors import FieldError, invalid
 from apiserver.schema.metadata import finalizer_warnings, validate_metadata
@@ -72,6 +72,9 @@ async def create(call: Call, desk: Desk, resource: Resource) -> reply.Reply:
     _refuse_invalid(resource, obj, _errors_of_new(ctx, resource, obj))
     if resource.custom:
         call.warnings += finalizer_warnings(meta.get("finalizers") or ())
+    if (full := quotas.beyond(desk.store, resource, key)) is not None:
+        await quotas.settled(desk.store, resource, key.namespace)
+        raise full
     if desk.store.latest(key) is not None:
         if (ticket := desk.store.ticket(key)) is not None:
             await ticket

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -183,6 +183,38 @@ class Store:
         """Return what to await before acknowledging what `latest` told; None if durable."""
         pending = self._pending.get(key)
         return pending[1] if pending else None
+
+    def newest(self, resource: str, namespace: str) -> list[Entry]:
+        """Return what `latest` tells of all objects of *resource* in *namespace*, in any order."""
+        found = {entry.key: entry for entry in self.entries(resource, namespace)}
+        for change, _ in self._pending_in(resource, namespace):
+            found.pop(change.key, None)
+            if change.type is not ChangeType.DELETED:
+                found[change.key] = change.entry
+        return list(found.values())
+
+    def count(self, resource: str, namespace: str) -> int:
+        """Return how many objects `newest` has, without looking at each."""
+        table = self._tables.get(resource)
+        number = table.count(resource, namespace) if table else 0
+        for change, _ in self._pending_in(resource, namespace):
+            number += change.type is not ChangeType.DELETED
+            number -= self.get(change.key) is not None
+        return number
+
+    async def settled(self, resource: str, namespace: str) -> None:
+        """Wait until what `newest` and `count` told is durable.
+
+        Raises:
+            StoreError: It could not be written.
+        """
+        for _, ticket in list(self._pending_in(resource, namespace)):
+            await ticket
+
+    def _pending_in(self, resource: str, namespace: str) -> Iterator[tuple[Change, Ticket]]:
+        for key, pending in self._pending.items():
+            if key.resource == resource and key.namespace == namespace:
+                yield pending
 
     def put(self, key: Key, obj: Object) -> tuple[Entry, Ticket]:
         """Write *obj* as the newest version of *key*; its resourceVersion is set here.

@@ -38,6 +38,14 @@ class Table:
         """Return the entries of *namespace*, or all where it is empty, in order."""
         if not namespace:
             return [self.entries[key] for key in self._order]
-        low = bisect_left(self._order, Key(resource, namespace, ""))
-        high = bisect_right(self._order, Key(resource, namespace, _LAST))
+        low, high = self._span(resource, namespace)
         return [self.entries[key] for key in self._order[low:high]]
+
+    def count(self, resource: str, namespace: str) -> int:
+        """Return how many entries there are in *namespace*."""
+        low, high = self._span(resource, namespace)
+        return high - low
+
+    def _span(self, resource: str, namespace: str) -> tuple[int, int]:
+        low = bisect_left(self._order, Key(resource, namespace, ""))
+        return low, bisect_right(self._order, Key(resource, namespace, _LAST))

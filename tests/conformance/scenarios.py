@@ -13,11 +13,12 @@ from tests.conformance.stories import (
     lists,
     objects,
     ours,
+    quotas,
     requests,
     watches,
 )
 
 __all__ = ["SCENARIOS", "WIDGET_CRD"]
 
-STORIES = (objects, requests, lists, watches, builtin, access, definitions, deletion, ours)
+STORIES = (objects, requests, lists, watches, builtin, access, definitions, deletion, quotas, ours)
 """The modules, named so that their import is seen to have a use."""

@@ -68,11 +68,11 @@ def real() -> Iterator[World]:
 
 @contextlib.contextmanager
 def _controllers(folder: Path, kubeconfig: Path) -> Iterator[None]:
-    """Run the controllers that delete: of namespaces, and of what others own."""
+    """Run the controllers that delete (namespaces, what others own), and the one that counts."""
     argv = [
         str(Path(os.environ["KUBEBUILDER_ASSETS"]) / "kube-controller-manager"),
         f"--kubeconfig={kubeconfig}",
-        "--controllers=garbagecollector,namespace",
+        "--controllers=garbagecollector,namespace,resourcequota",
         "--leader-elect=false",
         "--port=0",
         "--secure-port=0",
