@@ -19,7 +19,7 @@ from controller.gitops.remembered import Remembered
 from controller.gitops.remote import RefusedError, Remote
 from controller.gitops.shares import PASSES, Seat, Shares
 from controller.gitops.sync import Sync
-from controller.gitops.values import Identity
+from controller.gitops.values import Identity, Problem
 from controller.gitops.writing import Writer
 from controller.kernel.clock import wall
 from controller.kernel.events import Recorder
@@ -181,6 +181,11 @@ class Sources:
         """Return the file of source *name* that the ticket was last applied from."""
         found = self.of_ticket(namespace, ticket)
         return found.path if found is not None and found.source == name else None
+
+    def problem(self, namespace: str, name: str, path: str) -> Problem | None:
+        """Return why the file of source *name* is not in force, None if it is."""
+        keeper = self._named(namespace, name)
+        return keeper.sync.problems.get(path) if keeper is not None else None
 
     def commits(self, namespace: str, ticket: str) -> tuple[TicketCommit, ...]:
         """Return commits that name the Ticket in a trailer, the newest first, at most 20.

@@ -77,7 +77,8 @@ class Sync:
         self._releasing = Releasing(around.kube, around.store, self._living)
         self._refusals = Refusals()
         self._digest = Digest()
-        self._problems: dict[str, Problem] = {}
+        self.problems: dict[str, Problem] = {}
+        """Why files were not used by the last pass, by path."""
         self._named: set[str] = set()
         """Tickets of which something else than what was applied is new."""
         self._applied: tuple[str, int, str | None, str] | None = None
@@ -142,7 +143,7 @@ class Sync:
             row.blob,
             row.commit,
             row.digest,
-            self._problems.get(row.path),
+            self.problems.get(row.path),
         )
 
     async def run(self, item: GitSource, remote: Remote, turn: Turn, *, dirty: bool) -> Ending:
@@ -356,15 +357,15 @@ class Sync:
         problems: Iterable[Problem],
     ) -> None:
         """Say what is known now."""
-        before, self._problems = self._problems, named(problems)
+        before, self.problems = self.problems, named(problems)
         self._note(before)
-        shown = sorted(self._problems.values(), key=lambda problem: problem.path)[:ERRORS_SHOWN]
+        shown = sorted(self.problems.values(), key=lambda problem: problem.path)[:ERRORS_SHOWN]
         pending = done.pending + len(drawn.left_alone)
         self._tell(
             replace(
                 self._seen(self._handled(item)),
                 syncing=trouble(done, drawn),
-                counts=counts(collected, self._problems.values(), pending),
+                counts=counts(collected, self.problems.values(), pending),
                 problems=tuple(problem._replace(path=printable(problem.path)) for problem in shown),
                 held=drawn.held,
                 resources=self._living.count(),
@@ -374,7 +375,7 @@ class Sync:
 
     def _note(self, before: dict[str, Problem]) -> None:
         """Take note of the tickets whose files can be used again, or can be no more."""
-        if paths := {path for path, _ in before.items() ^ self._problems.items()}:
+        if paths := {path for path, _ in before.items() ^ self.problems.items()}:
             self._named |= tickets_of(paths, self._ledger.owners())
 
     def _tell(self, facts: SourceFacts) -> None:

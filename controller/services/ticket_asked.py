@@ -48,6 +48,18 @@ def otherwise(ticket: Ticket, seen: Mapping[str, Any] | None) -> tuple[str, ...]
     return tuple(key for key, value in (seen or {}).items() if spec.get(key) != value)
 
 
+def check_others(name: str, spec: Mapping[str, Any]) -> None:
+    """Make sure that the ticket of that name neither is a part of itself nor waits for itself.
+
+    Raises:
+        ToolError: It would be.
+    """
+    if name and spec.get("parent") == name:
+        raise ToolError("InvalidArgument", "parent: a ticket cannot be its own parent")
+    if name and name in (spec.get("dependsOn") or ()):
+        raise ToolError("InvalidArgument", "dependsOn: a ticket cannot depend on itself")
+
+
 def check_texts(spec: Mapping[str, Any]) -> None:
     """Make sure that title and body can be those of a ticket. Raises ToolError."""
     title, body = spec.get("title"), spec.get("body")

@@ -14,7 +14,7 @@ from controller.gitops.files.create import new_ticket
 from controller.gitops.files.edit import EditError
 from controller.gitops.files.origin import made_by
 from controller.gitops.files.shape import ShapeError, field_name, spec_of
-from controller.gitops.values import Author, Operation, OperationKind
+from controller.gitops.values import Author, Operation, OperationKind, Problem
 from controller.gitops.writeback.commits import TRAILER_POD, subject
 from controller.gitops.writeback.compose import X_STATUS
 from controller.gitops.writeback.journal import FullError, JournalError
@@ -22,6 +22,7 @@ from controller.gitops.writeback.values import End, File, Outcome
 from controller.gitops.writeback.writeback import Answer, WriteBack
 from controller.kernel.clock import stamp
 from controller.kernel.store import Store
+from controller.services.ticket_answers import not_in_force, pending, unwritable, waits
 from controller.services.ticket_values import By, ByKind, Written
 from controller.tools.call import ToolError
 from schemas.gitsource import GitSource, SourcedKind
@@ -31,7 +32,7 @@ from schemas.names import (
     LABEL_SOURCE,
     TICKET,
 )
-from schemas.ticket import Ticket, TicketSpec
+from schemas.ticket import Ticket, TicketSpec, broken_rule
 
 TICKETS_PER_POD: Final = 1000
 """So many tickets one pod may make as files within two days."""
@@ -62,6 +63,10 @@ class Sources(Protocol):
 
     def for_new_tickets(self, namespace: str) -> str | None:
         """Return the name of the GitSource that takes new tickets, None if none does."""
+        ...
+
+    def problem(self, namespace: str, name: str, path: str) -> Problem | None:
+        """Return why the file of source *name* is not in force, None if it is."""
         ...
 
 
@@ -107,7 +112,7 @@ class TicketFiles:
             source=name,
             path=path or "",
             commit=origin.commit if origin is not None else None,
-            writable=_unwritable(source, path or ""),
+            writable=unwritable(source, path or ""),
         )
 
     def wished(self, ticket: Ticket) -> bool:
@@ -138,7 +143,7 @@ class TicketFiles:
         if not mine:
             return ticket, ""
         shown = ticket.model_copy(update={"spec": TicketSpec.model_validate(_after(spec, mine))})
-        return shown, _waits("your change")
+        return shown, waits("your change")
 
     def unborn(self, namespace: str, name: str) -> Written | None:
         """Return a ticket whose file is accepted and not there yet."""
@@ -159,7 +164,7 @@ class TicketFiles:
             }
         )
         file = File(first.source_uid, namespace, first.source, "", None)
-        return Written(ticket, pending=True, message=_waits("its file"), file=file)
+        return Written(ticket, pending=True, message=waits("its file"), file=file)
 
     def taker(self, namespace: str, wanted: str) -> GitSource | None:
         """Return the source that gets a new ticket: *wanted*, or the one that takes them.
@@ -200,6 +205,7 @@ class TicketFiles:
             new_ticket(name, spec)
         except EditError as exc:
             raise ToolError("InvalidArgument", str(exc)) from None
+        _lawful(spec)
         title = str(spec.get("title", ""))
         named = replace(wish, summary=wish.summary or f"Create {name}: {title}")
         if wish.by.kind is ByKind.POD:
@@ -223,6 +229,8 @@ class TicketFiles:
         seen = now if wish.seen is None else {**wish.seen}
         base = {key: seen.get(key) for key in wish.changes}
         _fits({**now, **wish.changes})
+        ahead = self._write_back.ahead(source.metadata.uid, ticket.metadata.name)
+        _lawful({**_after(ticket.spec.manifest(), ahead), **wish.changes})
         named = replace(wish, summary=wish.summary or subject(ticket.metadata.name, wish.changes))
         operation = self._operation(
             OperationKind.UPDATE, source, ticket.metadata.name, named, wish.changes, base
@@ -296,7 +304,9 @@ class TicketFiles:
             raise ToolError(_REASONS.get(outcome.reason, "Conflict"), outcome.message)
         now = self._tickets.get(operation.namespace, operation.ticket)
         file = self.file_of(now) if now is not None else None
-        pending = not answer.applied or now is None
+        waiting = not answer.applied or now is None
+        if problem := self._problem(operation, answer):
+            return not_in_force(operation, outcome or Outcome(End.LANDED), problem, now, file)
         if now is None:
             unborn = self.unborn(operation.namespace, operation.ticket)
             now = unborn.ticket if unborn is not None else before
@@ -304,19 +314,20 @@ class TicketFiles:
         if now is None:
             raise ToolError("NotFound", f"ticket {operation.ticket} was deleted meanwhile")
         outcome = outcome or Outcome(End.LANDED)
-        said = outcome.message or (_pending(operation, answer, self._write_back) if pending else "")
-        return Written(now, outcome.commit, pending, outcome.conflicts, said, file)
+        said = outcome.message
+        if waiting and not said:
+            said = pending(answer, self._write_back.facts(operation.source_uid).trouble)
+        unchanged = outcome.unchanged and not waiting
+        return Written(
+            now, outcome.commit, waiting, outcome.conflicts, said, file=file, unchanged=unchanged
+        )
 
-
-def _unwritable(source: GitSource, path: str) -> str:
-    """Return why the file is changed in git alone; empty: it is not."""
-    if source.spec.write_back.enabled and not source.metadata.deleting:
-        return ""
-    name = source.metadata.name
-    return (
-        f"it is the file {path} of GitSource {name}, which writes nothing (spec.writeBack.enabled):"
-        " change the file in git"
-    )
+    def _problem(self, operation: Operation, answer: Answer) -> Problem | None:
+        """Return why the file that holds the change is not in force; None: it is, or will be."""
+        if not answer.applied or answer.outcome is None:
+            return None
+        where = operation.namespace, operation.source
+        return self._known.problem(*where, answer.outcome.path)
 
 
 def _after(spec: Mapping[str, Any], operations: Iterable[Operation]) -> dict[str, Any]:
@@ -352,13 +363,8 @@ def _fits(spec: Mapping[str, Any]) -> None:
         raise ToolError("InvalidArgument", f"{field_name(exc.path)}: {exc.message}") from None
 
 
-def _pending(operation: Operation, answer: Answer, write_back: WriteBack) -> str:
-    if answer.outcome is not None:
-        return "the change is pushed; the Ticket shows it as soon as the branch is read again"
-    trouble = write_back.facts(operation.source_uid).trouble
-    return _waits("the change", trouble.message if trouble is not None else "")
-
-
-def _waits(what: str, why: str = "") -> str:
-    said = f"{what} is accepted and kept, and is pushed as soon as the repository lets us"
-    return f"{said}; just now: {why}" if why else said
+def _lawful(spec: Mapping[str, Any]) -> None:
+    """Make sure that the spec breaks no rule of the API's. Raises ToolError."""
+    if (rule := broken_rule(spec)) is not None:
+        field = rule.field_path.removeprefix(".")
+        raise ToolError("InvalidArgument", f"{field}: {rule.message}")

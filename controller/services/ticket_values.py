@@ -60,8 +60,11 @@ class Written:
     pending: bool = False
     """It lives in git; the change is accepted and kept, and not pushed or applied yet."""
     conflicts: tuple[str, ...] = ()
-    """Fields of the change that stayed as somebody else has set them meanwhile."""
+    """Fields of the change that stayed as somebody else has set them meanwhile, or are not in force
+    as the API server does not take the file."""
     message: str = ""
     """One sentence about *pending* or *conflicts*; empty if there is neither."""
+    unchanged: bool = False
+    """It lives in git, and its file said so already."""
     file: File | None = None
     """Where it lies in git."""

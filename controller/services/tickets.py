@@ -17,7 +17,7 @@ from controller.kube.errors import AlreadyExists, Conflict, NotFound
 from controller.placement.indexes import BY_NAMESPACE, OF_PARENT, pods_of
 from controller.rpc.ports import Objects
 from controller.services.contention import attempts
-from controller.services.ticket_asked import Asked, check_texts, marked, otherwise
+from controller.services.ticket_asked import Asked, check_others, check_texts, marked, otherwise
 from controller.services.ticket_files import TicketFiles, Wish
 from controller.services.ticket_search import Children, Search, Sought
 from controller.services.ticket_values import By, ByKind, Written
@@ -163,6 +163,7 @@ class Tickets:
         """
         spec = dict(spec)
         check_texts(spec)
+        check_others(place.name, spec)
         if spec.get("parent"):
             parent = self.find(place.namespace, str(spec["parent"]), "parent_ticket_id")
             spec["parent"] = parent.metadata.name
@@ -210,6 +211,7 @@ class Tickets:
         """
         check_texts(changes)
         found = self._find(namespace, ticket_id, "ticket_id")
+        check_others(found.ticket.metadata.name, changes)
         file = found.file or self.file_of(found.ticket)
         if self._files is None or file is None:
             asked = Asked(changes, items or {}, expected_revision, seen)

@@ -25,6 +25,7 @@ from controller.gitops.writeback.commits import Edit, cut, subject
 from controller.gitops.writeback.room import full, full_beside
 from controller.gitops.writeback.values import End, Outcome
 from schemas.names import TICKET
+from schemas.ticket import broken_rule
 
 X_STATUS: Final = "x-status"
 UPDATED: Final = "updated"
@@ -34,6 +35,7 @@ GONE: Final = "FileGone"
 DUPLICATE: Final = "DuplicateId"
 EXISTS: Final = "AlreadyExists"
 INVALID: Final = "Invalid"
+BROKEN: Final = "RuleBroken"
 FULL: Final = "LimitExceeded"
 
 _MESSAGE: Final = 512
@@ -135,7 +137,7 @@ def _create(operation: Operation, files: Files, context: Context) -> str:
             data = edit(data, Style.MARKDOWN, {X_STATUS: {**origin, UPDATED: context.stamp}})
     except EditError as exc:
         raise RefusedError(INVALID, str(exc)) from exc
-    _valid(path, data, ticket, context.rules)
+    _check(_valid(path, data, ticket, context.rules))
     files.paths[ticket], files.data[path] = path, data
     files.existing += 1
     files.total += 1
@@ -167,7 +169,9 @@ def _update(
         raise RefusedError(INVALID, f"{path}: {exc}") from exc
     changed: dict[str, bytes] = {}
     if after != data:
-        _valid(path, after, operation.ticket, context.rules)
+        then = _valid(path, after, operation.ticket, context.rules)
+        if merged.changes:
+            _check(then, there)
         changed[path] = files.data[path] = after
     if wanted_report:
         made.reports[operation.ticket] = wanted_report
@@ -179,7 +183,13 @@ def _update(
         changed[aside] = new_comment(merged.comment, name, about)
         files.listed += 1
     what = _said(merged, path, there.spec, tuple(wanted))
-    outcome = Outcome(End.LANDED, path=path, conflicts=merged.conflicts, message=what)
+    outcome = Outcome(
+        End.LANDED,
+        path=path,
+        conflicts=merged.conflicts,
+        message=what,
+        unchanged=not merged.changes,
+    )
     return changed, outcome, _subject(operation.ticket, merged)
 
 
@@ -237,23 +247,37 @@ def _readable(path: str, data: bytes, ticket: str, rules: Rules) -> Declared:
     found = read_file(path, "", data, rules)
     if isinstance(found, Problem):
         raise RefusedError(
-            found.reason, f"{_at(found)}: {found.message}; the file must be repaired first"
+            found.reason, f"{at(found)}: {found.message}; the file must be repaired first"
         )
     if found is None or found.identity != Identity(TICKET.kind, ticket):
         raise RefusedError(GONE, f"{path} is not about ticket {ticket} any more")
     return found
 
 
-def _valid(path: str, data: bytes, ticket: str, rules: Rules) -> None:
-    """Make sure that what is committed can be read back."""
+def _valid(path: str, data: bytes, ticket: str, rules: Rules) -> Declared:
+    """Make sure that what is committed can be read back; return what it says."""
     found = read_file(path, "", data, rules)
     if isinstance(found, Problem):
-        raise RefusedError(INVALID, f"{_at(found)}: {found.message}")
+        raise RefusedError(INVALID, f"{at(found)}: {found.message}")
     if found is None or found.identity != Identity(TICKET.kind, ticket):
         raise RefusedError(INVALID, f"{path} would not be about ticket {ticket} any more")
+    return found
 
 
-def _at(problem: Problem) -> str:
+def _check(after: Declared, before: Declared | None = None) -> None:
+    """Make sure that the API server takes what is committed, as far as its own rules go."""
+    rule = broken_rule(after.spec)
+    if rule is None:
+        return
+    field = rule.field_path.removeprefix(".")
+    if before is not None and broken_rule(before.spec) is not None:
+        text = f"{after.path}: {field}: {rule.message}; the file must be repaired first"
+        raise RefusedError(BROKEN, text)
+    raise RefusedError(INVALID, f"{after.path}: {field}: {rule.message}")
+
+
+def at(problem: Problem) -> str:
+    """Return the file, and the line if it is known."""
     return problem.path if problem.line is None else f"{problem.path}:{problem.line}"
 
 

@@ -103,6 +103,7 @@ def ended(id_: str, outcome: Outcome, now: float) -> Statement:
             "conflicts": outcome.conflicts,
             "reason": outcome.reason,
             "message": outcome.message,
+            "unchanged": outcome.unchanged,
         }
     )
     return (

@@ -32,6 +32,8 @@ class Outcome:
     """CamelCase, where it was refused."""
     message: str = ""
     """One sentence: what was refused or stayed, and what to do."""
+    unchanged: bool = False
+    """Landed, and the file says of the ticket what it said before."""
 
 
 @dataclass(frozen=True, slots=True)

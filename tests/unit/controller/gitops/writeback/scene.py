@@ -16,7 +16,7 @@ from controller.gitops.facts import Origin
 from controller.gitops.files.read import Rules, read_file
 from controller.gitops.mirror import Mirror
 from controller.gitops.remote import Outcome, Remote
-from controller.gitops.values import Declared, Entry, Operation
+from controller.gitops.values import Declared, Entry, Operation, Problem
 from controller.gitops.writeback import values
 from controller.gitops.writeback.journal import Journal
 from controller.gitops.writeback.reporting import reports_of
@@ -107,6 +107,8 @@ class Scene:
     """What the source's status said was applied, one after the other."""
     stands: bool = False
     """The sync brings nothing in."""
+    problems: dict[str, Problem] = field(default_factory=dict)
+    """Why files are not used, by path."""
 
     def __post_init__(self) -> None:
         self.store = new_store()
@@ -152,6 +154,10 @@ class Scene:
         found = self.of_ticket(namespace, ticket)
         return found.path if found is not None and found.source == name else None
 
+    def problem(self, namespace: str, name: str, path: str) -> Problem | None:
+        assert (namespace, name) == (ORG, SOURCE)
+        return self.problems.get(path)
+
     async def sync(self, namespace: str, name: str) -> bool:
         """Bring in what the branch says."""
         assert (namespace, name) == (ORG, SOURCE)
@@ -166,7 +172,7 @@ class Scene:
         declared = [said for said in found if isinstance(said, Declared)]
         names = [said.identity for said in declared]
         for said in declared:
-            if names.count(said.identity) == 1:
+            if names.count(said.identity) == 1 and said.path not in self.problems:
                 self._bring(said, tip)
         if not self.applied or self.applied[-1] != tip:
             self.applied.append(tip)
@@ -244,6 +250,7 @@ class Syncing:
         self.of_ticket = scene.of_ticket
         self.for_new_tickets = scene.for_new_tickets
         self.path_of = scene.path_of
+        self.problem = scene.problem
         self.sync = scene.sync
 
     def mirror(self, namespace: str, name: str) -> Before | None:
