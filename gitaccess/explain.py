@@ -3,6 +3,7 @@
 import re
 from typing import Final, NamedTuple
 
+from gitaccess.answers import Heard, heard
 from gitaccess.command import GitRunError
 from gitaccess.credentials import Credentials, redact
 
@@ -24,6 +25,18 @@ class Failure(NamedTuple):
 
 DISK_FULL: Final = "DiskFull"
 TOO_LARGE: Final = "RepositoryTooLarge"
+NO_REPOSITORY: Final = Failure(
+    "what answers at that url is no git repository, but a page or something else: check the "
+    "Repository's url",
+    reason="NotAGitRepository",
+)
+
+_UNREACHABLE: Final = "RemoteUnreachable"
+_MOVED: Final = "RepositoryMoved"
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_PASSING: Final = frozenset({500, 502, 503, 504})
+"""A moment later it is often better."""
+_TOO_OFTEN: Final = 429
 
 _KNOWN: Final[tuple[tuple[str, Failure], ...]] = (
     (
@@ -60,11 +73,15 @@ _KNOWN: Final[tuple[tuple[str, Failure], ...]] = (
         ),
     ),
     (
-        r"unable to update url base from redirection|error: 30\d",
-        Failure(
-            "the server redirects elsewhere: the repository has moved, set its present url",
-            reason="RepositoryMoved",
+        r"unable to update url base from redirection",
+        Failure("the server redirects elsewhere: set the repository's present url", reason=_MOVED),
+    ),
+    (
+        (
+            r"is this a git repository\?|protocol error: bad line length character|"
+            r"invalid server response; got|git-http-push failed"
         ),
+        NO_REPOSITORY,
     ),
     (
         (
@@ -89,7 +106,7 @@ _KNOWN: Final[tuple[tuple[str, Failure], ...]] = (
             r"Could not resolve host|Couldn't resolve|Name or service not known|"
             r"Temporary failure in name"
         ),
-        Failure("its host name is not known here", unreachable=True, reason="RemoteUnreachable"),
+        Failure("its host name is not known here", unreachable=True, reason=_UNREACHABLE),
     ),
     (
         r"Operation too slow",
@@ -97,23 +114,23 @@ _KNOWN: Final[tuple[tuple[str, Failure], ...]] = (
     ),
     (
         (
-            r"Connection reset|error: 50[0234]|Empty reply from server|hung up unexpectedly|"
+            r"Connection reset|Empty reply from server|hung up unexpectedly|"
             r"early EOF|Connection closed by|kex_exchange"
         ),
         Failure(
             "the server breaks the connection off",
             unreachable=True,
-            reason="RemoteUnreachable",
+            reason=_UNREACHABLE,
             transient=True,
         ),
     ),
     (
         (
             r"Connection refused|Failed to connect|Couldn't connect|[Cc]onnection timed out|"
-            r"unreachable|No route to host|error: 5\d\d|Operation timed out|"
+            r"unreachable|No route to host|Operation timed out|"
             r"GnuTLS|gnutls_|TLS connection|OpenSSL SSL_|SSL_connect"
         ),
-        Failure("the server cannot be reached", unreachable=True, reason="RemoteUnreachable"),
+        Failure("the server cannot be reached", unreachable=True, reason=_UNREACHABLE),
     ),
     (
         r"fsck error|error: object [0-9a-f]{40}: \w+:|fatal: fsck",
@@ -142,11 +159,48 @@ def explain(error: GitRunError, credentials: Credentials | None = None) -> Failu
         return Failure(f"git {error.verb} took too long")
     if error.code is None:
         return Failure("the server does not answer", unreachable=True, reason="RemoteSlow")
+    answer = heard(error.stderr)
+    if (failure := _answered(answer, credentials)) is not None:
+        return failure
     for pattern, failure in _KNOWN:
-        if re.search(pattern, error.stderr):
+        if re.search(pattern, answer.said):
             return failure
-    lines = [line.strip() for line in re.split(r"[\r\n]+", error.stderr) if line.strip()]
+    lines = [line.strip() for line in re.split(r"[\r\n]+", answer.said) if line.strip()]
     telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))] or lines
     said = redact(telling[-1], credentials) if telling else f"git ended with {error.code}"
     printable = "".join(char if char.isprintable() else " " for char in said)
     return Failure(f"git says {printable[:300]!r}")
+
+
+def _answered(answer: Heard, credentials: Credentials | None) -> Failure | None:
+    """Return what the answer's number says of itself, None where git's words say more."""
+    status = answer.status
+    if status is None:
+        return None
+    if answer.is_page and "find remote ref" in answer.said:
+        return NO_REPOSITORY
+    if status in _REDIRECTS:
+        return Failure(_redirected(answer, credentials), reason=_MOVED)
+    if status == _TOO_OFTEN:
+        text = f"the server answers with HTTP {status}: it is asked too often"
+        return Failure(text, unreachable=True, reason=_UNREACHABLE)
+    if status // 100 == 5:  # noqa: PLR2004 - a fault of the server's own
+        text, passing = f"the server answers with HTTP {status}", status in _PASSING
+        return Failure(text, unreachable=True, reason=_UNREACHABLE, transient=passing)
+    return None
+
+
+def _redirected(answer: Heard, credentials: Credentials | None) -> str:
+    address, is_repository = answer.elsewhere
+    address = redact(address, credentials)
+    if not address:
+        return "the server redirects elsewhere: set the repository's present url"
+    if is_repository:
+        return (
+            f"the server redirects to {address}: the repository has moved, set that as the "
+            "Repository's url"
+        )
+    return (
+        f"the server redirects to {address}, where no repository is: check the Repository's url "
+        "and authSecretRef"
+    )

@@ -24,14 +24,17 @@ from controller.gitops.shares import Shares
 from controller.gitops.values import MAX_FILE_BYTES
 from controller.services.notification_addresses import Network
 from gitaccess.access import Way, access
+from gitaccess.answers import TRACED, heard
 from gitaccess.command import Call, Git, GitRunError, Limits
-from gitaccess.explain import DISK_FULL, explain
+from gitaccess.explain import DISK_FULL, NO_REPOSITORY, explain
 from gitaccess.places import Location, PlaceError, branch_flaw, is_commit, locate, shown
 
 TIP: Final = "refs/agentsmesh/tip"
 """The branch, in a mirror: a name that no branch can be in the way of."""
 
 _NAME: Final = "src"
+_NONE_FOUND: Final = 2
+"""Source: git-ls-remote(1), ``--exit-code``."""
 _FILTER: Final = f"blob:limit={MAX_FILE_BYTES + 1}"
 _UNCHECKED: Final = (
     *(f"gitmodules{what}" for what in ("Url", "Update", "Name", "Path", "Symlink", "Large")),
@@ -125,19 +128,29 @@ class Upstream:
         Raises:
             MirrorError: It cannot be asked, or refuses.
         """
-        return not await self._listed(remote)
+        return not await self._listed(remote, some=True)
 
-    async def _listed(self, remote: Remote, *names: str) -> str:
+    async def _listed(self, remote: Remote, *names: str, some: bool = False) -> str:
+        """Return the branches; *some*: where there are none, make sure that a repository says so.
+
+        A page has no branches, either: a portal's, a login's, that of a server in repair.
+        """
         settings = self._settings
         limits = Limits(settings.idle_seconds, memory_bytes=settings.memory_bytes)
         async with self._opened(remote) as (location, way):
-            args = ("ls-remote", "--quiet", "--heads", "--", location.url, *names)
-            call = Call(args, None, None, way.environment, b"", limits, way.descriptors)
+            options = ("--exit-code",) if some else ()
+            args = ("ls-remote", "--quiet", "--heads", *options, "--", location.url, *names)
+            traced = {**way.environment, **TRACED}
+            call = Call(args, None, None, traced, b"", limits, way.descriptors)
             try:
                 return (await self._git.run(call)).decode(errors="replace")
             except GitRunError as exc:
                 if exc.flooded:
                     return exc.output.decode(errors="replace")
+                if some and exc.code == _NONE_FOUND:
+                    if heard(exc.stderr).is_page:
+                        raise RefusedError(NO_REPOSITORY.reason, NO_REPOSITORY.sentence) from exc
+                    return ""
                 raise reason_of(exc, remote) from exc
 
     async def fetch(
@@ -158,7 +171,7 @@ class Upstream:
         spec = f"+refs/heads/{remote.branch}:{TIP}"
         rules = _CHECKS if whole else {**_CHECKS, **PROMISED}
         async with self._opened(remote, rules) as (location, way):
-            where = {**way.environment, **_named(location, way)}
+            where = {**way.environment, **_named(location, way), **TRACED}
             args = ("fetch", *_QUIET, *options, "--", _NAME, spec)
             call = Call(args, repository, None, where, b"", limits, way.descriptors)
             try:
@@ -246,7 +259,7 @@ def is_flawed(error: GitRunError) -> bool:
 
 def reason_of(error: GitRunError, remote: Remote) -> MirrorError:
     """Return why the server could not be asked, in words that say what to do."""
-    if "find remote ref" in error.stderr:
+    if "find remote ref" in error.stderr and not heard(error.stderr).is_page:
         text = f"the repository has no branch {shown(remote.branch)}"
         return RefusedError(BRANCH_NOT_FOUND, text)
     failure = explain(error, remote.credentials)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from gitaccess.access import access
+from gitaccess.answers import TRACED, heard
 from gitaccess.command import Call, Git, GitRunError, Limits
 from gitaccess.credentials import Credentials
 from gitaccess.explain import Failure, explain
@@ -284,8 +285,8 @@ class Cache:
         try:
             await self._ask(credentials, lock, (*prune, _HEAD_REFSPEC), repository)
         except GitRunError as exc:
-            if "find remote ref HEAD" not in exc.stderr:
-                raise
+            if "find remote ref HEAD" not in exc.stderr or heard(exc.stderr).is_page:
+                raise  # a page has no branches: that is no reason to forget ours
             await self._ask(credentials, lock, prune, repository)  # empty, or HEAD leads nowhere
 
     async def _ask(
@@ -303,7 +304,7 @@ class Cache:
                 args,
                 repository or self.repository,
                 None,
-                way.environment,
+                {**way.environment, **TRACED},
                 b"",
                 self._limits.fetch,
                 (lock, *way.descriptors),

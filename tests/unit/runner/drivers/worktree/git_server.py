@@ -29,6 +29,8 @@ class GitServer(ThreadingHTTPServer):
         self.seen_in_a_process: list[str] = []
         self.scanned = 0
         self.redirect_to = ""
+        self.page: bytes | None = None
+        """A whole answer that is none of git's, for every request."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificates)
         self.socket = context.wrap_socket(self.socket, server_side=True)
@@ -57,6 +59,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._scan()
         self.close_connection = True
+        if self.server.page is not None:
+            self.wfile.write(self.server.page)
+            return None
         if self.server.redirect_to:
             return self._answer(301, [("Location", self.server.redirect_to + self.path)])
         if self.headers.get("Authorization") != self.server.authorization:

@@ -12,7 +12,7 @@ from runner.drivers.trash import Trash
 from runner.drivers.worktree import GitWorktrees, WorktreeSettings
 from runner.git.errors import BranchConflictError, CloneFailedError, GitError
 from tests.unit.runner.drivers.worktree.git_server import GitServer, certificate
-from tests.unit.runner.drivers.worktree.scene import Requests, Upstream, git, uid
+from tests.unit.runner.drivers.worktree.scene import Requests, Upstream, cache, git, uid
 
 pytestmark = pytest.mark.anyio
 
@@ -56,11 +56,33 @@ async def test_credentials_that_do_not_open_it(
 async def test_a_repository_that_has_moved_is_not_followed(
     worktrees: GitWorktrees, request_for: Requests, server: GitServer, credentials: Credentials
 ) -> None:
-    server.redirect_to = "https://elsewhere.invalid"
+    server.redirect_to = "https://ada:hunter2@elsewhere.invalid"
     url = f"{server.url}/upstream/.git"
     reason, again, text = await refused(worktrees, request_for(url=url, credentials=credentials))
     assert (reason, again) == ("RepositoryMoved", False)
     assert "moved" in text
+    assert " https://elsewhere.invalid/upstream/.git:" in text
+
+
+async def test_a_page_where_a_repository_was_takes_no_branch_away(
+    worktrees: GitWorktrees,
+    request_for: Requests,
+    server: GitServer,
+    credentials: Credentials,
+    data_dir: Path,
+) -> None:
+    url = f"{server.url}/upstream/.git"
+    await worktrees.ensure(request_for(1, url=url, credentials=credentials))
+    body = b"<html>Sign in</html>"
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n"
+    server.page = head % len(body) + body
+    before = git(cache(data_dir), "for-each-ref")
+    reason, again, text = await refused(
+        worktrees, request_for(2, url=url, credentials=credentials, ref="other")
+    )
+    assert (reason, again) == ("NotAGitRepository", False)
+    assert "no git repository" in text
+    assert git(cache(data_dir), "for-each-ref") == before
 
 
 async def test_a_repository_that_is_gone(
