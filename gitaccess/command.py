@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 _KEPT_ERROR_BYTES: Final = 16 * 1024
 _OUTPUT_BYTES: Final = 64 * 1024 * 1024
+OVERWORKED: Final = f"died of signal {int(signal.SIGXCPU)}"
+"""What git says of a program that took more than ``Limits.cpu_seconds``, and we of git."""
+
 _POLITE_SECONDS: Final = 2.0
 """Between SIGTERM, on which git removes its lock files, and SIGKILL."""
 
@@ -244,7 +247,7 @@ class _Conversation:
         except TimeoutError as exc:
             raise GitRunError(verb, None, self._said()) from exc
         if code == -signal.SIGXCPU:
-            raise GitRunError(verb, None, self._said())
+            raise GitRunError(verb, None, f"{self._said()}\n{verb} {OVERWORKED}")
         if code != 0 or self._flooded:
             raise GitRunError(verb, code, self._said(), bytes(self._out), flooded=self._flooded)
         return bytes(self._out)

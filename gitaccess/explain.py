@@ -4,7 +4,7 @@ import re
 from typing import Final, NamedTuple
 
 from gitaccess.answers import Heard, heard
-from gitaccess.command import GitRunError
+from gitaccess.command import OVERWORKED, GitRunError
 from gitaccess.credentials import Credentials, redact
 
 
@@ -150,11 +150,16 @@ _KNOWN: Final[tuple[tuple[str, Failure], ...]] = (
 )
 
 
+_TELLING: Final = re.compile(r"^(?:fatal|error): .*", re.MULTILINE)
+_SILENT_END: Final = ["fatal: fetch-pack: invalid index-pack output"]
+"""All that git says of an index-pack that was ended: no program had a word to say before."""
 _WITH_A_SERVER: Final = frozenset({"fetch", "ls-remote", "lfs", "push"})
 
 
 def explain(error: GitRunError, credentials: Credentials | None = None) -> Failure:
     """Return why git failed, in words that say what to do; without secrets."""
+    if error.verb in _WITH_A_SERVER and _is_too_much(error.stderr):
+        return Failure("it takes more work to unpack than is done here", reason=TOO_LARGE)
     if error.code is None and error.verb not in _WITH_A_SERVER:
         return Failure(f"git {error.verb} took too long")
     if error.code is None:
@@ -170,6 +175,11 @@ def explain(error: GitRunError, credentials: Credentials | None = None) -> Failu
     said = redact(telling[-1], credentials) if telling else f"git ended with {error.code}"
     printable = "".join(char if char.isprintable() else " " for char in said)
     return Failure(f"git says {printable[:300]!r}")
+
+
+def _is_too_much(said: str) -> bool:
+    """Whether git, or the one that unpacks, was ended for its work (or memory, by the machine)."""
+    return OVERWORKED in said or _TELLING.findall(said.replace("\r", "\n")) == _SILENT_END
 
 
 def _answered(answer: Heard, credentials: Credentials | None) -> Failure | None:

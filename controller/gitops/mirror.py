@@ -14,6 +14,7 @@ from typing import Final
 
 from controller.gitops import pushing
 from controller.gitops.committing import Committer, Draft
+from controller.gitops.in_vain import InVain
 from controller.gitops.reading import Reader, TicketCommit
 from controller.gitops.remote import (
     COMMIT_GONE,
@@ -23,6 +24,7 @@ from controller.gitops.remote import (
     URL_NOT_ALLOWED,
     Declined,
     GoneError,
+    LateError,
     MirrorError,
     Outcome,
     RefusedError,
@@ -80,8 +82,8 @@ class Mirror:
         """How often it was made anew: what a reader missed meanwhile proves nothing."""
         self._fetched = ""
         self._trees = Trees()
-        self._hopeless: tuple[str | None, RefusedError] | None = None
-        """Commit whose content is refused, and why."""
+        self._in_vain = InVain()
+        self._deeper_in_vain = InVain()
 
     def use(self, remote: Remote) -> None:
         """Set which branch it is and what opens it, from the next call on."""
@@ -121,8 +123,12 @@ class Mirror:
                 self._fetched = await self._fetch(remote)
             except RefusedError as exc:
                 if exc.reason in _CONTENT:
-                    self._hopeless = (await self._upstream.tip(remote), exc)
+                    self._in_vain.note(await self._upstream.tip(remote), exc)
                 raise
+            except LateError as exc:
+                self._in_vain.note(None, exc)
+                raise
+            self._in_vain.clear()
             return self._fetched
 
     async def path_exists(self, commit: str, path: str) -> bool:
@@ -268,12 +274,10 @@ class Mirror:
         return (self._repository / _WHOLE).exists()
 
     async def _spare(self, remote: Remote) -> None:
-        """Do not fetch again in vain what is too large or malformed, as long as it is the same."""
-        if self._hopeless is not None:
-            tip, error = self._hopeless
-            if await self._upstream.tip(remote) == tip:
-                raise RefusedError(error.reason, error.sentence)
-            self._hopeless = None
+        """Do not fetch again in vain what is too large, too much work or malformed."""
+        if self._in_vain.noted:
+            self._in_vain.check_time()
+            self._in_vain.check(await self._upstream.tip(remote))
 
     async def _fetch(self, remote: Remote) -> str:
         if self._suspect or not self._repository.exists():
@@ -324,12 +328,17 @@ class Mirror:
             return  # it goes back to the first one
         async with self._writing:
             remote = self._remote()
+            self._deeper_in_vain.check_time()
             try:
                 whole = self._is_whole()
                 await self._upstream.fetch(self._repository, remote, _DEEPER, whole=whole)
             except GitRunError as exc:
                 self._swept = False
-                raise reason_of(exc, remote) from exc
+                reason = reason_of(exc, remote)
+                if reason.reason in _CONTENT or isinstance(reason, LateError):
+                    self._deeper_in_vain.note(None, reason)
+                raise reason from exc
+            self._deeper_in_vain.clear()
 
     async def _tip(self, repository: Path) -> str:
         """Return the commit that was fetched, with its tree.

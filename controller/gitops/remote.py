@@ -2,6 +2,7 @@
 
 * MirrorError           -- a reason for conditions and one sentence for people, without secrets
   + UnreachableError    -- the other side could not be asked: all stays as it is, ask again
+    + LateError         -- it was not done in the time that there is: ask again after a pause
   + RefusedError        -- only a person can help: url, credentials, limits, its content
   + GoneError           -- a commit that was named is not here (any more): begin the pass anew
 """
@@ -18,6 +19,7 @@ PATH_INVALID: Final = "PathInvalid"
 URL_NOT_ALLOWED: Final = "UrlNotAllowed"
 ADDRESS_NOT_ALLOWED: Final = "AddressNotAllowed"
 REMOTE_UNREACHABLE: Final = "RemoteUnreachable"
+REMOTE_SLOW: Final = "RemoteSlow"
 BRANCH_NOT_FOUND: Final = "BranchNotFound"
 REPOSITORY_DAMAGED: Final = "RepositoryDamaged"
 REPOSITORY_MALFORMED: Final = "RepositoryMalformed"
@@ -44,6 +46,10 @@ class MirrorError(Exception):
 
 class UnreachableError(MirrorError):
     """The other side could not be asked now."""
+
+
+class LateError(UnreachableError):
+    """It was not fetched in the time that there is, which may have been our work all along."""
 
 
 class RefusedError(MirrorError):

@@ -29,7 +29,7 @@ async def tidy(repository: Path, git: Git, settings: MirrorSettings) -> bool:
     environment = {"GIT_CONFIG_COUNT": str(count)}
     for number, (key, value) in enumerate(PROMISED.items()):
         environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    limits = Limits(settings.fetch_seconds)
+    limits = Limits(settings.fetch_seconds, cpu_seconds=settings.fetch_cpu_seconds)
     try:
         for args in (("repack", "-a", "-d", "-q"), ("prune", f"--expire={_UNUSED}")):
             await git.run(Call(args, repository, None, environment, b"", limits))

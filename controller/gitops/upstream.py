@@ -12,8 +12,10 @@ from controller.gitops.remote import (
     BRANCH_INVALID,
     BRANCH_NOT_FOUND,
     FETCH_FAILED,
+    REMOTE_SLOW,
     REPOSITORY_MALFORMED,
     URL_NOT_ALLOWED,
+    LateError,
     MirrorError,
     RefusedError,
     Remote,
@@ -64,6 +66,7 @@ _CHECKS: Final = {
 }
 _FULL: Final = "index-pack died of signal 25"
 """What git says of it, where it says so."""
+_LATE: Final = "not fetched in the time that there is"
 
 _PUSH_SETTINGS: Final = {
     "http.postBuffer": "16m",  # longer requests come in pieces, which not every server takes
@@ -86,6 +89,8 @@ class MirrorSettings:
     networks: tuple[Network, ...] = ()
     """Addresses that may be connected to although they are not public."""
     fetch_seconds: float = 300.0
+    fetch_cpu_seconds: int = 120
+    """Most work of each git of a fetch: small packs can hold much to unpack."""
     idle_seconds: float = 60.0
     """Longest time without a word from the server."""
     local_seconds: float = 60.0
@@ -165,7 +170,8 @@ class Upstream:
             GitRunError: It could not be fetched.
         """
         most_bytes = self._settings.fetch_bytes
-        limits = replace(self._limits, file_bytes=most_bytes)
+        work = self._settings.fetch_cpu_seconds
+        limits = replace(self._limits, file_bytes=most_bytes, cpu_seconds=work)
         options = [f"--depth={depth}"] if depth else []
         options += [] if whole else [f"--filter={_FILTER}"]
         spec = f"+refs/heads/{remote.branch}:{TIP}"
@@ -174,9 +180,13 @@ class Upstream:
             where = {**way.environment, **_named(location, way), **TRACED}
             args = ("fetch", *_QUIET, *options, "--", _NAME, spec)
             call = Call(args, repository, None, where, b"", limits, way.descriptors)
+            began = asyncio.get_running_loop().time()
             try:
                 await self._git.run(call)
             except GitRunError as exc:
+                took = asyncio.get_running_loop().time() - began
+                if exc.code is None and took >= limits.seconds:
+                    raise GitRunError(exc.verb, None, _LATE) from exc
                 if not await asyncio.to_thread(_is_full, repository, most_bytes):
                     raise
                 raise GitRunError(exc.verb, exc.code, _FULL) from exc
@@ -262,6 +272,9 @@ def reason_of(error: GitRunError, remote: Remote) -> MirrorError:
     if "find remote ref" in error.stderr and not heard(error.stderr).is_page:
         text = f"the repository has no branch {shown(remote.branch)}"
         return RefusedError(BRANCH_NOT_FOUND, text)
+    if error.code is None and error.stderr == _LATE:
+        text = "it was not fetched in time: the server is slow, or there is much to unpack"
+        return LateError(REMOTE_SLOW, text)
     failure = explain(error, remote.credentials)
     if is_flawed(error):
         return RefusedError(REPOSITORY_MALFORMED, failure.sentence)

@@ -1,5 +1,6 @@
-"""A gigabyte in one file and a million files: bounded in time, memory and disk."""
+"""A gigabyte in one file, a million files, much in a small pack: bounded in time and memory."""
 
+import hashlib
 import os
 import resource
 import shutil
@@ -15,7 +16,13 @@ from controller.gitops.remote import TOO_MANY_FILES, RefusedError, Remote
 from controller.gitops.upstream import MirrorSettings
 from controller.gitops.values import MAX_FILE_BYTES
 from gitaccess.credentials import Credentials
-from tests.unit.controller.gitops.git_scene import LOOPBACK, Team, mirror, served
+from tests.unit.controller.gitops.git_scene import (
+    LOOPBACK,
+    Team,
+    local_mirror,
+    mirror,
+    served,
+)
 from tests.unit.runner.drivers.worktree.git_server import GitServer
 from tests.unit.runner.drivers.worktree.scene import PERSON, git
 
@@ -109,3 +116,74 @@ async def test_what_is_too_much_over_https_is_told_so_as_well(made: Mirror, team
     assert caught.value.reason == "RepositoryTooLarge"
     git(team.bare, "config", "uploadpack.allowFilter", "true")
     assert await made.fetch() == team.tip()  # what is left out is not counted
+
+
+def bomb(blobs: int) -> tuple[bytes, list[bytes]]:
+    """Return a pack of one blob of nearly 256 KiB and many that differ by a few bytes; their ids.
+
+    Source: gitformat-pack(5).
+    """
+    base = bytes(MAX_FILE_BYTES - 64)
+    begun = hashlib.sha1(b"blob %d\0" % (len(base) + 8) + base)  # noqa: S324 - git's own
+    first = hashlib.sha1(b"blob %d\0" % len(base) + base).digest()  # noqa: S324 - git's own
+    objects, ids = [_head(3, len(base)) + zlib.compress(base)], [first]
+    all_of_it = b"\xf0" + len(base).to_bytes(3, "little")
+    for number in range(blobs):
+        tail = b"%08d" % number
+        delta = _number(len(base)) + _number(len(base) + len(tail)) + all_of_it + b"\x08" + tail
+        objects.append(_head(7, len(delta)) + first + zlib.compress(delta))
+        one = begun.copy()
+        one.update(tail)
+        ids.append(one.digest())
+    pack = b"PACK" + (2).to_bytes(4, "big") + len(objects).to_bytes(4, "big") + b"".join(objects)
+    return pack + hashlib.sha1(pack).digest(), ids  # noqa: S324 - git's own
+
+
+def _number(value: int) -> bytes:
+    made = bytearray()
+    while value > 127:
+        made.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*made, value])
+
+
+def _head(kind: int, length: int) -> bytes:
+    first, rest = kind << 4 | length & 15, length >> 4
+    return bytes([first | 128]) + _number(rest) if rest else bytes([first])
+
+
+def _given(repository: Path, *command: str, data: bytes) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(repository), *command], input=data, capture_output=True, check=True
+    )
+    return done.stdout.decode().strip()
+
+
+async def test_a_small_pack_with_much_to_unpack_takes_bounded_work_and_once(
+    team: Team, tmp_path: Path
+) -> None:
+    made = local_mirror(tmp_path / "data", team, fetch_cpu_seconds=1)
+    good = team.tip()
+    assert await made.fetch() == good
+    pack, ids = bomb(3000)
+    assert len(pack) < 300_000
+    _given(team.bare, "index-pack", "--stdin", data=pack)
+    lines = b"".join(b"100644 %05d.bin\0%b" % one for one in enumerate(ids))
+    tree = _given(team.bare, "hash-object", "-w", "-t", "tree", "--stdin", data=lines)
+    git(team.bare, "update-ref", "refs/heads/main", git(team.bare, "commit-tree", "-m", "x", tree))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with pytest.raises(RefusedError) as caught:
+        await made.fetch()
+    assert caught.value.reason == "RepositoryTooLarge"
+    assert "more work to unpack" in caught.value.sentence
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 6
+    shutil.move(team.bare / "objects", team.bare / "away")  # nobody asks for it again
+    (team.bare / "objects").mkdir()
+    with pytest.raises(RefusedError, match="more work to unpack"):
+        await made.fetch()
+    assert len(await made.entries(good, ".")) == 1  # what was there serves on
+    (team.bare / "objects").rmdir()
+    shutil.move(team.bare / "away", team.bare / "objects")
+    git(team.bare, "update-ref", "refs/heads/main", good)
+    assert await made.fetch() == good

@@ -1,5 +1,6 @@
 """A branch of a real server is mirrored, read, and changed by commits without a checkout."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from controller.gitops.remote import (
     COMMIT_GONE,
     TOO_MANY_FILES,
     GoneError,
+    LateError,
     Pushed,
     RefusedError,
     Rejected,
@@ -343,3 +345,15 @@ def test_files_are_cut_into_parts_that_fit_into_memory() -> None:
     parts = [[entry.size for entry in part] for part in batches(entries, 8)]
     assert parts == [[4, 4], [9], [1, 1]]
     assert list(batches([])) == []
+
+
+async def test_what_is_not_fetched_in_time_is_not_tried_again_at_once(
+    team: Team, tmp_path: Path
+) -> None:
+    team.push({"a.md": "a"})
+    made = local_mirror(tmp_path / "data", team, fetch_seconds=0.001)
+    with pytest.raises(LateError, match=r"much to unpack$"):
+        await made.fetch()
+    shutil.rmtree(team.bare)
+    with pytest.raises(LateError, match="again after 1 min"):
+        await made.fetch()
