@@ -240,12 +240,15 @@ def _tell(arguments: Namespace, name: str, verb: str, answer: link_pb2.TicketAns
             "name": name,
             "commit": answer.commit or None,
             "pending": answer.pending,
+            "unchanged": answer.unchanged,
             "waits": answer.waits or None,
             "conflict": answer.conflict or None,
         }
         print(ticket_text.document(found, arguments.output))
     elif answer.pending and not answer.commit:
         print(f"ticket {name}: {printable(answer.waits) or _LOOK.format(name)}")
+    elif answer.unchanged:
+        print(f"ticket {name}: nothing to change")
     else:
         commit = f" (commit {answer.commit[:12]})" if answer.commit else ""
         print(f"ticket {name} {verb}{commit}")

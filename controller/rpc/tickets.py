@@ -140,4 +140,5 @@ def _wire(written: Written) -> link_pb2.TicketAnswer:
         pending=written.pending,
         conflict=written.message if written.conflicts else "",
         waits=written.message if written.pending and not written.conflicts else "",
+        unchanged=written.unchanged,
     )

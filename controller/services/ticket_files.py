@@ -43,6 +43,7 @@ _REASONS: Final = {
     "AlreadyExists": "AlreadyExists",
     "Invalid": "InvalidArgument",
     "LimitExceeded": "LimitExceeded",
+    "RuleBroken": "Failed",
 }
 """Any other refusal is a state of the repository: Conflict."""
 

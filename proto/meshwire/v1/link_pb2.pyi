@@ -1,4 +1,4 @@
-# Generated from meshwire/v1/link.proto (sha256 e30386aa66aa) by proto/generate.py. Do not edit.
+# Generated from meshwire/v1/link.proto (sha256 5d09be8449f4) by proto/generate.py. Do not edit.
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -1317,15 +1317,17 @@ class TicketUpdate(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., name: _Optional[str] = ..., changes_json: _Optional[str] = ..., expected_revision: _Optional[int] = ...) -> None: ...
 
 class TicketAnswer(_message.Message):
-    __slots__ = ("ticket_json", "commit", "pending", "conflict", "waits")
+    __slots__ = ("ticket_json", "commit", "pending", "conflict", "waits", "unchanged")
     TICKET_JSON_FIELD_NUMBER: _ClassVar[int]
     COMMIT_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
     CONFLICT_FIELD_NUMBER: _ClassVar[int]
     WAITS_FIELD_NUMBER: _ClassVar[int]
+    UNCHANGED_FIELD_NUMBER: _ClassVar[int]
     ticket_json: str
     commit: str
     pending: bool
     conflict: str
     waits: str
-    def __init__(self, ticket_json: _Optional[str] = ..., commit: _Optional[str] = ..., pending: _Optional[bool] = ..., conflict: _Optional[str] = ..., waits: _Optional[str] = ...) -> None: ...
+    unchanged: bool
+    def __init__(self, ticket_json: _Optional[str] = ..., commit: _Optional[str] = ..., pending: _Optional[bool] = ..., conflict: _Optional[str] = ..., waits: _Optional[str] = ..., unchanged: _Optional[bool] = ...) -> None: ...

@@ -310,6 +310,18 @@ def test_what_keeps_a_change_is_said(door: Door, capsys: pytest.CaptureFixture[s
     assert json.loads(capsys.readouterr().out)["waits"] == why
 
 
+def test_nothing_is_called_updated_that_stays_as_it_is(
+    door: Door, capsys: pytest.CaptureFixture[str]
+) -> None:
+    door.controller.answer = {"commit": "c" * 40, "unchanged": True}
+    assert door.run("update", "am-1", "--state", "done") == 0
+    assert capsys.readouterr().out == "ticket am-1: nothing to change\n"
+    why = "nothing was changed, and ticket am-1 stays as it is: a.md is not used (Refused): because"
+    door.controller.answer |= {"conflict": why}
+    assert door.run("update", "am-1", "--state", "done") == 1
+    assert why in capsys.readouterr().err
+
+
 def test_what_waits_and_what_was_not_taken_is_said(
     door: Door, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -324,6 +336,7 @@ def test_what_waits_and_what_was_not_taken_is_said(
         "name": "am-1",
         "commit": None,
         "pending": True,
+        "unchanged": False,
         "waits": None,
         "conflict": None,
     }

@@ -10,6 +10,7 @@ import grpc
 import pytest
 from meshwire.v1 import link_pb2, link_pb2_grpc
 
+from controller.gitops.values import Problem
 from controller.rpc.interceptor import Gatekeeper
 from controller.rpc.tickets import TicketsDoor
 from controller.services.access import Access
@@ -187,3 +188,18 @@ async def test_of_a_ticket_in_git_the_answer_names_the_commit(tmp_path: Path) ->
         assert "priority is low" in answer.conflict
     who = there.team.show("tk-aaaa.md")
     assert "priority: low" in who
+
+
+async def test_a_change_that_is_not_in_force_is_told_with_file_and_reason(tmp_path: Path) -> None:
+    path = "tickets/tk-aaaa.md"
+    there = scene(tmp_path, {path: ticket_file("tk-aaaa")})
+    assert await there.sync("acme", "fleet")
+    there.problems[path] = Problem(path, "Refused", "a webhook says no", 4)
+    async with Running(there) as running, Port(running.tickets) as port:
+        answer = await port.update("tk-aaaa", {"state": "todo"})
+        assert answer.unchanged
+        assert "tickets/tk-aaaa.md:4 is not used (Refused): a webhook says no" in answer.conflict
+        del there.problems[path]
+        answer = await port.update("tk-aaaa", {"state": "todo"})
+        assert (answer.unchanged, answer.conflict) == (True, "")
+        assert not (await port.update("tk-aaaa", {"state": "done"})).unchanged

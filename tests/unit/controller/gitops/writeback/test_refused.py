@@ -116,7 +116,7 @@ async def test_a_file_that_the_api_refuses_already_is_only_changed_for_the_bette
     async with Running(there) as running:
         with pytest.raises(ToolError, match="must be repaired first") as caught:
             await running.tickets.update(POD, ORG, "tk-aaaa", {"type": "bug"})
-        assert caught.value.reason == "Conflict"
+        assert caught.value.reason == "Failed"
         assert there.team.tip() == theirs
 
 
