@@ -34,6 +34,7 @@ _STEADY_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 10.0
 _AT_ONCE: Final = 32
 """So many events are taken before the main loop looks after others."""
+_SOON_SECONDS: Final = 0.01
 
 Take = Callable[[str, str | None, dict[str, Any]], None]
 """What is called for each event, on the main loop: kind, type (None: listed), object."""
@@ -210,15 +211,24 @@ class Events:
                 self._main.call_soon_threadsafe(self._some)
 
     def _some(self) -> None:
-        """Take some events; others may have their turn before the rest."""
-        self._woken.clear()  # what is put from here on is seen below, or wakes us again
+        """Take some events; others may have their turn before the rest.
+
+        While they come thick and fast they are looked for, so that nobody has to wake us.
+        """
+        some = min(len(self._waiting), _AT_ONCE)
         try:
-            for _ in range(min(len(self._waiting), _AT_ONCE)):
+            for _ in range(some):
                 self._take(*self._waiting.popleft())
         finally:
-            if self._waiting and not self._woken.is_set():
-                self._woken.set()
+            if self._waiting:
                 self._main.call_soon(self._some)
+            elif some:
+                self._main.call_later(_SOON_SECONDS, self._some)
+            else:
+                self._woken.clear()  # what is put from here on wakes us again
+                if self._waiting:
+                    self._woken.set()
+                    self._main.call_soon(self._some)
 
 
 def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
