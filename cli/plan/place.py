@@ -192,6 +192,10 @@ class Commit:
         """Return that there is something."""
         return False
 
+    def has(self, commit: str) -> bool:
+        """Tell whether the commit is here for sure."""
+        return commit == self._commit
+
     async def fetch(self) -> str:
         """Return the commit: it is here."""
         return self._commit

@@ -30,6 +30,10 @@ class Aside:
         async with self._seat.left():
             return await self._mirror.is_empty()
 
+    def has(self, commit: str) -> bool:
+        """Tell whether the commit is here for sure."""
+        return self._mirror.has(commit)
+
     async def fetch(self) -> str:
         """Bring the branch here; return its commit."""
         async with self._seat.left():

@@ -54,6 +54,10 @@ class Mirror(Protocol):
         """Tell whether the repository has no branch at all."""
         ...
 
+    def has(self, commit: str) -> bool:
+        """Tell whether the commit is here for sure, so that it need not be fetched."""
+        ...
+
     async def fetch(self) -> str:
         """Bring the branch here; return its commit."""
         ...
@@ -114,6 +118,8 @@ class Listing:
         self._selected: tuple[str, Selection] = "", Selection("")
         """The folder, and what is selected of it."""
         self._joined = Joined()
+        self._anew = False
+        """Whether the next commit is fetched, even if the mirror says that it has it."""
         self.collected: Collected | None = None
         """What the files asked for when they were last looked at."""
         self.fresh: frozenset[str] = frozenset()
@@ -132,11 +138,15 @@ class Listing:
         have = self.collected
         if have is not None and have.commit == tip and self._mark == scope.mark:
             return have
-        return await self._bring(await self._mirror.fetch(), scope)
+        here = self._mirror.has(tip) and not self._anew
+        commit = tip if here else await self._mirror.fetch()
+        self._anew = False
+        return await self._bring(commit, scope)
 
     def forget(self) -> None:
         """Have the commit fetched again: it is not in the mirror any more."""
         self.collected = None
+        self._anew = True
 
     async def _absent(self, remote: Remote) -> RefusedError:
         if await self._mirror.is_empty():

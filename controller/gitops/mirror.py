@@ -27,6 +27,7 @@ from controller.gitops.remote import (
     LateError,
     MirrorError,
     Outcome,
+    Pushed,
     RefusedError,
     Rejected,
     Remote,
@@ -81,6 +82,8 @@ class Mirror:
         self._made = 0
         """How often it was made anew: what a reader missed meanwhile proves nothing."""
         self._fetched = ""
+        self._pushed = ""
+        """What we pushed since: it is here with all that it needs."""
         self._trees = Trees()
         self._in_vain = InVain()
         self._deeper_in_vain = InVain()
@@ -107,6 +110,10 @@ class Mirror:
         async with self._writing:
             return await self._upstream.is_empty(self._remote())
 
+    def has(self, commit: str) -> bool:
+        """Tell whether we pushed the commit ourselves just now, so that it need not be fetched."""
+        return commit == self._pushed and not self._suspect
+
     async def fetch(self) -> str:
         """Bring the branch here; return its commit. A new mirror has the last 300 commits.
 
@@ -120,7 +127,7 @@ class Mirror:
             remote = self._remote()
             await self._spare(remote)
             try:
-                self._fetched = await self._fetch(remote)
+                self._fetched, self._pushed = await self._fetch(remote), ""
             except RefusedError as exc:
                 if exc.reason in _CONTENT:
                     self._in_vain.note(await self._upstream.tip(remote), exc)
@@ -251,12 +258,16 @@ class Mirror:
                 return Unreachable(exc.reason, exc.sentence)
             except GitRunError as exc:
                 return pushing.failed(exc, remote.credentials)
-        return pushing.settled(commit, output)
+            outcome = pushing.settled(commit, output)
+            if isinstance(outcome, Pushed):
+                self._pushed = commit
+        return outcome
 
     async def remove(self) -> None:
         """Delete the mirror with all that is in it; there may be none."""
         async with self._writing:
             self._made += 1
+            self._fetched = self._pushed = ""
             await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
 
     def _remote(self) -> Remote:
@@ -369,7 +380,8 @@ class Mirror:
         try:
             yield self._reader
         except GoneError:
-            self._suspect |= made == self._made and commit == self._fetched
+            ours = commit in {self._fetched, self._pushed}
+            self._suspect |= made == self._made and ours
             raise
         except GitRunError as exc:
             failure = explain(exc)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from controller.gitops.committing import Draft
 from controller.gitops.files.read import Rules
-from controller.gitops.files.select import TooManyFilesError
+from controller.gitops.files.select import Selection, TooManyFilesError
 from controller.gitops.remote import (
     PATH_INVALID,
     Declined,
@@ -33,7 +33,7 @@ from controller.gitops.writeback.ports import Mirror, Syncing
 from controller.gitops.writeback.timing import Timing
 from controller.gitops.writeback.values import End, Outcome
 from controller.kernel.clock import stamp
-from controller.kernel.store import Store
+from controller.kernel.store import Change, Store
 from controller.kube.errors import KubeError
 from schemas.gitsource import GitSource
 
@@ -84,11 +84,19 @@ class Drain:
         self._sources = store.of(GitSource)
         self._news = asyncio.Event()
         """A GitSource has changed."""
-        store.listen(GitSource, lambda _: self._news.set())
+        store.listen(GitSource, self._source_changed)
         self._ours: dict[str, str] = {}
         """The commit that was pushed last, by source: nobody else waits for it."""
+        self._selected: dict[str, tuple[str, Selection]] = {}
+        """The folder of each source, and what is selected of it."""
         self._clock = clock
         self._timing = timing
+
+    def _source_changed(self, change: Change[GitSource]) -> None:
+        self._news.set()
+        if change.new is None:
+            self._selected.pop(change.subject.metadata.uid, None)
+            self._ours.pop(change.subject.metadata.uid, None)
 
     async def round(self, source: GitSource) -> Done:
         """Bring the first operations that wait to their end.
@@ -123,7 +131,8 @@ class Drain:
         if mirror is None:
             raise HinderedError("NotReady", "the repository was not read yet")
         mirror.use(await self._syncing.remote(meta.namespace, meta.name))
-        tip = await mirror.fetch()
+        asked = await mirror.remote_tip()
+        tip = asked if asked and mirror.has(asked) else await mirror.fetch()
         await self._pass_through(source, tip)
         landed = await self._landed(mirror, meta.uid, tip)
         todo = [operation for operation in batch if operation.id not in landed]
@@ -197,6 +206,7 @@ class Drain:
             changed=_of(todo, OperationKind.UPDATE),
             made=_of(todo, OperationKind.CREATE),
             last_seen=lambda ticket: self._syncing.path_of(meta.namespace, meta.name, ticket),
+            selection=self._selection(meta.uid, spec.path),
         )
         reports = {name: self._reports(meta.namespace, name) for name in {o.ticket for o in todo}}
         now = self._clock()
@@ -207,6 +217,13 @@ class Drain:
             {operation.id: _ulid(now) for operation in todo},
         )
         return await asyncio.to_thread(compose, todo, files, context)
+
+    def _selection(self, uid: str, folder: str) -> Selection:
+        """Return what is selected of the source's folder."""
+        have = self._selected.get(uid)
+        if have is None or have[0] != folder:
+            have = self._selected[uid] = folder, Selection(folder)
+        return have[1]
 
     async def _commit(
         self, mirror: Mirror, tip: str, source: GitSource, composed: Composed

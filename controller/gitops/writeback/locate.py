@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Final
 
 from controller.gitops.files.read import Rules, read_file
-from controller.gitops.files.select import select
+from controller.gitops.files.select import Selection
 from controller.gitops.reading import batches
 from controller.gitops.values import Declared, Entry, Identity, Tree
 from controller.gitops.writeback.compose import Files
@@ -30,15 +30,18 @@ async def locate(  # noqa: PLR0913 - what it takes to look, by name
     changed: Iterable[str],
     made: Iterable[str],
     last_seen: Callable[[str], str | None],
+    selection: Selection,
 ) -> Files:
     """Return the files of the tickets that are *changed*, and of those to be *made* if any are.
+
+    *selection* is of the same folder, and remembers it for the next time.
 
     Raises:
         MirrorError: The commit cannot be read.
         TooManyFilesError: The folder has too many files.
     """
     entries = await mirror.entries(commit, folder)
-    tree = await asyncio.to_thread(select, commit, entries, folder)
+    tree = await asyncio.to_thread(selection.tree, commit, entries)
     search = _Search(mirror, tree, rules, folder, len(entries))
     await search.near(tuple(made), last_seen)
     lost = await search.near(tuple(changed), last_seen)

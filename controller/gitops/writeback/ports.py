@@ -19,6 +19,14 @@ class Mirror(Protocol):
         """Set which branch it is and what opens it."""
         ...
 
+    async def remote_tip(self) -> str | None:
+        """Return the commit of the branch as the server says, None if absent."""
+        ...
+
+    def has(self, commit: str) -> bool:
+        """Tell whether the commit is here for sure, so that it need not be fetched."""
+        ...
+
     async def fetch(self) -> str:
         """Bring the mirror up to date and return the commit at the branch's tip."""
         ...

@@ -117,6 +117,9 @@ class Branch:
     async def is_empty(self) -> bool:
         return False
 
+    def has(self, commit: str) -> bool:
+        return commit == self.tip
+
     async def fetch(self) -> str:
         return self.tip
 

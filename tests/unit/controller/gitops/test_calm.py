@@ -75,6 +75,9 @@ class Repository:
     async def is_empty(self) -> bool:
         return False
 
+    def has(self, _commit: str) -> bool:
+        return False
+
     async def fetch(self) -> str:
         return f"{len(self.trees) - 1:040x}"
 

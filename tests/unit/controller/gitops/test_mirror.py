@@ -97,6 +97,24 @@ async def test_only_what_is_new_is_fetched_and_both_commits_are_here(
     assert [both[e[0].blob] for e in (before, after)] == [b"first", b"second"]
 
 
+async def test_what_we_pushed_is_here_until_something_else_is_fetched(
+    local: Mirror, team: Team
+) -> None:
+    tip = team.push({"a.md": "first"})
+    assert await local.fetch() == tip
+    (ours,) = await local.commit_all(tip, [draft({"b.md": b"second"})])
+    assert not local.has(ours)
+    assert isinstance(await local.push(ours, tip), Pushed)
+    assert (await local.remote_tip(), local.has(ours), local.has(tip)) == (ours, True, False)
+    assert [entry.path for entry in await local.entries(ours, ".")] == ["a.md", "b.md"]
+    git(team.clone, "pull", "-q", str(team.bare), "main")
+    theirs = team.push({"c.md": "third"})
+    assert await local.fetch() == theirs
+    assert not local.has(ours)
+    await local.remove()
+    assert not local.has(theirs)
+
+
 async def test_a_force_push_is_followed(local: Mirror, team: Team) -> None:
     team.push({"a.md": "first"})
     gone = team.push({"a.md": "second"})

@@ -67,6 +67,12 @@ class Before:
     def use(self, remote: Remote) -> None:
         self._mirror.use(remote)
 
+    async def remote_tip(self) -> str | None:
+        return await self._mirror.remote_tip()
+
+    def has(self, commit: str) -> bool:
+        return self._mirror.has(commit)
+
     async def fetch(self) -> str:
         return await self._mirror.fetch()
 
