@@ -247,6 +247,9 @@ def _tell(arguments: Namespace, name: str, verb: str, answer: link_pb2.TicketAns
         print(ticket_text.document(found, arguments.output))
     elif answer.pending and not answer.commit:
         print(f"ticket {name}: {printable(answer.waits) or _LOOK.format(name)}")
+    elif answer.conflict:  # which is said below: not all of it, or none, is so
+        if answer.commit and not answer.unchanged:
+            print(f"ticket {name}: commit {answer.commit[:12]}")
     elif answer.unchanged:
         print(f"ticket {name}: nothing to change")
     else:

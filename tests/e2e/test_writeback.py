@@ -153,6 +153,29 @@ def test_people_change_tickets_in_git_and_lose_nothing_of_each_other(local: Worl
     assert f"{FIRST} (GitSource written" in local.ticket("show", "tk-aaaa").stdout
 
 
+def test_what_the_api_refuses_is_not_committed_and_is_told(local: World) -> None:
+    rule = "a ticket cannot depend on its own parent"
+    done = local.ticket("update", "tk-bbbb", "--parent", "tk-aaaa", "--depends-on", "tk-aaaa")
+    assert done.returncode != 0, done.stdout
+    assert rule in done.stderr
+    done = local.ticket("update", "tk-bbbb", "--parent", "tk-bbbb")
+    assert "a ticket cannot be its own parent" in done.stderr
+    done = local.ticket("create", "New", "--parent", "tk-aaaa", "--depends-on", "tk-aaaa")
+    assert rule in done.stderr
+    assert local.team.tip() == local.begin
+    said = local.ticket("update", "tk-bbbb", "--state", "todo").stdout
+    assert said == "ticket tk-bbbb: nothing to change\n"
+
+    bad = FILES[SECOND].replace("state:", "parent: tk-aaaa\ndependsOn: [tk-aaaa]\nstate:")
+    tip = local.team.push({SECOND: bad}, "by hand")
+    local.applied(tip)
+    done = local.ticket("update", "tk-bbbb", "--no-depends-on", "tk-aaaa")
+    assert done.returncode == 1, done.stdout
+    for word in ("nothing was changed", f"{SECOND}:", "(Refused)", rule):
+        assert word in done.stderr
+    assert local.team.tip() == tip
+
+
 @pytest.fixture(scope="module")
 def remote_mesh() -> Iterator[Mesh]:
     """A mesh of its own, which may open repositories on loopback."""

@@ -319,7 +319,11 @@ def test_nothing_is_called_updated_that_stays_as_it_is(
     why = "nothing was changed, and ticket am-1 stays as it is: a.md is not used (Refused): because"
     door.controller.answer |= {"conflict": why}
     assert door.run("update", "am-1", "--state", "done") == 1
-    assert why in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert (said.out, why in said.err) == ("", True)
+    door.controller.answer |= {"unchanged": False}
+    assert door.run("update", "am-1", "--state", "done") == 1
+    assert capsys.readouterr().out == "ticket am-1: commit cccccccccccc\n"
 
 
 def test_what_waits_and_what_was_not_taken_is_said(

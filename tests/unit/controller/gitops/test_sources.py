@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controller.kube.errors import Refused, Unavailable
+from controller.kube.errors import Refused, Unavailable, from_status
 from schemas.names import (
     AGENT_POD,
     ANNOTATION_ALLOW_PRUNE,
@@ -597,6 +597,22 @@ async def test_a_deleted_source_lets_go_or_deletes_as_it_says(scene: Scene, poli
         )
 
 
+async def test_a_deleted_source_names_what_it_waits_for(scene: Scene) -> None:
+    commit = scene.team.push(tickets(2))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet", deletionPolicy="Delete")
+        await controller.applied(commit)
+        await scene.change(TICKET, "tk-0001", metadata={"finalizers": ["example.com/keep"]})
+        await scene.delete(GIT_SOURCE, "plan")
+        await until(lambda: "Ticket tk-0001" in scene.condition("Ready").get("message", ""))
+        await until(lambda: scene.names(TICKET) == {"tk-0001"})
+        assert scene.condition("Ready")["reason"] == "Deleting"
+        assert scene.condition("Ready")["status"] == "False"
+        assert scene.status["appliedCommit"] == commit
+        await scene.change(TICKET, "tk-0001", metadata={"finalizers": None})
+        await until(lambda: scene.find(GIT_SOURCE, "plan") is None)
+
+
 async def test_what_nobody_owns_is_adopted_and_what_another_source_has_is_not(
     scene: Scene,
 ) -> None:
@@ -629,6 +645,9 @@ async def test_what_the_api_server_refuses_is_the_files_problem_alone(scene: Sce
         assert scene.names(TICKET) == {"tk-0000", "tk-0002"}
         (error,) = scene.status["errors"]
         assert (error["reason"], error["line"]) == ("Refused", 3)
+        problem = controller.sources.problem("acme", "plan", "fleet/tickets/tk-0001.md")
+        assert problem is not None
+        assert problem.reason == "Refused"
         tried = len(scene.writes)
         assert await controller.synced()
         assert [one for one in scene.writes[tried:] if one[0] == "create"] == []
@@ -636,6 +655,24 @@ async def test_what_the_api_server_refuses_is_the_files_problem_alone(scene: Sce
         commit = scene.team.push({"fleet/tickets/tk-0001.md": ticket("tk-0001", "Better")})
         await controller.applied(commit)
         assert len(scene.names(TICKET)) == 3
+
+
+async def test_what_a_quota_has_no_room_for_is_said_so(scene: Scene) -> None:
+    commit = scene.team.push(tickets(2))
+
+    def full(verb: str, resource: Resource, name: str) -> None:
+        if (verb, resource, name) == ("create", TICKET, "tk-0001"):
+            said = f'tickets.agentsmesh.io "{name}" is forbidden: exceeded quota: q, requested: …'
+            raise from_status(403, {"reason": "Forbidden", "message": said})
+
+    scene.refuse = full
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        (error,) = scene.status["errors"]
+        assert (error["reason"], error["path"]) == ("QuotaExceeded", "fleet/tickets/tk-0001.md")
+        assert "exceeded quota: q" in error["message"]
+        assert scene.names(TICKET) == {"tk-0000"}
 
 
 async def test_a_request_is_answered_once_its_pass_has_ended(scene: Scene) -> None:
@@ -752,6 +789,32 @@ async def test_a_changed_pod_that_has_ended_still_has_ended(scene: Scene) -> Non
         await scene.delete(AGENT_POD, "fix")
         assert await controller.synced()
         assert "fix" not in scene.names(AGENT_POD)
+
+
+async def test_a_pod_that_cannot_be_changed_is_made_anew_as_soon_as_it_is_deleted(
+    scene: Scene,
+) -> None:
+    commit = scene.team.push({"fleet/fix.yaml": POD})
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        await ends(scene)
+        await controller.quiet()
+
+        def fixed(verb: str, resource: Resource, name: str) -> None:  # noqa: ARG001 - the hook's
+            if (verb, resource) == ("patch", AGENT_POD):
+                raise Refused("spec.prompt: cannot be changed once the pod is placed")
+
+        scene.refuse = fixed
+        commit = scene.team.push({"fleet/fix.yaml": POD.replace("greeter", "greeter, prompt: B")})
+        await controller.applied(commit)
+        (error,) = scene.status["errors"]
+        assert error["reason"] == "Immutable"
+        assert "delete the resource, and it is made anew" in error["message"]
+        assert error["message"].endswith("or give it another metadata.name")
+        await scene.delete(AGENT_POD, "fix")  # nobody pushes, and nobody asks
+        await until(lambda: scene.spec(AGENT_POD, "fix").get("prompt") == "B")
+        await until(lambda: not scene.status.get("errors"))
 
 
 async def test_without_its_memory_no_pod_is_started_that_may_have_run(scene: Scene) -> None:
