@@ -20,6 +20,7 @@ from schemas.names import (
     ANNOTATION_PRUNE,
     ANNOTATION_RECONCILE,
     ANNOTATION_SOURCE_PATH,
+    TICKET,
 )
 from schemas.ticket import Ticket, TicketState
 
@@ -359,13 +360,18 @@ def spec_of(item: Object) -> dict[str, Any]:
     return dict(kind.spec.manifest())
 
 
+def other_name(kind: str) -> str:
+    """Return the advice to name a resource otherwise: the name of its file says nothing."""
+    return f"give it another {'id' if kind == TICKET.kind else 'metadata.name'}"
+
+
 def _refusal(known: Known, live: Live, source: str) -> Problem | None:
     """Return why the resource is not ours to change, None if it is."""
     kind, name = known.identity
     if live.owner and live.owner != source:
         text = f"{kind} {name} belongs to GitSource {live.owner}: remove one of the two files"
     elif live.belongs and live.owner != source:
-        text = f"{kind} {name} belongs to {live.belongs}: give the file another name"
+        text = f"{kind} {name} belongs to {live.belongs}: {other_name(kind)}"
     else:
         return None
     return Problem(known.path, OWNED, text)

@@ -44,7 +44,8 @@ class Standing:
             return live is None and identity in self._ledger.applied
         before = self._ledger.origin(identity)
         if live is None:
-            return before is None or not before.ended
+            done = before is not None and before.ended and before.digest == known.digest
+            return not done
         if live.deleting or live.left_alone:
             self.stirred = True
             return False

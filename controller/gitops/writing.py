@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
-from controller.gitops.apply import Applied, Change, Gone, SyncPlan, Why
+from controller.gitops.apply import Applied, Change, Gone, SyncPlan, Why, other_name
 from controller.gitops.bodies import manifest, patch, release
 from controller.gitops.desired import Known
 from controller.gitops.ledger import Ledger
@@ -363,7 +363,8 @@ def _problem(said: Declared, exc: Refused) -> Problem:
     named = _FIELD.search(text)
     line = said.lines.get(named.group(1)) if named else None
     if FIXED.search(text):
-        reason, end = IMMUTABLE, "; delete the resource, or give the file another name"
+        advice = f"; delete the resource, and it is made anew, or {other_name(said.identity.kind)}"
+        reason, end = IMMUTABLE, advice
     else:
         reason, end = REFUSED, ""
     words = "".join(char if char.isprintable() else " " for char in text)

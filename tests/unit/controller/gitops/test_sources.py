@@ -817,6 +817,32 @@ async def test_a_pod_that_cannot_be_changed_is_made_anew_as_soon_as_it_is_delete
         await until(lambda: not scene.status.get("errors"))
 
 
+async def test_a_pod_that_cannot_be_changed_is_made_anew_as_soon_as_it_is_deleted(
+    scene: Scene,
+) -> None:
+    commit = scene.team.push({"fleet/fix.yaml": POD})
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        await ends(scene)
+        await controller.quiet()
+
+        def fixed(verb: str, resource: Resource, name: str) -> None:  # noqa: ARG001 - the hook's
+            if (verb, resource) == ("patch", AGENT_POD):
+                raise Refused("spec.prompt: cannot be changed once the pod is placed")
+
+        scene.refuse = fixed
+        commit = scene.team.push({"fleet/fix.yaml": POD.replace("greeter", "greeter, prompt: B")})
+        await controller.applied(commit)
+        (error,) = scene.status["errors"]
+        assert error["reason"] == "Immutable"
+        assert "delete the resource, and it is made anew" in error["message"]
+        assert error["message"].endswith("or give it another metadata.name")
+        await scene.delete(AGENT_POD, "fix")  # nobody pushes, and nobody asks
+        await until(lambda: scene.spec(AGENT_POD, "fix").get("prompt") == "B")
+        await until(lambda: not scene.status.get("errors"))
+
+
 async def test_without_its_memory_no_pod_is_started_that_may_have_run(scene: Scene) -> None:
     commit = scene.team.push({"fleet/fix.yaml": POD})
     async with scene.controller() as controller:
