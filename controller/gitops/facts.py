@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from controller.gitops.apply import Held
-from controller.gitops.values import Problem
+from controller.gitops.values import Identity, Problem
 
 UNAVAILABLE: Final = "ApiUnavailable"
 """The API server does not say whether what is needed is there."""
@@ -56,6 +56,8 @@ class SourceFacts:
     """Resources that the source has."""
     digest: str = ""
     """Of all that it has applied."""
+    leaving: tuple[Identity, ...] = ()
+    """What a deleted source still waits for."""
     released: bool = False
     """What it made is let go or deleted: nothing keeps a deleted GitSource."""
 

@@ -7,6 +7,7 @@ from typing import Final
 from controller.gitops.apply import Live
 from controller.gitops.bodies import release
 from controller.gitops.living import RESOURCES, Living
+from controller.gitops.values import Identity
 from controller.gitops.writing import Writer
 from controller.kernel.store import Store
 from controller.kube.errors import Conflict, KubeError, NotFound
@@ -23,8 +24,8 @@ class Releasing:
         self._store = store
         self._living = living
 
-    async def let_go(self, spec: GitSourceSpec) -> int:
-        """Release or delete what the source has; return how much is still on its way out.
+    async def let_go(self, spec: GitSourceSpec) -> tuple[Identity, ...]:
+        """Release or delete what the source has; return what is still on its way out.
 
         What a person protects is released, never deleted.
 
@@ -35,7 +36,7 @@ class Releasing:
         delete = spec.deletion_policy is DeletionPolicy.DELETE
         gone = [one for one in ours if delete and not one.protected]
         await self._each(gone, ours, spec.kinds)
-        return len(gone)
+        return tuple(sorted(one.identity for one in gone))
 
     async def _each(
         self, gone: list[Live], ours: Iterable[Live], kinds: Collection[SourcedKind]

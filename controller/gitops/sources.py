@@ -123,6 +123,10 @@ class Sources:
         if (keeper := self._named(namespace, name)) is not None:
             keeper.poke()
 
+    def retell(self, namespace: str, name: str) -> None:
+        """Have the source's status computed anew: something beside its repository has changed."""
+        self._touch(Key(GIT_SOURCE.kind, namespace, name))
+
     async def sync(self, namespace: str, name: str) -> bool:
         """Return True once a pass that began after this call has applied everything.
 

@@ -393,7 +393,8 @@ class Sync:
         Raises:
             KubeError: The API server is in trouble.
         """
-        if await self._releasing.let_go(item.spec):
+        if left := await self._releasing.let_go(item.spec):
+            self._tell(replace(self.facts, leaving=left))
             return False
         await self._ledger.forget()
         self._tell(replace(self.facts, released=True))

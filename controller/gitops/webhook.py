@@ -3,7 +3,9 @@
 ``POST /webhooks/git/<namespace>/<name>``, signed with the secret that the source's ``spec.webhook``
 names: HMAC-SHA256 of the body (``X-Hub-Signature-256``, ``X-Gitea-Signature``), or the secret
 itself (``X-Gitlab-Token``). What a call says is never looked at, so it can ask for no more than a
-look at the repository; and that once in a second for each source, whoever calls how often.
+look at the repository; and that once in a second for each source, whoever calls how often. So a
+call that is overheard and sent again harms nobody. One that says of itself that it was delivered
+before asks for nothing more.
 
 Strangers learn nothing: a source that does not exist, has no webhook, or whose secret cannot be
 read, answers as one whose signature is wrong, after the same time. They cost little: a body passes
@@ -60,6 +62,10 @@ class Pokes(Protocol):
         """Have a look at the source's repository soon; one that is not there is passed over."""
         ...
 
+    def retell(self, namespace: str, name: str) -> object:
+        """Have the source's status say anew what it is like."""
+        ...
+
 
 class Webhooks:
     """The listener."""
@@ -78,7 +84,7 @@ class Webhooks:
         self._refusal_seconds = refusal_seconds
         self._body_seconds = body_seconds
         self._clock = clock
-        self._secrets = WebhookSecrets(store, objects, clock)
+        self._secrets = WebhookSecrets(store, objects, clock, sources.retell)
         self._deliveries = Deliveries()
         self._pace = Pace()
         self._door: _Door | None = None
@@ -119,7 +125,7 @@ class Webhooks:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         began = self._clock()
         status = await self._status(request)
-        if status != web.HTTPAccepted.status_code:
+        if status >= web.HTTPBadRequest.status_code:
             await asyncio.sleep(max(0.0, self._refusal_seconds - (self._clock() - began)))
         response = web.Response(status=status, text=_SAYS[status] + "\n")
         if status == web.HTTPMethodNotAllowed.status_code:
@@ -148,7 +154,7 @@ class Webhooks:
         if not secret or not signed:
             return web.HTTPUnauthorized.status_code
         if not self._deliveries.take(source, _marks(request, digest), self._clock()):
-            return web.HTTPConflict.status_code
+            return web.HTTPOk.status_code
         self._poke(source)
         return web.HTTPAccepted.status_code
 
@@ -170,12 +176,12 @@ class Webhooks:
 
 
 _SAYS: Final = {
+    200: "taken before: the source has looked at its repository since",
     202: "taken: the source looks at its repository",
     401: "refused: no such source, or it was not signed with the secret of its webhook",
     404: "there is only /webhooks/git/<namespace>/<name> here",
     405: "POST is understood here",
     408: "the body did not come in time",
-    409: "this delivery was taken before",
     413: f"at most {MAX_BODY_BYTES} bytes",
 }
 
@@ -212,13 +218,12 @@ def _same(given: str, wanted: bytes) -> bool:
 
 
 def _marks(request: web.BaseRequest, digest: str) -> list[str]:
-    """Return what tells the delivery from others: the host's id, and what was signed.
+    """Return what tells the delivery from others: the host's id, with what was signed.
 
-    The id is not signed, so it cannot stand alone: a call that was overheard could come again
-    under another one.
+    Nothing, where the host gives none: the same words twice are two calls then.
     """
     ids = (request.headers.get(name, "")[:_LONGEST_MARK] for name in _DELIVERIES)
-    return [f"body {digest}", *(f"id {each}" for each in ids if each)]
+    return [f"{each} {digest}" for each in ids if each]
 
 
 class _Door(web.Server):

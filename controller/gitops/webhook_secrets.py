@@ -36,6 +36,8 @@ class Objects(Protocol):
 class _Kept:
     reference: SecretKey | None = None
     value: bytes = field(default=b"", repr=False)
+    trouble: str = ""
+    """Reason why there is none."""
     read_at: float = float("-inf")
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One read at a time: the others take what it brings."""
@@ -44,7 +46,15 @@ class _Kept:
 class WebhookSecrets:
     """Secrets by source, each as fresh as ``KEEP_SECONDS``."""
 
-    def __init__(self, store: Store, objects: Objects, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        objects: Objects,
+        clock: Callable[[], float],
+        changed: Callable[[str, str], object],
+    ) -> None:
+        """*changed* hears namespace and name of a source whose Secret came, went or broke."""
+        self._changed = changed
         self._store = store
         self._objects = objects
         self._clock = clock
@@ -63,18 +73,21 @@ class WebhookSecrets:
             reference = source.spec.webhook.secret_ref
             fresh = self._clock() - kept.read_at < KEEP_SECONDS
             if not fresh or kept.reference != reference:
-                kept.value = await self._read(namespace, name, reference)
+                kept.value, trouble = await self._read(namespace, name, reference)
                 kept.reference, kept.read_at = reference, self._clock()
+                if trouble != kept.trouble:
+                    kept.trouble = trouble
+                    self._changed(namespace, name)
         return kept.value
 
-    async def _read(self, namespace: str, source: str, reference: SecretKey) -> bytes:
+    async def _read(self, namespace: str, source: str, reference: SecretKey) -> tuple[bytes, str]:
         value, trouble = await read(self._objects, namespace, reference)
         if trouble is not None:
             logger.warning(
                 "calls of a webhook are refused: its secret cannot be used",
                 extra={"key": f"GitSource/{namespace}/{source}", "reason": trouble.message},
             )
-        return value
+        return value, trouble.reason if trouble is not None else ""
 
 
 async def read(

@@ -86,6 +86,17 @@ def uncommitted(snapshot: GitSourceSnapshot) -> Finding | None:
     return Finding(trouble.reason, trouble.message)
 
 
+def leaving(snapshot: GitSourceSnapshot) -> Finding:
+    """It is deleted as soon as what it made is let go."""
+    left = [f"{one.kind} {one.name}" for one in snapshot.facts.leaving]
+    if not left:
+        return Finding("Deleting", "what it made is let go, or deleted with it")
+    more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+    are = "is" if len(left) == 1 else "are"
+    text = f"it goes when what is deleted with it has gone; there {are} still "
+    return Finding("Deleting", f"{text}{', '.join(left[:_NAMED])}{more}")
+
+
 READINESS: tuple[Check, ...] = (
     suspended,
     unfetched,

@@ -19,7 +19,7 @@ def plan(snapshot: GitSourceSnapshot, now: float) -> Plan:
         if there and facts.released:
             rest = [name for name in item.metadata.finalizers if name != FINALIZER_GIT_PRUNE]
             return Plan((_finalizers(item, rest, "what it made is let go"),), publish=False)
-        return Plan(publish=False)
+        return Plan(publish=there)
     if not there:
         finalizers = [*item.metadata.finalizers, FINALIZER_GIT_PRUNE]
         return Plan((_finalizers(item, finalizers, "before anything is made"),), publish=False)

@@ -10,13 +10,14 @@ from controller.reconcilers.gitsource.checks import (
     first,
     held,
     invalid,
+    leaving,
     suspended,
     uncommitted,
     unfetched,
     unsynced,
 )
 from controller.reconcilers.gitsource.snapshot import GitSourceSnapshot
-from schemas.conditions import FALSE, TRUE, find, merge
+from schemas.conditions import FALSE, READY, RECONCILING, STALLED, TRUE, find, merge
 from schemas.gitsource import (
     FileCounts,
     FileError,
@@ -43,12 +44,16 @@ REWRITTEN: Final = "Rewritten"
 """Its reason where the branch does not follow what was applied."""
 
 _MESSAGE: Final = 512
+_SECRET_SECONDS: Final = 30.0
+"""So often a webhook's Secret is looked for, which nothing else tells of but the calls."""
 
 
 def report(snapshot: GitSourceSnapshot, error: ReconcileError | None, now: float) -> Report:
     """Return what the last pass has found and what is wrong with it."""
     del error  # nothing is done that could fail
     item, facts = snapshot.subject, snapshot.facts
+    if item.metadata.deleting:
+        return _leaving(snapshot, now)
     said = _conditions(snapshot, now)
     counts = facts.counts
     status = GitSourceStatus(
@@ -81,7 +86,21 @@ def report(snapshot: GitSourceSnapshot, error: ReconcileError | None, now: float
     )
     asked = facts.request != item.status.last_handled_request_at  # somebody waits for the answer
     hold = 0.0 if asked else snapshot.hold_seconds
-    return Report(status, hold_seconds=hold, tells=_tells(item, status))
+    again = _SECRET_SECONDS if item.spec.webhook is not None else None
+    return Report(status, hold, again, _tells(item, status))
+
+
+def _leaving(snapshot: GitSourceSnapshot, now: float) -> Report:
+    """Return the status as it was, but that the source goes, and what for it is still there."""
+    item, said = snapshot.subject, Conditions.of(snapshot.subject, now)
+    kept = {READY, STALLED, RECONCILING}
+    for condition in item.status.conditions:
+        if condition.type not in kept:
+            said.items.append(condition)
+    said.ready(leaving(snapshot), "")
+    conditions = merge(item.status.conditions, said.items)
+    known = {"conditions": conditions, "observed_generation": item.metadata.generation}
+    return Report(item.status.model_copy(update=known))
 
 
 def _write_back(snapshot: GitSourceSnapshot) -> WriteBackStatus | None:

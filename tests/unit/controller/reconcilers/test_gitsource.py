@@ -207,6 +207,36 @@ def test_the_finalizer_goes_once_everything_is_let_go() -> None:
     assert change.patch["metadata"]["finalizers"] is None
 
 
+def test_a_source_that_waits_for_what_goes_with_it_says_so() -> None:
+    item = source({"deletionTimestamp": "2026-11-22T00:00:00Z"})
+    before = report(GitSourceSnapshot(source(), DONE, SourceWrites()), None, NOW).status
+    item = item.model_copy(update={"status": before})
+    pods = tuple(Identity("AgentPod", f"p{number}") for number in range(12))
+    snapshot = GitSourceSnapshot(item, replace(DONE, leaving=pods), SourceWrites())
+    assert plan(snapshot, NOW).publish
+    status = report(snapshot, None, NOW).status
+    found = {condition.type: condition for condition in status.conditions}
+    assert (str(found["Ready"].status), found["Ready"].reason) == ("False", "Deleting")
+    assert found["Ready"].message.endswith("AgentPod p9 and 2 more")
+    assert str(found["Reconciling"].status) == "True"
+    assert str(found["Fetched"].status) == "True"
+    assert isinstance(status, GitSourceStatus)
+    assert (status.applied_commit, status.files) == (COMMIT, item.status.files)
+    assert status.files is not None
+    # a controller that was started meanwhile, and knows nothing yet
+    new = GitSourceSnapshot(item, SourceFacts(), SourceWrites())
+    kept = report(new, None, NOW).status
+    assert isinstance(kept, GitSourceStatus)
+    assert kept.applied_commit == COMMIT
+
+
+def test_the_secret_of_a_webhook_is_looked_for_again_and_again() -> None:
+    asked = GitSourceSnapshot(source(**WEBHOOK), DONE, SourceWrites())
+    assert (report(asked, None, NOW).recheck_after_seconds or 999) <= 30
+    silent = GitSourceSnapshot(source(), DONE, SourceWrites())
+    assert report(silent, None, NOW).recheck_after_seconds is None
+
+
 def test_a_controller_that_has_not_looked_yet_leaves_the_status_as_it_is() -> None:
     item = source()
     known = item.model_copy(update={"status": GitSourceStatus(observed_generation=1)})
