@@ -126,8 +126,8 @@ def _wishes(store: Store, namespace: str) -> Iterator[runs.Wish]:
         found = store.of(Ticket).indexed(OF_SOURCE, (namespace, source.metadata.name))
         tickets |= {item.metadata.uid: item for item in found}
     for ticket in tickets.values():
-        origin = ticket.status.source
-        rule = runs.rule_of(ticket, sources.get(namespace, origin.name) if origin else None)
+        origin = runs.origin_of(ticket)
+        rule = runs.rule_of(ticket, sources.get(namespace, origin) if origin else None)
         left_alone = ticket.metadata.annotations.get(ANNOTATION_RECONCILE) == "disabled"
         if rule is not None and not left_alone and not ticket.metadata.deleting:
             yield runs.Wish(ticket, rule)

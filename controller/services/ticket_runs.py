@@ -180,9 +180,10 @@ class TicketRuns:
                 yield runs.Wish(ticket, rule)
 
     def _rule(self, ticket: Ticket) -> runs.Rule | None:
-        origin = ticket.status.source
-        sources = self._store.of(GitSource)
-        source = sources.get(ticket.metadata.namespace, origin.name) if origin else None
+        name, said = runs.origin_of(ticket), ticket.status.source
+        source = self._store.of(GitSource).get(ticket.metadata.namespace, name) if name else None
+        if source is not None and (said is None or said.name != name):
+            return None  # its status does not say yet where it is from, and whose wish it is
         return runs.rule_of(ticket, source)
 
     def _there(self, namespace: str) -> runs.There:

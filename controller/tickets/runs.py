@@ -25,6 +25,7 @@ from schemas.names import (
     FIELD_MANAGER,
     LABEL_AUTO_RUN,
     LABEL_MANAGED_BY,
+    LABEL_SOURCE,
     LABEL_TICKET,
 )
 from schemas.ticket import Ticket, TicketPriority, TicketRun, TicketState
@@ -95,6 +96,15 @@ class Wish:
 
     ticket: Ticket
     rule: Rule
+
+
+def origin_of(ticket: Ticket) -> str:
+    """Return the name of the GitSource that the ticket comes from, empty if it comes from none.
+
+    Its label is there from the beginning, its status follows.
+    """
+    origin = ticket.status.source
+    return ticket.metadata.labels.get(LABEL_SOURCE) or (origin.name if origin else "")
 
 
 def rule_of(ticket: Ticket, source: GitSource | None) -> Rule | None:
