@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from apiserver import quantities
 from apiserver.schema.compiled import CompiledSchema
 from cli.plan.cluster import Cluster
 from cli.plan.drawn import Drawn
@@ -214,6 +215,6 @@ def _hard(cluster: Cluster) -> dict[str, int]:
         if kind != RESOURCE_QUOTA.kind:
             continue
         for key, value in ((item.get("status") or {}).get("hard") or {}).items():
-            if str(value).isdecimal():
-                limits[key] = min(int(value), limits.get(key, int(value)))
+            if (limit := quantities.parse(value)) is not None:
+                limits[key] = min(int(limit.value), limits.get(key, int(limit.value)))
     return limits

@@ -225,7 +225,7 @@ class Keeper:
         if ending is Ending.WHOLE:
             self._failures = 0
             self._reply(number, done=True)
-            return pause
+            return min(pause, self.sync.refusals.due - self._around.ticks())
         self._dirty |= dirty or ending is Ending.AGAIN
         self._failures += 1
         ceiling = min(

@@ -75,7 +75,8 @@ class Sync:
         """Whether resources are as their files say."""
         self._writing = Writing(around.kube, around.store, around.recorder, ledger, self._living)
         self._releasing = Releasing(around.kube, around.store, self._living)
-        self._refusals = Refusals()
+        self.refusals = Refusals()
+        """What the API server did not take, and when it is asked again."""
         self._digest = Digest()
         self.problems: dict[str, Problem] = {}
         """Why files were not used by the last pass, by path."""
@@ -136,15 +137,8 @@ class Sync:
         row = self._ledger.origin(identity)
         if row is None:
             return None
-        return Origin(
-            item.metadata.name,
-            item.metadata.uid,
-            row.path,
-            row.blob,
-            row.commit,
-            row.digest,
-            self.problems.get(row.path),
-        )
+        meta, problem = item.metadata, self.problems.get(row.path)
+        return Origin(meta.name, meta.uid, row.path, row.blob, row.commit, row.digest, problem)
 
     async def run(self, item: GitSource, remote: Remote, turn: Turn, *, dirty: bool) -> Ending:
         """Make one pass; return how it ended. Troubles are in the facts.
@@ -157,7 +151,7 @@ class Sync:
         request = meta.annotations.get(ANNOTATION_REQUESTED_AT)
         allowed = meta.annotations.get(ANNOTATION_ALLOW_PRUNE, "")
         if meta.generation != self.facts.generation or request != self.facts.request:
-            self._refusals.clear()
+            self.refusals.clear()
         await self._ledger.ends()
         try:
             collected = await self._listing.look(remote, Scope.of(item))
@@ -173,7 +167,7 @@ class Sync:
         if (
             (collected.commit, *form) == self._applied
             and not dirty
-            and self._around.ticks() < self._refusals.due
+            and self._around.ticks() < self.refusals.due
         ):
             self._tell(replace(self._handled(item), fetched=None))
             return Ending.WHOLE
@@ -249,14 +243,14 @@ class Sync:
             await self._recollect(item, collected, live)
         looked = collected if only is None else part(collected, only)
         drawn = await self._plan(item, looked, live, only, rewritten=rewritten)
-        again, skipped = self._refusals.without(drawn, live, self._around.ticks())
+        again, skipped = self.refusals.without(drawn, live, self._around.ticks())
 
         def progress(left: int) -> None:
             self._progress(item, collected, left)
 
         hand = Hand(item, collected.commit, self._listing.fresh)
         done = await self._writing.carry_out(again, hand, turn, progress)
-        self._refusals.keep(done.refused, collected, live, self._around.ticks())
+        self.refusals.keep(done.refused, collected, live, self._around.ticks())
         problems = (*collected.problems, *drawn.problems, *skipped, *done.refused.values())
         if done.lost:
             self._listing.forget()

@@ -16,7 +16,7 @@ from controller.gitops.values import Declared, Identity, Problem
 from controller.kernel.events import About, Recorder
 from controller.kernel.redact import redact
 from controller.kernel.store import Store
-from controller.kube.errors import Conflict, KubeError, NotFound, Refused
+from controller.kube.errors import Conflict, KubeError, NotFound, OverQuota, Refused
 from schemas.gitsource import GitSource
 from schemas.names import GIT_SOURCE, Resource
 from schemas.ticket import TicketState
@@ -362,7 +362,9 @@ def _problem(said: Declared, exc: Refused) -> Problem:
     text = redact(str(exc))
     named = _FIELD.search(text)
     line = said.lines.get(named.group(1)) if named else None
-    if FIXED.search(text):
+    if isinstance(exc, OverQuota):
+        reason, end = QUOTA_EXCEEDED, ""
+    elif FIXED.search(text):
         advice = f"; delete the resource, and it is made anew, or {other_name(said.identity.kind)}"
         reason, end = IMMUTABLE, advice
     else:

@@ -7,12 +7,16 @@
     - AlreadyExists  409 of a create
   + Refused          other 4xx: the request is wrong, retrying cannot help
     - Denied         401, 403: who we are, or what we may do
+      . OverQuota    403: a ResourceQuota leaves no room; there may be some later
   + Unavailable      5xx, 429, 410 of a list, or no answer at all: retrying may help
 
 A request without an answer (``Unavailable``) may or may not have been carried out.
 """
 
-from typing import Any
+from typing import Any, Final
+
+_OVER_QUOTA: Final = " is forbidden: exceeded quota: "
+"""What every Kubernetes says; it has no reason or cause of its own."""
 
 
 class KubeError(Exception):
@@ -50,6 +54,10 @@ class Denied(Refused):
     """The credential is unknown, or may not do this."""
 
 
+class OverQuota(Denied):  # noqa: N818 - named after the answer
+    """A ResourceQuota of the namespace has no room for it; there may be some later."""
+
+
 class Unavailable(KubeError):  # noqa: N818 - named after the state of the server
     """The server is in trouble or cannot be reached; repeating may help."""
 
@@ -64,6 +72,8 @@ def from_status(status: int, body: Any) -> KubeError:
             kind: type[KubeError] = NotFound
         case 409:
             kind = AlreadyExists if reason == "AlreadyExists" else Conflict
+        case 403 if _OVER_QUOTA in text:
+            kind = OverQuota
         case 401 | 403:
             kind = Denied
         case 410 | 429:

@@ -7,7 +7,6 @@ refused.
 import asyncio
 import hashlib
 import logging
-import re
 import secrets
 from collections import Counter
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from controller.kube.errors import (
     Denied,
     KubeError,
     NotFound,
+    OverQuota,
     Refused,
     Unavailable,
 )
@@ -60,7 +60,6 @@ _FULL: Final = (
     "your organization has as many pods as it may (spec.quota.agentPods): have finished ones "
     "deleted, or ask a person to raise it"
 )
-_QUOTA: Final = re.compile(r"exceeded quota", re.IGNORECASE)
 
 
 class Writer(Objects, Protocol):
@@ -103,7 +102,7 @@ class Pods:
             self._making[where] -= 1
 
     def _check_quota(self, caller: Caller) -> None:
-        """Not every API server counts, so it is counted here as well."""
+        """Not every API server counts custom resources, so they are counted here as well."""
         home = self._wishes.home(caller)
         limit = home.spec.quota.agent_pods if home and home.spec.quota else None
         where = caller.namespace
@@ -254,7 +253,7 @@ def _creator(caller: Caller) -> dict[str, str]:
 
 def _refused(exc: Refused) -> ToolError:
     """Return what the agent is told where the API does not take it."""
-    if isinstance(exc, Denied) and _QUOTA.search(str(exc)):
+    if isinstance(exc, OverQuota):
         return ToolError("LimitExceeded", _FULL)
     if isinstance(exc, Denied):
         return ToolError("Forbidden", f"the API does not allow it: {redact(str(exc), 300)}")

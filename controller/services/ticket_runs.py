@@ -19,7 +19,7 @@ from controller.kernel.queue import WorkQueue
 from controller.kernel.reconciler import Finding, Reconciler, earliest
 from controller.kernel.redact import redact
 from controller.kernel.store import Change, Store
-from controller.kube.errors import AlreadyExists, Conflict, NotFound, Refused
+from controller.kube.errors import AlreadyExists, Conflict, NotFound, OverQuota, Refused
 from controller.placement.indexes import (
     ACTIVE_IN,
     BY_NAMESPACE,
@@ -246,11 +246,12 @@ class TicketRuns:
             answer = await self._kube.create(AGENT_POD, meta.namespace, manifest)
         except AlreadyExists:
             answer = await self._kube.get(AGENT_POD, meta.namespace, name)
-        except Refused as exc:
-            await self._made(ticket)
-            why = f"pod {name} was refused: {redact(str(exc), 300)}"
-            self._tell(ticket, "AutoRunRefused", why, warning=True)
-            return
+        except Refused as exc:  # that a quota is full is said before that a name is taken
+            if not isinstance(exc, OverQuota) or not (answer := await self._found(ticket, name)):
+                await self._made(ticket)
+                why = f"pod {name} was refused: {redact(str(exc), 300)}"
+                self._tell(ticket, "AutoRunRefused", why, warning=True)
+                return
         self._store.apply(AGENT_POD.kind, answer)
         await self._made(ticket)
         if is_run(AgentPod.model_validate(answer), meta.name):
@@ -259,6 +260,11 @@ class TicketRuns:
         else:
             text = f"a pod {name} is there that was not started for it: the attempt is lost"
             self._tell(ticket, "AutoRunRefused", text, warning=True)
+
+    async def _found(self, ticket: Ticket, name: str) -> dict[str, Any]:
+        with contextlib.suppress(NotFound):
+            return await self._kube.get(AGENT_POD, ticket.metadata.namespace, name)
+        return {}
 
     async def _made(self, ticket: Ticket) -> None:
         """Write down that the last pod is there, or will never be."""
@@ -290,10 +296,8 @@ class TicketRuns:
                 self._tell(ticket, "PodWithdrawn", text)
 
     async def _look(self, ticket: Ticket) -> None:
-        try:
+        with contextlib.suppress(NotFound):
             await self._claims.fresh(ticket)
-        except NotFound:
-            return
 
     def _tell(self, ticket: Ticket, reason: str, message: str, *, warning: bool = False) -> None:
         meta = ticket.metadata

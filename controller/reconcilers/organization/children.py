@@ -71,8 +71,17 @@ def quota(item: Organization) -> dict[str, Any] | None:
         f"count/{AGENT_POD.plural}.{GROUP}": limits.agent_pods,
         f"count/runners.{GROUP}": limits.runners,
     }
-    given = {key: str(value) for key, value in hard.items() if value is not None}
+    given = {key: _quantity(value) for key, value in hard.items() if value is not None}
     return _child(item, RESOURCE_QUOTA, QUOTA) | {"spec": {"hard": given}} if given else None
+
+
+def _quantity(count: int) -> str:
+    """Return the count as the API server gives it back, where 1000 is 1k: else it seems changed."""
+    for unit in ("", "k", "M", "G", "T", "P"):
+        if not count or count % 1000:
+            return f"{count}{unit}"
+        count //= 1000
+    return f"{count}E"
 
 
 def bindings(item: Organization) -> dict[str, dict[str, Any]]:

@@ -140,6 +140,10 @@ def test_a_quota_that_the_cluster_enforces_refuses_pods() -> None:
         assert [(each.reason, each.certain) for each in refusals] == [(QUOTA_EXCEEDED, certain)] * 2
         assert plan.refused
         assert set(fates(plan).values()) == {"refused" if certain else "starts"}
+    roomy = thing("ResourceQuota", "q", {}, status={"hard": {key: "1k"}})
+    small = thing("ResourceQuota", "r", {}, status={"hard": {key: "0"}})
+    assert not planned(dict([pod("a")]), *WORLD, roomy).refused
+    assert planned(dict([pod("a")]), *WORLD, roomy, small).refused
     unenforced = thing("ResourceQuota", "q", {"hard": {key: "0"}})
     assert not planned(dict([pod("a")]), *WORLD, unenforced).refused
 

@@ -18,6 +18,7 @@ from controller.kube.errors import (
     KubeError,
     Misconfigured,
     NotFound,
+    OverQuota,
     Refused,
     Unavailable,
 )
@@ -150,6 +151,13 @@ async def test_an_answer_becomes_the_error_that_one_reacts_to(
         await client.get(AGENT_POD, "acme", "fix")
     assert type(caught.value) is error
     assert (caught.value.status, caught.value.reason) == (status, reason)
+
+
+async def test_a_full_quota_is_told_from_what_we_may_not_do(server: Any, client: Any) -> None:
+    said = 'agentpods.agentsmesh.io "a" is forbidden: exceeded quota: q, requested: count/agentpod…'
+    server.answer(403, {"reason": "Forbidden", "message": said})
+    with pytest.raises(OverQuota):
+        await client.create(AGENT_POD, "acme", {"metadata": {"name": "a"}})
 
 
 async def test_too_many_requests_are_repeated_when_the_server_says(

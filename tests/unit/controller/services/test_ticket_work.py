@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from controller.kube.errors import from_status
 from controller.tools.call import ToolError
+from schemas.names import AGENT_POD, Resource
 from schemas.ticket import TicketState
 from tests.unit.controller.services.ticket_world import Killed, TicketWorld
 
@@ -331,6 +333,40 @@ async def test_a_name_that_is_taken_costs_an_attempt_and_starts_nothing(
     runs = world.found().status.runs
     assert runs is not None
     assert (runs.attempts, runs.starting) == (1, None)
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_a_full_quota_hides_no_pod_that_was_made_before_a_crash(
+    world: TicketWorld,
+    *,
+    there: bool,
+) -> None:
+    """The API says that the quota is full, and not that the name is taken."""
+    await world.ticket(autoRun=RUN)
+    world.kill_in(2 if there else 1)  # after the ticket's count: before the note, or the pod
+    with contextlib.suppress(Killed):
+        await world.settle()
+    assert list(world.pods) == (["tk-1-run-1"] if there else [])
+    world.restart()
+    before = world.kube.before
+
+    def full(verb: str, resource: Resource, name: str) -> None:
+        before(verb, resource, name)
+        if (verb, resource) == ("create", AGENT_POD):
+            said = f'agentpods.agentsmesh.io "{name}" is forbidden: exceeded quota: q, requested: …'
+            raise from_status(403, {"reason": "Forbidden", "message": said})
+
+    world.kube.before = full
+    await world.settle()
+    runs = world.found().status.runs
+    assert runs is not None
+    assert (runs.total, runs.starting) == (1, None)
+    async with asyncio.TaskGroup() as tasks:
+        writing = tasks.create_task(world.recorder.run())
+        await world.recorder.drain(10)
+        writing.cancel()
+    told = [one["reason"] for (kind, _, _), one in world.kube.objects.items() if kind == "Event"]
+    assert told == (["PodStarted"] if there else ["AutoRunRefused"])
 
 
 async def test_an_organization_starts_no_more_than_it_may() -> None:

@@ -104,7 +104,7 @@ class TicketWorld:
             if kind in KINDS:
                 self.store.apply(kind, stored)
         self.queue = WorkQueue(clock=lambda: self.now, jitter=lambda low, _: low)
-        recorder = Recorder(self.kube)
+        self.recorder = recorder = Recorder(self.kube)
         self.claims = Claims(self.store, self.kube, lambda: self.now, lambda: self.now)
         self.tickets = QueuedTickets(self)
         self.work = TicketWork(self.store, self.queue, self.claims, self.tickets, recorder)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from controller.kube.errors import Denied, Refused, Unavailable
+from controller.kube.errors import Refused, Unavailable, from_status
 from controller.placement.links import About, Links
 from controller.placement.programs import Programs
 from controller.services.pods import Pods
@@ -356,7 +356,8 @@ async def test_the_quota_holds_for_calls_at_the_same_time(
 async def test_the_quota_of_the_api_leaves_nothing_behind(world: World, lead: AgentPod) -> None:
     def full(verb: str, resource: Resource, _: str) -> None:
         if (verb, resource) == ("create", AGENT_POD):
-            raise Denied("agentpods is forbidden: exceeded quota: agentsmesh", status=403)
+            said = 'agentpods.agentsmesh.io "x" is forbidden: exceeded quota: q, requested: …'
+            raise from_status(403, {"reason": "Forbidden", "message": said})
 
     world.kube.before = full
     for more in ({}, {"repository_url": "https://git.example/new.git"}):

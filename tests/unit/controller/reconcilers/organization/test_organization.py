@@ -38,6 +38,14 @@ async def test_its_children_are_made_and_a_second_look_changes_nothing(mesh: Any
     assert len(mesh.kube.writes) == writes
 
 
+async def test_a_quota_is_written_as_the_api_gives_it_back(mesh: Any) -> None:
+    """Kubernetes shows 2000 as 2k: written otherwise it would seem changed for ever."""
+    await mesh.organization(quota={"agentPods": 2000, "runners": 0})
+    await mesh.settle()
+    hard = mesh.kube.read("ResourceQuota", "acme", "agentsmesh-quota")["spec"]["hard"]
+    assert hard == {"count/agentpods.agentsmesh.io": "2k", "count/runners.agentsmesh.io": "0"}
+
+
 async def test_members_are_bound_to_the_role_that_they_have(mesh: Any) -> None:
     """CRD-07."""
     await mesh.organization()
