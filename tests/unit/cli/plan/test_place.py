@@ -9,6 +9,7 @@ import pytest
 from cli.errors import CommandError, NotFound, Unreachable, Usage
 from cli.plan.command import unbased_on
 from cli.plan.place import Commit, Place, also, found
+from controller.gitops.remote import RefusedError
 from controller.gitops.values import MAX_FILE_BYTES, EntryType
 
 
@@ -150,6 +151,26 @@ def test_trees_are_read_as_mirrors_are(clone: Path) -> None:
         assert not await commit.path_exists(tip, "nowhere")
 
     asyncio.run(read())
+
+
+def test_what_is_too_much_for_a_mirror_is_too_much_for_a_plan(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        (clone / "fleet" / f"n{number}.txt").write_text("x")
+    git(clone, "add", "-A")
+    git(clone, "commit", "-q", "-m", "many")
+    commit = Commit(clone, git(clone, "rev-parse", "HEAD"))
+
+    async def count() -> int:
+        return len(await commit.entries(await commit.fetch(), "fleet"))
+
+    there = asyncio.run(count())
+    monkeypatch.setattr("cli.plan.place.MAX_LISTED", there)
+    assert asyncio.run(count()) == there
+    monkeypatch.setattr("cli.plan.place.MAX_LISTED", there - 1)
+    with pytest.raises(RefusedError, match="more than"):
+        asyncio.run(count())
 
 
 def test_a_place_knows_whether_its_commit_is_based_on_another(clone: Path) -> None:
