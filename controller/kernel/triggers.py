@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 import kopf
+from typing_extensions import override
 
 from controller.kernel.redact import redact
 from controller.kernel.store import Store
@@ -258,5 +259,24 @@ def _settings() -> kopf.OperatorSettings:
     settings.persistence.finalizer = f"{GROUP}/kopf"
     prefix = f"kopf.{GROUP}"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=prefix)
-    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=prefix)
+    settings.persistence.diffbase_storage = _Unremembered()
     return settings
+
+
+class _Unremembered(kopf.DiffBaseStorage):
+    """Remembers no state of objects: who only watches compares nothing.
+
+    Whatever the handlers, kopf asks for it with each event, and else copies the whole object.
+    """
+
+    @override
+    def build(self, *, body: Any, extra_fields: Any = None) -> Any:
+        return {}
+
+    @override
+    def fetch(self, *, body: Any) -> None:
+        return None
+
+    @override
+    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+        pass
