@@ -111,6 +111,8 @@ async def draw(
     if before is not None:
         last = await _look(before, ledger, remote, scope, missing_is_empty=True)
     ledger.applied = dict(_applied(source, living, last))
+    if last is not None:
+        _tie(source, living, last, ledger.seen)
     collected = await _look(after, ledger, remote, scope)
     if collected is None:
         raise AssertionError("a folder that is missing is an error")
@@ -130,6 +132,29 @@ async def draw(
     return Drawn(
         collected, drawn, live, memory.files, ledger.applied, tuple(unknown), source.spec.kinds
     )
+
+
+def _tie(source: GitSource, living: Living, last: Collected, seen: dict[str, Seen]) -> None:
+    """Have files that cannot be used be about what is there without a file of its own.
+
+    The sync keeps what it has found to be renamed and broken in one go, and remembers that.
+    """
+    if find(source.status.conditions, PRUNE_HELD) is not None:
+        return
+    kept = tuple(
+        identity.name
+        for identity, live in living.owned().items()
+        if live.path
+        and not live.deleting
+        and not live.busy
+        and identity not in last.resources
+        and identity not in last.kept
+        and identity.name not in last.suspects
+    )
+    for path in {problem.path for problem in last.problems} if kept else ():
+        found = seen.get(path)
+        if found is not None and found.problem and found.known is None:
+            seen[path] = found._replace(claims=(*kept, *found.claims))
 
 
 def _held_as_rewritten(source: GitSource) -> bool:

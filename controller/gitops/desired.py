@@ -17,7 +17,7 @@ DUPLICATE_ID: Final = "DuplicateId"
 NOT_A_TICKET: Final = "NotATicket"
 """Reason: a file that was a ticket has no front matter any more."""
 
-_CLAIMS: Final = 128
+MOST_CLAIMS: Final = 128
 _LOOKED_AT: Final = 1_000
 _LONGEST: Final = 63
 """Of names. Source: RFC 1123, labels."""
@@ -97,5 +97,5 @@ def claims(path: str, data: bytes = b"") -> tuple[str, ...]:
     stem = path.rpartition("/")[2].partition(".")[0].lower()[: _LONGEST + 1]
     ends = (at for at, char in enumerate(f"{stem}-") if char == "-")
     named = dict.fromkeys(stem[:end] for end in ends if 0 < end <= _LONGEST)
-    room = _CLAIMS - len(named)  # there are never more than 64
+    room = MOST_CLAIMS - len(named)  # there are never more than 64
     return (*islice(found, room), *(name for name in named if name not in found))

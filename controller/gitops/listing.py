@@ -6,10 +6,10 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol
 
-from controller.gitops.desired import Collected, Known, Seen, claims
+from controller.gitops.desired import MOST_CLAIMS, Collected, Known, Seen, claims
 from controller.gitops.files.read import Rules, read_file
 from controller.gitops.files.select import Selection, TooManyFilesError
 from controller.gitops.joining import Joined
@@ -35,6 +35,8 @@ PATH_NOT_FOUND: Final = "PathNotFound"
 _READER: Final = 1
 """Counts changes of what reads files, so that all are read again."""
 _MESSAGE_CHARACTERS: Final = 512
+_JUDGED: Final = ""
+"""Among the names that stand in a file that cannot be used: what it was is found out."""
 _FILES: Final = 200
 """So many are parsed at a time, in a thread."""
 
@@ -172,42 +174,58 @@ class Listing:
         await self._read(tree, scope)
         seen, owners = dict(self._ledger.seen), self._ledger.owners()
         collected = await asyncio.to_thread(self._joined.collect, tree, seen, owners)
-        if collected.problems:
-            collected = await self._with_renamed(collected, tree)
+        if collected.problems and await self._tie(collected, tree):
+            seen = dict(self._ledger.seen)
+            collected = await asyncio.to_thread(self._joined.collect, tree, seen, owners)
         self._mark, self.collected = scope.mark, collected
         return collected
 
-    async def _with_renamed(self, collected: Collected, tree: Tree) -> Collected:
-        """Keep what is lost only because its file was renamed and broken in one go."""
+    async def _tie(self, collected: Collected, tree: Tree) -> bool:
+        """Find out which resources are lost because their file was renamed and broken in one go.
+
+        The new file is remembered to be about them, so that they are kept as long as it cannot be
+        used. Return whether there are any.
+        """
         seen, applied = self._ledger.seen, self._ledger.applied
-        broken = {problem.path for problem in collected.problems}
         strange = {
-            path: found.blob
-            for path in sorted(broken)
-            if (found := seen.get(path)) is not None and found.problem and found.known is None
+            one.path: found.blob
+            for one in collected.problems
+            if (found := seen.get(one.path)) is not None
+            and found.problem
+            and found.known is None
+            and _JUDGED not in found.claims
         }
-        there = {entry.path for entry in tree.entries} | broken
+        if not strange:
+            return False
+        judged = {
+            path: seen[path]._replace(claims=(_JUDGED, *seen[path].claims)) for path in strange
+        }
+        there = {entry.path for entry in tree.entries} | {one.path for one in tree.problems}
         lost = {
             identity: row.blob
-            for identity, row in (sorted(applied.items()) if strange else ())
+            for identity, row in sorted(applied.items())
             if identity not in collected.resources
             and identity not in collected.kept
             and identity.name not in collected.suspects
             and row.path not in there
         }
-        if not lost:
-            return collected
+        ties: dict[Identity, str] = {}
+        if lost:
+            ties = await self._alike(lost, strange)
+        for identity, path in ties.items():
+            judged[path] = _tied(judged[path], identity)
+        await self._ledger.read(judged, {}, ())
+        return bool(ties)
+
+    async def _alike(
+        self, lost: Mapping[Identity, str], strange: Mapping[str, str]
+    ) -> dict[Identity, str]:
+        """Return what goes on under another path; both are given with their blobs."""
         data = await self._mirror.blobs({*lost.values(), *strange.values()})
-        on = await asyncio.to_thread(
+        return await asyncio.to_thread(
             renamed,
             {identity: data[blob] for identity, blob in lost.items() if blob in data},
             {path: data[blob] for path, blob in strange.items() if blob in data},
-        )
-        said = {path: identity for identity, path in on.items()}
-        return replace(
-            collected,
-            kept=collected.kept | on.keys(),
-            problems=tuple(_kept(one, said.get(one.path)) for one in collected.problems),
         )
 
     async def _read(self, tree: Tree, scope: Scope) -> None:
@@ -237,18 +255,24 @@ class Listing:
                     seen[entry.path] = Seen(entry.blob, scope.mark, Known.of(said))
                 case Problem():
                     good = before.known if before and before.rules == scope.mark else None
-                    seen[entry.path] = Seen(entry.blob, scope.mark, good, said, names[entry.path])
+                    about = names[entry.path]
+                    if before is not None and before.problem and before.known is None:
+                        kept = (name for name in before.claims[:MOST_CLAIMS] if name != _JUDGED)
+                        about = tuple(dict.fromkeys((*kept, *about)))
+                    seen[entry.path] = Seen(entry.blob, scope.mark, good, said, about)
                 case None:
                     seen[entry.path] = Seen(entry.blob, scope.mark)
         await self._ledger.read(seen, declared, ())
 
 
-def _kept(problem: Problem, identity: Identity | None) -> Problem:
-    """Return the problem of a file, with a word of the resource that is kept as it is like it."""
-    if identity is None:
-        return problem
-    text = f"; {identity.kind} {identity.name} is kept: this file is like the one that it had"
-    return problem._replace(message=problem.message[: _MESSAGE_CHARACTERS - len(text)] + text)
+def _tied(seen: Seen, identity: Identity) -> Seen:
+    """Return what is known of a file that cannot be used, and is about the resource."""
+    problem = seen.problem
+    if problem is not None:
+        text = f"; {identity.kind} {identity.name} is kept: this file is like the one that it had"
+        room = _MESSAGE_CHARACTERS - len(text)
+        problem = problem._replace(message=problem.message[:room] + text)
+    return seen._replace(problem=problem, claims=(identity.name, *seen.claims))
 
 
 def _news(tree: Tree, seen: Mapping[str, Seen], scope: Scope) -> tuple[list[Entry], set[str]]:

@@ -228,6 +228,23 @@ def test_a_pod_that_is_gone_has_finished_if_its_file_was_applied() -> None:
     assert fates(planned(changed, *WORLD, before=files)) == {"a": "starts"}
 
 
+def test_what_is_kept_for_a_file_that_was_renamed_and_broken_is_kept_in_the_plan_too() -> None:
+    origin = {
+        "labels": {"agentsmesh.io/source": "plan"},
+        "annotations": {"agentsmesh.io/source-path": "f/tk-1.md"},
+    }
+    kept = thing("Ticket", "tk-1", {"title": "One"}, metadata=origin)
+    broken = {"f/new.md": b"---\nid: [\n---\n"}
+    assert planned(broken, *WORLD, kept, before=broken).changed == ()
+    still = {"f/new.md": b"---\nid: [ and more\n---\n"}
+    assert planned(still, *WORLD, kept, before=broken).changed == ()
+    mended = {"f/new.md": b"---\nid: tk-2\ntitle: Two\n---\n"}
+    told = [
+        (each.action, each.name) for each in planned(mended, *WORLD, kept, before=broken).changed
+    ]
+    assert sorted(told) == [(Action.CREATE, "tk-2"), (Action.DELETE, "tk-1")]
+
+
 def test_a_folder_that_is_not_there_is_a_sentence() -> None:
     with pytest.raises(CommandError, match="has no folder 'g'"):
         planned({}, *WORLD, source(path="g"))

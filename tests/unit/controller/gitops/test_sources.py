@@ -239,7 +239,14 @@ async def test_a_file_that_is_renamed_and_loses_its_id_is_no_deletion(
         assert "tk-0001" in scene.names(TICKET)
         (said,) = scene.status["errors"]
         assert "Ticket tk-0001 is kept" in said["message"]
-        # what is unlike it goes all the same
+        # so it is still when it is changed and broken still, and to another controller
+        other = f"---\n{line}\ntitle: Another one\n---\nAnd more.\n"
+        await controller.applied(scene.team.push({"fleet/tickets/other.md": other}))
+        assert "tk-0001" in scene.names(TICKET)
+    async with scene.controller() as controller:
+        assert await controller.synced()
+        assert "tk-0001" in scene.names(TICKET)
+        # what is like it and goes later goes all the same
         await controller.applied(scene.team.push({"fleet/tickets/tk-0002.md": None}))
         await until(lambda: scene.names(TICKET) == {"tk-0000", "tk-0001"})
         await controller.applied(scene.team.push({"fleet/tickets/other.md": text}))
@@ -248,6 +255,19 @@ async def test_a_file_that_is_renamed_and_loses_its_id_is_no_deletion(
         assert scene.uids(TICKET)["tk-0001"] == uid
         await controller.applied(scene.team.push({"fleet/tickets/other.md": None}))
         await until(lambda: scene.names(TICKET) == {"tk-0000"})
+
+
+async def test_a_broken_file_that_was_there_before_keeps_nothing_that_is_like_it(
+    scene: Scene,
+) -> None:
+    files = tickets(3)
+    broken = ticket("tk-0009", "Ticket 9", state="nowhere")
+    commit = scene.team.push({**files, "fleet/tickets/tk-0009.md": broken})
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        await controller.applied(scene.team.push({"fleet/tickets/tk-0001.md": None}))
+        await until(lambda: scene.names(TICKET) == {"tk-0000", "tk-0002"})
 
 
 async def test_who_had_an_id_keeps_it_and_both_paths_are_named(scene: Scene) -> None:
@@ -789,32 +809,6 @@ async def test_a_changed_pod_that_has_ended_still_has_ended(scene: Scene) -> Non
         await scene.delete(AGENT_POD, "fix")
         assert await controller.synced()
         assert "fix" not in scene.names(AGENT_POD)
-
-
-async def test_a_pod_that_cannot_be_changed_is_made_anew_as_soon_as_it_is_deleted(
-    scene: Scene,
-) -> None:
-    commit = scene.team.push({"fleet/fix.yaml": POD})
-    async with scene.controller() as controller:
-        await scene.make(path="fleet")
-        await controller.applied(commit)
-        await ends(scene)
-        await controller.quiet()
-
-        def fixed(verb: str, resource: Resource, name: str) -> None:  # noqa: ARG001 - the hook's
-            if (verb, resource) == ("patch", AGENT_POD):
-                raise Refused("spec.prompt: cannot be changed once the pod is placed")
-
-        scene.refuse = fixed
-        commit = scene.team.push({"fleet/fix.yaml": POD.replace("greeter", "greeter, prompt: B")})
-        await controller.applied(commit)
-        (error,) = scene.status["errors"]
-        assert error["reason"] == "Immutable"
-        assert "delete the resource, and it is made anew" in error["message"]
-        assert error["message"].endswith("or give it another metadata.name")
-        await scene.delete(AGENT_POD, "fix")  # nobody pushes, and nobody asks
-        await until(lambda: scene.spec(AGENT_POD, "fix").get("prompt") == "B")
-        await until(lambda: not scene.status.get("errors"))
 
 
 async def test_a_pod_that_cannot_be_changed_is_made_anew_as_soon_as_it_is_deleted(
