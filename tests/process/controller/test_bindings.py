@@ -194,7 +194,7 @@ async def test_a_pod_is_made_and_what_the_api_refuses_leaves_nothing(desk: Desk)
     assert repository.worktree.continue_branch
 
 
-async def test_the_quota_holds_where_the_api_does_not_count(desk: Desk) -> None:
+async def test_the_quota_holds_for_calls_at_the_same_moment(desk: Desk) -> None:
     lead = await desk.pod("lead")
     answers = await asyncio.gather(
         *(desk.call(lead, "create_pod", agent_type_id="greeter") for _ in range(6)),
