@@ -147,6 +147,8 @@ class Prune:
     max_percent: int
     allowed_commit: str = ""
     """As a person wrote it; empty: nothing."""
+    allowed: frozenset[Identity] = frozenset()
+    """What was gone at that commit, where it is an earlier one."""
     rewritten: bool = False
     """The branch does not follow what was applied: nothing is deleted without a person's word."""
 
@@ -299,7 +301,9 @@ class _Drawing:
         rewritten = self._prune.rewritten
         if rewritten:
             limit = 0
-        if len(gone) > limit and self._prune.allowed_commit != collected.commit:
+        said = self._prune.allowed_commit == collected.commit
+        said = said or {item.identity for item in gone} <= self._prune.allowed
+        if len(gone) > limit and not said:
             all_ = tuple(_gone(item) for item in gone)
             self._held = Held(collected.commit, all_, limit, rewritten)
             return

@@ -35,6 +35,7 @@ from controller.gitops.releasing import Releasing
 from controller.gitops.remote import GoneError, MirrorError, RefusedError, Remote
 from controller.gitops.standing import Standing
 from controller.gitops.values import Identity, Problem
+from controller.gitops.words import Words
 from controller.gitops.writing import (
     Hand,
     Turn,
@@ -84,6 +85,7 @@ class Sync:
         """Tickets of which something else than what was applied is new."""
         self._applied: tuple[str, int, str | None, str] | None = None
         """The commit, and what else a pass goes by, of the last one that was whole."""
+        self._words = Words()
         self._calm: Calm | None = None
         """The last pass, if it left nothing to do: the next one may look at what differs alone."""
         self._mentions = Mentions(mirror, self._is_known)
@@ -300,10 +302,13 @@ class Sync:
     ) -> SyncPlan:
         allowed = item.metadata.annotations.get(ANNOTATION_ALLOW_PRUNE, "")
         prune = replace(Prune.of(item.metadata.name, item.spec, allowed), rewritten=rewritten)
+        prune = self._words.heard(prune)
         applied, same = self._ledger.applied, self._living.same
         total = None if only is None else self._living.count()
         # in a thread: 10,000 resources that are compared for the first time take a second
-        return await asyncio.to_thread(plan, looked, live, applied, prune, same, total)
+        drawn = await asyncio.to_thread(plan, looked, live, applied, prune, same, total)
+        self._words.note(drawn.held)
+        return drawn
 
     async def _recollect(
         self, item: GitSource, collected: Collected, live: dict[Identity, Live]

@@ -335,6 +335,26 @@ async def test_a_mass_deletion_is_held_until_a_person_allows_that_commit(scene: 
         assert len(scene.names(TICKET)) == 35
 
 
+async def test_a_persons_word_holds_for_later_commits_that_lack_no_more(scene: Scene) -> None:
+    commit = scene.team.push(tickets(30))
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        shown = scene.team.push(dict.fromkeys(tickets(20)))
+        await controller.applied(shown)
+        # an agent writes while the person reads
+        changed = {"fleet/tickets/tk-0025.md": ticket("tk-0025", "By an agent")}
+        await controller.applied(scene.team.push(changed))
+        more = scene.team.push({"fleet/tickets/tk-0026.md": None})
+        await controller.applied(more)
+        await scene.annotate(GIT_SOURCE, "plan", ANNOTATION_ALLOW_PRUNE, shown)
+        assert await controller.synced()
+        assert len(scene.names(TICKET)) == 30  # of one more file nobody has said anything
+        back = {"fleet/tickets/tk-0026.md": ticket("tk-0026", "Back")}
+        await controller.applied(scene.team.push(back))
+        await until(lambda: len(scene.names(TICKET)) == 10)
+
+
 async def test_a_few_deletions_are_carried_out(scene: Scene) -> None:
     commit = scene.team.push(tickets(12))
     async with scene.controller() as controller:
