@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from ipaddress import ip_address
+from ipaddress import IPv6Network, ip_address
 from typing import Final
 from urllib.request import getproxies_environment, proxy_bypass
 
@@ -32,6 +32,10 @@ _RESOLVERS: Final = ThreadPoolExecutor(4 * SERVERS.total, "resolve")
 """Threads that only this waits for: a name server that hangs keeps one longer than we wait."""
 
 
+_NOT_GLOBAL: Final = (IPv6Network("fec0::/10"), IPv6Network("3fff::/20"))
+"""What Python's ``is_global`` does not know. Source: RFC 3879, RFC 9637."""
+
+
 def is_open(address: str, allowed: Sequence[Network]) -> bool:
     """Whether git may connect to the address; *allowed* is what the operator allows."""
     try:
@@ -42,7 +46,8 @@ def is_open(address: str, allowed: Sequence[Network]) -> bool:
         return True
     if not real.is_global or real.is_multicast or real.is_reserved or real.is_unspecified:
         return False
-    return not any(real in each for each in METADATA if each.version == real.version)
+    closed = (*METADATA, *_NOT_GLOBAL)
+    return not any(real in each for each in closed if each.version == real.version)
 
 
 async def pinned(location: Location, allowed: Sequence[Network]) -> Location:

@@ -230,6 +230,8 @@ async def test_what_answers_on_this_machine_is_not_reached_unless_it_is_allowed(
         ("fe80::1%eth0", (), False),
         ("fd00:ec2::254", (), False),
         ("fc00::1", (), False),
+        ("fec0::1", (), False),
+        ("3fff::1", (), False),
         ("ff02::1", (), False),
         ("10.1.2.3", ("10.0.0.0/8",), True),
         ("::ffff:10.1.2.3", ("10.0.0.0/8",), True),
