@@ -11,6 +11,7 @@ def add(
 ) -> None:
     """Add the command; *cluster* adds what says which API server is meant."""
     channel = commands.add_parser("channel", help="see and say what is said in channels")
+    cluster(channel)  # also before the verb
     verbs = channel.add_subparsers(metavar="VERB", required=True)
 
     found = verbs.add_parser("list", help="list the channels of an organization")

@@ -172,6 +172,7 @@ def _pod_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 def _enroll_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     enroll = commands.add_parser("enroll", help="let a runner in")
+    _cluster(enroll)  # also before the verb
     verbs = enroll.add_subparsers(metavar="VERB", required=True)
     create = verbs.add_parser("create", help="make a join token; it is printed once")
     create.add_argument("--org", metavar="NS", help="namespace of the organization; as -n")

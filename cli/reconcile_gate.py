@@ -52,6 +52,11 @@ class Gate:
     def lost(self, applied: str) -> str:
         """Return what to do about a commit that the clone does not have, in one clause."""
         where = f" -C {shlex.quote(str(self.clone.folder))}" if self.clone is not None else ""
+        if self.clone is not None and not self.clone.commit_of(f"{self.commit}^{{commit}}"):
+            return (
+                f"{applied} is applied, and the clone does not know the commit that was asked for: "
+                f"check its id, or `git{where} fetch`, and ask again"
+            )
         return (
             f"{applied} is applied, and the clone does not know it, nor whether it comes after: "
             f"`git{where} fetch`, and ask again"

@@ -228,6 +228,10 @@ def _refusal(error: grpc.aio.AioRpcError) -> CommandError:
             return Outdated(said)
         case grpc.StatusCode.ALREADY_EXISTS:
             return Exists(said)
+        case grpc.StatusCode.RESOURCE_EXHAUSTED if "larger than max" in said:
+            return CommandError(
+                "the ticket is too long: its text may have 64 KiB, and all of it somewhat more"
+            )
         case _:
             return refused(error, "tickets")
 

@@ -16,6 +16,7 @@ def add(
 ) -> None:
     """Add the command; *cluster* adds what says which API server is meant."""
     ticket = commands.add_parser("ticket", help="see, make and change tickets, also those in git")
+    cluster(ticket)  # also before the verb
     verbs = ticket.add_subparsers(metavar="VERB", required=True)
     _list_verb(verbs, cluster)
     show = verbs.add_parser("show", help="show a ticket and where it lies")

@@ -10,6 +10,7 @@ def add(
 ) -> None:
     """Add the command; *cluster* adds what says which API server is meant."""
     worktree = commands.add_parser("worktree", help="have the work of pods that are gone")
+    cluster(worktree)  # also before the verb
     verbs = worktree.add_subparsers(metavar="VERB", required=True)
     restore = verbs.add_parser(
         "restore", help="bring the kept work of a pod into this git clone, as a branch"

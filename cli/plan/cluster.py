@@ -17,6 +17,7 @@ from schemas.names import (
     CONFIG_MAP,
     GIT_SOURCE,
     LABEL_ORGANIZATION,
+    NAMESPACE,
     ORGANIZATION,
     POD_BINDING,
     REPOSITORY,
@@ -132,6 +133,16 @@ def _all(api: Reader, resource: Resource, namespace: str) -> list[dict[str, Any]
         if resource is not ORGANIZATION:
             raise
         return [api.get(ORGANIZATION, "", _organization(api, namespace))]  # members see their own
+
+
+def check_namespace(api: Reader, namespace: str) -> None:
+    """Raise NotFound where there is no such namespace, as far as the user may know it."""
+    try:
+        api.get(NAMESPACE, "", namespace)
+    except NotAllowed:
+        return  # members of an organization may see what is in theirs, and that is enough
+    except NotFound:
+        raise NotFound(f"there is no namespace {namespace!r}: name one with -n") from None
 
 
 def _organization(api: Reader, namespace: str) -> str:

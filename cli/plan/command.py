@@ -16,7 +16,7 @@ from typing import Final
 from cli.api import Api
 from cli.datadir import locate
 from cli.kubeconfig import load, paths
-from cli.plan.cluster import Cluster, Reader, read
+from cli.plan.cluster import Cluster, Reader, check_namespace, read
 from cli.plan.document import document
 from cli.plan.drawn import draw
 from cli.plan.made import make, needs_programs
@@ -70,6 +70,7 @@ def planned(api: Reader, namespace: str, source: str, name: str | None) -> Plan:
     Raises:
         CommandError: It cannot be said.
     """
+    check_namespace(api, namespace)
     with found(source) as place:
         cluster = read(api, namespace)
         settings = choose(cluster.store(), namespace, name, place.addresses, place.branch)

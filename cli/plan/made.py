@@ -15,6 +15,7 @@ from controller.gitops.apply import Change, Gone, Live, Why, spec_of
 from controller.gitops.bodies import patch
 from controller.gitops.desired import Known
 from controller.gitops.values import Identity, Problem
+from schemas.counted import counted
 from schemas.names import (
     AGENT_CLASS,
     AGENT_POD,
@@ -169,7 +170,8 @@ def _notes(cluster: Cluster, drawn: Drawn, after: Afterwards) -> Iterator[str]:
             "taken to be usable here"
         )
     if drawn.unknown:
-        yield f"of {len(drawn.unknown)} files nobody can say what they change: see unread kinds"
+        some = counted(len(drawn.unknown), "file")
+        yield f"nobody can say what {some} would change: see unread kinds"
     if drawn.plan.creates and not cluster.readable(RESOURCE_QUOTA):
         yield "whether a quota refuses new resources cannot be said"
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from cli.channel_text import printable
 from cli.plan.document import allow
 from cli.plan.values import Action, Changed, Fate, Field, Plan, PodFate
+from schemas.counted import counted
 
 _GREEN, _YELLOW, _RED, _DIM = "32", "33", "31", "2"
 _SIGNS: Final = {
@@ -162,7 +163,8 @@ def _held(plan: Plan) -> Iterator[str]:
         if plan.held.rewritten:
             why = "the commit does not follow the one that is applied"
         count = len(plan.held.gone)
-        yield f"  {count} resources have no file any more, and {why}: none is, until you allow it"
+        some = f"{counted(count, 'resource')} {'has' if count == 1 else 'have'} no file any more"
+        yield f"  {some}, and {why}: none is, until you allow it"
         if plan.origin.source:
             yield f"  {allow(plan)}"
 
@@ -189,7 +191,7 @@ def _summary(plan: Plan) -> str:
         parts.append(f"{refused} refused")
     parts.append(f"{plan.unchanged} unchanged")
     if plan.files:
-        parts.append(f"{len({each.path for each in plan.files})} files refused")
+        parts.append(f"{counted(len({each.path for each in plan.files}), 'file')} refused")
     if not plan.changes and not plan.refused and plan.held is None:
         return f"Nothing would change ({', '.join(parts)})."
     return f"Plan: {', '.join(parts)}."

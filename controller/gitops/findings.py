@@ -11,6 +11,7 @@ from controller.gitops.writing import Written, row_of
 from controller.kernel.redact import redact
 from controller.placement.desired import ended
 from schemas.agentpod import AgentPod
+from schemas.counted import counted
 from schemas.names import AGENT_POD, TICKET
 
 
@@ -93,15 +94,15 @@ def trouble(done: Written, drawn: SyncPlan) -> Trouble | None:
         return None
     first = leaving[0].identity
     text = (
-        f"{len(leaving)} resources go once the pods at work on them have ended, or are still on "
-        f"their way out: {first.kind} {first.name}"
+        f"without a file and still there: {counted(len(leaving), 'resource')}, until pods at work "
+        f"there have ended: {first.kind} {first.name}"
     )
     return Trouble("WaitingForDeletion", text)
 
 
 def applying(left: int) -> Trouble:
     """Return that so many files are still to be applied."""
-    return Trouble("Applying", f"{left} files are still to be applied")
+    return Trouble("Applying", f"to be applied yet: {counted(left, 'file')}")
 
 
 def tickets_of(paths: Container[str], owners: Mapping[Identity, str]) -> set[str]:

@@ -243,9 +243,8 @@ class Writing:
         source, namespace = hand.item.metadata.name, hand.item.metadata.namespace
         fields = ", ".join(_fields(body)) or "its labels"
         message = (
-            f"{fields} was changed here and is as in git again: change the file "
-            f"{printable(said.path)} of GitSource {source}, or set the annotation "
-            "agentsmesh.io/reconcile: disabled"
+            f"put back as it is in git: {fields}. Change the file {printable(said.path)} of "
+            f"GitSource {source} instead, or set the annotation agentsmesh.io/reconcile: disabled"
         )
         about = About(RESOURCES[said.identity.kind], namespace, name, uid)
         self._recorder.event(about, warning=True, reason="DriftReverted", message=message)

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import grpc
 from meshwire.v1 import link_pb2
-from pydantic import ValidationError
 
+from controller.gitops.files.shape import ShapeError, field_name, spec_of
 from controller.kube.errors import KubeError, Refused, Unavailable
 from controller.rpc.caller import current_caller
 from controller.rpc.refusal import refuse
@@ -17,6 +17,8 @@ from controller.services.access import CREATE_TICKETS, UPDATE_TICKET, Access
 from controller.services.ticket_values import Written, by_person
 from controller.services.tickets import OutdatedError, Place, Tickets
 from controller.services.tokens import is_name, is_object_name
+from controller.tools.call import ToolError
+from schemas.names import TICKET
 from schemas.ticket import TicketSpec
 
 _CODES: Final = {
@@ -29,6 +31,8 @@ _CODES: Final = {
 }
 """Any other reason is a state that refuses: such as a source that writes nothing."""
 
+_PARENT: Final = ("parent_ticket_id", "parent")
+"""What agents call a field, and what it is called."""
 _FIELDS: Final = frozenset(field.alias or name for name, field in TicketSpec.model_fields.items())
 
 
@@ -86,6 +90,8 @@ def _refusing() -> Iterator[None]:
     with refusing(_CODES):
         try:
             yield
+        except ToolError as exc:
+            raise ToolError(exc.reason, exc.message.replace(*_PARENT)) from exc
         except OutdatedError as exc:
             refuse(grpc.StatusCode.ABORTED, str(exc))
         except Unavailable as exc:
@@ -126,11 +132,10 @@ def _fields(text: str) -> dict[str, Any]:
 
 def _check_spec(spec: dict[str, Any]) -> None:
     try:
-        TicketSpec.model_validate(spec)
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "spec"
-        refuse(grpc.StatusCode.INVALID_ARGUMENT, f"{where}: {first['msg']}")
+        spec_of(TICKET.kind, spec)
+    except ShapeError as exc:
+        where = field_name(exc.path) or "spec"
+        refuse(grpc.StatusCode.INVALID_ARGUMENT, f"{where}: {exc.message}")
 
 
 def _wire(written: Written) -> link_pb2.TicketAnswer:

@@ -5,6 +5,7 @@ from typing import Final
 
 from controller.kernel.reconciler import Finding
 from controller.reconcilers.gitsource.snapshot import GitSourceSnapshot
+from schemas.counted import counted
 from schemas.names import ANNOTATION_ALLOW_PRUNE
 
 Check = Callable[[GitSourceSnapshot], Finding | None]
@@ -54,9 +55,10 @@ def held(snapshot: GitSourceSnapshot) -> Finding | None:
     why = f"more than the {stop.limit} that are deleted without asking"
     if stop.rewritten:
         why = "and does not follow the one that was applied: a push by force, or another branch"
+    many = counted(len(stop.gone), "resource")
     text = (
-        f"commit {stop.commit[:12]} has no files for {len(stop.gone)} resources, {why}; nothing is "
-        "deleted. To allow it: kubectl "
+        f"commit {stop.commit[:12]} has no files for {many}, {why}; nothing is deleted. "
+        f"To allow it: kubectl -n {snapshot.subject.metadata.namespace} "
         f"annotate gitsource {snapshot.subject.metadata.name} --overwrite "
         f"{ANNOTATION_ALLOW_PRUNE}={stop.commit}. They are: {', '.join(names)}{more}"
     )
@@ -74,7 +76,7 @@ def invalid(snapshot: GitSourceSnapshot) -> Finding | None:
         for one in problems[:_FIRST]
     ]
     more = f" (and {count - _FIRST} more)" if count > _FIRST else ""
-    many = "1 file cannot be used" if count == 1 else f"{count} files cannot be used"
+    many = f"{counted(count, 'file')} cannot be used"
     return Finding("InvalidFiles", f"{many}: {'; '.join(said)}{more}", stalled=True)
 
 

@@ -18,6 +18,7 @@ from controller.reconcilers.gitsource.checks import (
 )
 from controller.reconcilers.gitsource.snapshot import GitSourceSnapshot
 from schemas.conditions import FALSE, READY, RECONCILING, STALLED, TRUE, find, merge
+from schemas.counted import counted
 from schemas.gitsource import (
     FileCounts,
     FileError,
@@ -120,7 +121,7 @@ def _conditions(snapshot: GitSourceSnapshot, now: float) -> Conditions:
     said = Conditions.of(item, now)
     _say(said, FETCHED, unfetched(snapshot), _short(facts.observed_commit), "not looked at yet")
     if facts.counts is not None:
-        _say(said, FILES_VALID, invalid(snapshot), f"{facts.counts.total} files", "")
+        _say(said, FILES_VALID, invalid(snapshot), counted(facts.counts.total, "file"), "")
     late = suspended(snapshot) or unsynced(snapshot)
     _say(said, SYNCED, late, _short(facts.applied_commit), "no commit is applied yet")
     if item.spec.write_back.enabled:
@@ -134,7 +135,8 @@ def _conditions(snapshot: GitSourceSnapshot, now: float) -> Conditions:
     if (stop := held(snapshot)) is not None:
         rewritten = facts.held is not None and facts.held.rewritten
         said.true(PRUNE_HELD, REWRITTEN if rewritten else "TooMany", stop.message)
-    said.ready(first(snapshot), f"{facts.resources} resources as of {_short(facts.applied_commit)}")
+    many = counted(facts.resources, "resource")
+    said.ready(first(snapshot), f"{many} as of {_short(facts.applied_commit)}")
     return said
 
 
@@ -167,7 +169,8 @@ def _tells(item: GitSource, status: GitSourceStatus) -> tuple[Tell, ...]:
     if status.applied_commit and status.applied_commit != item.status.applied_commit:
         text = f"applied {_short(status.applied_commit)}"
         if status.files is not None and status.files.invalid + status.files.duplicate:
-            text += f" but for {status.files.invalid + status.files.duplicate} files"
+            many = status.files.invalid + status.files.duplicate
+            text += f" but for {counted(many, 'file')}"
         told.append(_tell(item, "Synced", text, warning=False))
     for kind, bad in (
         (FETCHED, FALSE),

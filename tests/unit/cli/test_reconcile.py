@@ -327,6 +327,23 @@ def test_what_the_clone_cannot_know_is_not_waited_for(
     assert f"git -C {tmp_path} fetch" in said
 
 
+def test_a_commit_that_nobody_knows_is_what_is_said_to_be_unknown(
+    world: World,
+    run: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("cli.reconcile._ASK_AGAIN", 0.01)
+    [pushed] = commits(tmp_path, 1)
+    world.controller = at(pushed)
+    where = ("-C", str(tmp_path), "--timeout", "1h")
+    assert run("source", "plan", "--commit", "d" * 40, *where) == 1
+    said = capsys.readouterr().err
+    assert "the clone does not know the commit that was asked for" in said
+    assert f"{pushed} is applied, and the clone does not know it" not in said
+
+
 def test_a_commit_that_is_unknown_for_a_moment_is_passed_over(
     world: World, run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ class Controller(link_pb2_grpc.TicketsServicer):
     updated: list[link_pb2.TicketUpdate] = field(default_factory=list)
     failures: list[grpc.StatusCode] = field(default_factory=list)
     """How the next calls end, one each."""
+    words: str = "as laid out"
     answer: dict[str, Any] = field(default_factory=dict)
 
     def Create(self, request: Any, context: Any) -> Any:  # noqa: N802 - the RPC's name
@@ -40,7 +41,7 @@ class Controller(link_pb2_grpc.TicketsServicer):
 
     def _answer(self, context: Any) -> link_pb2.TicketAnswer:
         if self.failures:
-            context.abort(self.failures.pop(0), "as laid out")
+            context.abort(self.failures.pop(0), self.words)
         return link_pb2.TicketAnswer(**{"ticket_json": '{"spec": {}}'} | self.answer)
 
 
@@ -272,6 +273,28 @@ def test_lists_are_changed_from_what_the_ticket_has(door: Door) -> None:
             {"id": "a3", "text": "is small", "done": False},
         ],
     }
+
+
+def test_the_namespace_may_stand_before_the_verb_and_behind_it(door: Door, said: Said) -> None:
+    cluster = ["--kubeconfig", str(door.kubeconfig)]
+    for words in (
+        ["-n", "acme", "ticket", "update", "am-1"],
+        ["ticket", "-n", "acme", "update", "am-1"],
+        ["-n", "other", "ticket", "update", "am-1", "-n", "acme"],
+        ["-n", "other", "ticket", "-n", "acme", "update", "am-1"],
+    ):
+        assert main([*words, *cluster, "--state", "done"]) == 0
+        assert "updated" in said()
+    assert {request.namespace for request in door.controller.updated} == {"acme"}
+
+
+def test_a_ticket_that_is_too_long_is_said_so(
+    door: Door, capsys: pytest.CaptureFixture[str]
+) -> None:
+    door.controller.failures = [grpc.StatusCode.RESOURCE_EXHAUSTED]
+    door.controller.words = "SERVER: Received message larger than max (20000029 vs. 262144)"
+    assert door.run("update", "am-1", "--body", "x") == 1
+    assert "its text may have 64 KiB" in capsys.readouterr().err
 
 
 def test_what_cannot_be_asked_for_is_said(door: Door, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from cli.errors import CommandError, NotAllowed, NotFound, Usage
 from cli.main import parser
 from cli.plan.afterwards import QUOTA_EXCEEDED
-from cli.plan.cluster import Cluster, Unread, read
+from cli.plan.cluster import Cluster, Unread, check_namespace, read
 from cli.plan.command import FAILS
 from cli.plan.document import document
 from cli.plan.drawn import draw
@@ -282,6 +283,20 @@ def test_members_read_their_own_organization_by_the_name_in_their_bundle() -> No
     assert [each.kind for each in cluster.unread] == [RESOURCE_QUOTA.kind]
 
 
+class Elsewhere(Api):
+    """Knows of no namespace."""
+
+    @override
+    def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
+        raise NotFound(f"there is no {resource.plural} {name}")
+
+
+def test_nothing_is_planned_for_a_namespace_that_does_not_exist() -> None:
+    with pytest.raises(NotFound, match="there is no namespace 'acne': name one with -n"):
+        check_namespace(Elsewhere(), "acne")
+    check_namespace(Api(), "acme")  # who may not see namespaces may see what is in theirs
+
+
 def test_who_may_read_nothing_is_not_allowed() -> None:
     class Closed(Api):
         def list(self, resource: Resource, namespace: str) -> list[dict[str, Any]]:
@@ -364,7 +379,7 @@ def test_the_text_says_everything_and_moves_no_cursor() -> None:
         "= Channel c0",
         "3 resources have no file any more, and at most 1",
         f"annotate --overwrite gitsource plan agentsmesh.io/allow-prune={plan.origin.commit}",
-        "1 files refused",
+        "1 file refused",
     ):
         assert part in said
     assert "\x1b" not in said

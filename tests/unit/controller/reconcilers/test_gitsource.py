@@ -165,7 +165,8 @@ def test_a_bad_file_is_named_with_its_line() -> None:
 def test_what_is_held_says_how_to_allow_it() -> None:
     message = said(replace(DONE, held=HELD))["PruneHeld"].message
     assert (
-        f"kubectl annotate gitsource plan --overwrite agentsmesh.io/allow-prune={COMMIT}" in message
+        f"kubectl -n acme annotate gitsource plan --overwrite agentsmesh.io/allow-prune={COMMIT}"
+        in message
     )
     assert "Ticket t0" in message
     assert "and 2 more" in message
@@ -176,6 +177,12 @@ def test_trouble_with_commits_is_told_where_there_are_any() -> None:
     assert "WriteBackHealthy" not in said(DONE, writes)
     found = said(DONE, writes, writeBack={"enabled": True})
     assert found["WriteBackHealthy"].reason == found["Ready"].reason == "PushRefused"
+
+
+def test_one_is_one() -> None:
+    found = said(replace(DONE, counts=Counts(total=1, synced=1), resources=1))
+    assert found["FilesValid"].message == "1 file"
+    assert found["Ready"].message.startswith("1 resource as of")
 
 
 def test_events_are_told_of_what_is_new_alone() -> None:

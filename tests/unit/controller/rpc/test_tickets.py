@@ -16,6 +16,7 @@ from controller.rpc.tickets import TicketsDoor
 from controller.services.access import Access
 from controller.services.tickets import Tickets
 from schemas.names import TICKET
+from schemas.ticket import LINE_MESSAGE
 from tests.unit.controller.gitops.writeback.scene import Running, scene, ticket_file
 from tests.unit.controller.kube_memory import MemoryUser
 from tests.unit.controller.tools.world import World
@@ -136,7 +137,15 @@ async def test_without_a_name_it_gets_an_id_of_its_own(port: Port) -> None:
         pytest.param("[" * 100_000, "JSON object", id="nested deeper than anybody reads"),
         pytest.param({"title": "x", "titel": "y"}, "'titel' is no field", id="an unknown field"),
         pytest.param({"labels": []}, "title", id="no title"),
-        pytest.param({"title": "x", "state": "later"}, "state", id="no such state"),
+        pytest.param({"title": "x", "state": "later"}, "state: must be one of", id="no such state"),
+        pytest.param({"title": "a\nb"}, f"title: {LINE_MESSAGE}", id="two lines"),
+        pytest.param({"title": ""}, "title: must not be empty", id="an empty title"),
+        pytest.param(
+            {"title": "x", "acceptance": [{"id": "a1", "text": ""}]},
+            "acceptance[0].text: must not be empty",
+            id="an item without a text",
+        ),
+        pytest.param({"title": "x", "body": "y" * 70_000}, "body: must be at most", id="long"),
     ],
 )
 async def test_what_is_no_ticket_is_refused(port: Port, spec: Any, words: str) -> None:
@@ -148,6 +157,9 @@ async def test_what_is_no_ticket_is_refused(port: Port, spec: Any, words: str) -
 async def test_every_refusal_has_its_status(port: Port) -> None:
     assert (await refusal(port.create({"title": "x"}, name="am-1")))[0] is Code.ALREADY_EXISTS
     assert (await refusal(port.create({"title": "x"}, source="fleet")))[0] is Code.NOT_FOUND
+    code, said = await refusal(port.create({"title": "x", "parent": "am-9"}))
+    assert code is Code.NOT_FOUND
+    assert said.startswith("parent: ")
     code, said = await refusal(port.update("am-1", {"state": "done"}, expected_revision=7))
     assert code is Code.ABORTED
     assert "revision 1, not 7" in said
