@@ -14,7 +14,7 @@ from typing import Final
 
 import grpc
 
-from controller.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
+from controller.kube.errors import AlreadyExists, Conflict, KubeError, NotFound, OverQuota
 from controller.pki.clock import parse_rfc3339, rfc3339
 from controller.pki.leaf import key_sha256
 from controller.rpc.ports import Objects, Recorder, Subject
@@ -34,6 +34,11 @@ RETRY_WINDOW: Final = timedelta(minutes=2)
 _INVALID: Final = (
     "the join token is not valid here: it is unknown, expired or used up; "
     "make a new one with `agentsmesh enroll create`"
+)
+
+_NO_ROOM: Final = (
+    "the organization has as many runners as it may (spec.quota.runners): delete one, or have it "
+    "raised"
 )
 
 
@@ -184,6 +189,9 @@ class Enrolment:
                 created = await self._objects.create(RUNNER, namespace, manifest)
             except AlreadyExists:
                 continue
+            except OverQuota:
+                await self._give_back(claim)
+                refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, _NO_ROOM)
             return Runner.model_validate(created)
         raise Refusal(
             grpc.StatusCode.UNAVAILABLE, "the Runner comes and goes all the time: try again"
@@ -217,6 +225,17 @@ class Enrolment:
                 "runner with spec.replace",
             )
         return runner
+
+    async def _give_back(self, claim: _Claim) -> None:
+        """Have a use that this call took count as none: nothing was made or signed for it."""
+        if claim.again:
+            return
+        uses = claim.enrollment.status.uses
+        rest = tuple(use for use in uses if use.public_key_sha256 != claim.key_sha256)
+        try:
+            await self._write(claim, rest)
+        except KubeError as exc:
+            logger.info("use of a token left without a runner", extra={"reason": str(exc)})
 
     async def _complete(self, claim: _Claim, grant: Grant) -> None:
         """Add the Runner's uid to the record of the use. Only for people: it may be missing."""

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from meshwire.v1 import link_pb2, link_pb2_grpc
 
-from controller.kube.errors import Unavailable
+from controller.kube.errors import Unavailable, from_status
 from controller.rpc.ports import RunnerKey
 from schemas.names import CA_ROOT_SECRET, RUNNER, RUNNER_ENROLLMENT, SECRET
 from tests.unit.controller.rpc.world import (
@@ -81,6 +81,23 @@ async def test_a_token_works_once(mesh: World) -> None:
     assert ("Runner", ORG, "m-2") not in mesh.kube.objects
     assert mesh.recorder.reasons == ["TokenReplayed"]
     assert token not in text + str(mesh.recorder.events)
+
+
+async def test_a_token_is_not_used_up_where_a_quota_has_no_room_for_a_runner(mesh: World) -> None:
+    token = await mesh.token()
+
+    def full(verb: str, resource: Any, name: str) -> None:
+        if (verb, resource) == ("create", RUNNER):
+            said = f'runners.agentsmesh.io "{name}" is forbidden: exceeded quota: q, requested: …'
+            raise from_status(403, {"reason": "Forbidden", "message": said})
+
+    mesh.kube.before = full
+    code, text = await refused(mesh.enroll(token))
+    assert (code, "spec.quota.runners" in text) == (Code.RESOURCE_EXHAUSTED, True)
+    assert await _uses(mesh) == []
+    mesh.kube.before = lambda *_: None  # somebody has deleted one
+    assert (await mesh.enroll(token)).chain_der  # of another key
+    assert len(await _uses(mesh)) == 1
 
 
 async def test_of_many_at_once_exactly_as_many_get_in_as_there_are_uses(mesh: World) -> None:
