@@ -122,7 +122,7 @@ async def test_a_redirect_is_not_followed_and_gets_no_password(
     other = GitServer(upstream.path.parent, authority[0], "nothing", PASSWORD)
     try:
         server.redirect_to = other.url
-        with pytest.raises(CloneFailedError, match="redirects elsewhere"):
+        with pytest.raises(CloneFailedError, match="redirects to https"):
             await worktrees.ensure(
                 request_for(url=f"{server.url}/upstream/.git", credentials=credentials)
             )
