@@ -100,12 +100,18 @@ def team(mesh: Mesh) -> Iterator[Team]:
         mesh.kubectl("delete", "agentpod", name, "-n", "default", "--ignore-not-found")
 
 
-def call(port: int, body: bytes, key: str = KEY) -> int:
+def _ready(team: Team) -> str:
+    said = team.mesh.get("team", "gitsource")["status"]["conditions"]
+    return next(str(one["reason"]) for one in said if one["type"] == "WebhookReady")
+
+
+def call(port: int, body: bytes, key: str = KEY, delivery: str = "") -> int:
     signature = hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/webhooks/git/default/team",
         data=body,
-        headers={"X-Hub-Signature-256": f"sha256={signature}"},
+        headers={"X-Hub-Signature-256": f"sha256={signature}"}
+        | ({"X-GitHub-Delivery": delivery} if delivery else {}),
         method="POST",
     )
     try:
@@ -160,7 +166,15 @@ def test_a_commit_is_planned_pushed_told_of_and_is_what_was_planned(team: Team) 
     assert call(port, b"push") == 202
     until(lambda: team.applied() == second, what="the push is applied")
     assert mesh.get("tk-aaaa", "ticket")["spec"]["state"] == "done"
-    assert call(port, b"push") == 409
+    assert call(port, b"push") == 202  # without an id it is another call
+    assert call(port, b"push", delivery="d-1") == 202
+    assert call(port, b"push", delivery="d-1") == 200
+    nowhere = team.agentsmesh("plan", "-n", "defualt", "--source", str(team.work))
+    assert nowhere.returncode == 3
+    assert "there is no namespace 'defualt'" in nowhere.stderr
+    mesh.kubectl("delete", "secret", "hook", "-n", "default")
+    until(lambda: call(port, b"push") == 401, what="the secret that is gone counts")
+    until(lambda: _ready(team) == "SecretNotFound", what="the status says so")
     left = team.plan(str(team.work))
     assert (left["changes"], left["resources"], left["pods"]) == (False, [], [])
     assert KEY not in "".join(f.read_text("utf-8", "replace") for f in mesh.data.rglob("*.log"))
