@@ -177,11 +177,6 @@ def explain(error: GitRunError, credentials: Credentials | None = None) -> Failu
     return Failure(f"git says {printable[:300]!r}")
 
 
-def _is_too_much(said: str) -> bool:
-    """Whether git, or the one that unpacks, was ended for its work (or memory, by the machine)."""
-    return OVERWORKED in said or _TELLING.findall(said.replace("\r", "\n")) == _SILENT_END
-
-
 def _answered(answer: Heard, credentials: Credentials | None) -> Failure | None:
     """Return what the answer's number says of itself, None where git's words say more."""
     status = answer.status
@@ -214,3 +209,8 @@ def _redirected(answer: Heard, credentials: Credentials | None) -> str:
         f"the server redirects to {address}, where no repository is: check the Repository's url "
         "and authSecretRef"
     )
+
+
+def _is_too_much(said: str) -> bool:
+    """Whether git, or the one that unpacks, was ended for its work (or memory, by the machine)."""
+    return OVERWORKED in said or _TELLING.findall(said.replace("\r", "\n")) == _SILENT_END
