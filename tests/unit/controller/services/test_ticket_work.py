@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from controller.kube.errors import from_status
 from controller.tools.call import ToolError
-from schemas.names import AGENT_POD, Resource
+from schemas.names import AGENT_POD, GIT_SOURCE, LABEL_SOURCE, TICKET, Resource
 from schemas.ticket import TicketState
-from tests.unit.controller.services.ticket_world import Killed, TicketWorld
+from tests.unit.controller.services.ticket_world import ORG, Killed, TicketWorld
 
 pytestmark = pytest.mark.anyio
 
@@ -453,6 +453,24 @@ async def test_pods_whose_tickets_start_pods_come_to_an_end(world: TicketWorld) 
         await world.settle()
     assert "tk-3-run-1" in world.made
     assert "agentsmesh.io/depth" not in world.pods["tk-3-run-1"].metadata.annotations
+
+
+async def test_a_ticket_of_a_source_waits_until_its_status_says_where_it_is_from(
+    world: TicketWorld,
+) -> None:
+    """A source that makes no AgentPods does not heed what its tickets ask for."""
+    await world.source("backlog")
+    await world.kube.patch(GIT_SOURCE, ORG, "team", {"spec": {"kinds": ["Ticket"]}})
+    meta = {"labels": {LABEL_SOURCE: "team"}}
+    spec = {"title": "Mine", "state": "todo", "autoRun": RUN}
+    await world.kube.create(TICKET, ORG, {"metadata": {"name": "tk-2", **meta}, "spec": spec})
+    await world.settle()
+    await world.sourced("tk-2")
+    await world.settle()
+    assert "tk-2-run-1" not in world.made
+    said = world.runs.why(world.found("tk-2"))
+    assert said is not None
+    assert said.reason == "NotAllowed"
 
 
 @pytest.mark.parametrize(
