@@ -119,11 +119,11 @@ async def test_a_file_of_a_newer_version_is_not_touched(database: Database, tmp_
     await older.close()
 
 
-_FIRST = (
+_SOURCES = (
     "CREATE TABLE sources (source TEXT PRIMARY KEY, rules TEXT NOT NULL, observed TEXT,"
-    " applied TEXT, synced_at REAL) STRICT, WITHOUT ROWID",
-    *SCHEMA.statements[1:],
+    " applied TEXT, synced_at REAL) STRICT, WITHOUT ROWID"
 )
+_FIRST = (_SOURCES, *SCHEMA.statements[1:])
 """The tables of the first version."""
 
 
