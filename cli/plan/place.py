@@ -184,6 +184,10 @@ class Commit:
         """Return the commit."""
         return self._commit
 
+    async def newest(self, commit: str, path: str) -> list[str]:  # noqa: ARG002
+        """Return nothing: in a plan none comes first."""
+        return []
+
     async def descends(self, new: str, old: str) -> bool | None:  # noqa: ARG002
         """Return that it is not known."""
         return None

@@ -51,6 +51,10 @@ class Aside:
         """Return the contents."""
         return await self._mirror.blobs(ids)
 
+    async def newest(self, commit: str, path: str) -> list[str]:
+        """Return paths below the folder, those first that were changed last."""
+        return await self._mirror.newest(commit, path)
+
     async def descends(self, new: str, old: str) -> bool | None:
         """Tell whether *old* is *new* or comes before it; None: it is not known here."""
         return await self._mirror.descends(new, old)

@@ -76,6 +76,10 @@ class Mirror(Protocol):
         """Return the contents."""
         ...
 
+    async def newest(self, commit: str, path: str) -> list[str]:
+        """Return paths below the folder, those first that were changed last."""
+        ...
+
     async def descends(self, new: str, old: str) -> bool | None:
         """Tell whether *old* is *new* or comes before it; None: it is not known here."""
         ...
@@ -124,8 +128,8 @@ class Listing:
         """Whether the next commit is fetched, even if the mirror says that it has it."""
         self.collected: Collected | None = None
         """What the files asked for when they were last looked at."""
-        self.fresh: frozenset[str] = frozenset()
-        """Paths of files that were new or changed then."""
+        self.fresh: Mapping[str, int] = {}
+        """Files that were new or changed then, by path, and in which order they are to come."""
 
     async def look(self, remote: Remote, scope: Scope) -> Collected:
         """Return what the files ask for at the branch's tip.
@@ -236,7 +240,11 @@ class Listing:
             for start in range(0, len(batch), _FILES):
                 await self._parse(batch[start : start + _FILES], contents, scope)
         await self._ledger.read({}, {}, gone)
-        self.fresh = frozenset(entry.path for entry in changed)
+        newest: list[str] = []
+        if len(changed) > _FILES:
+            newest = await self._mirror.newest(tree.commit, scope.path)
+        turns = {path: turn for turn, path in enumerate(newest)}
+        self.fresh = {entry.path: turns.get(entry.path, len(turns)) for entry in changed}
 
     async def _parse(
         self, entries: Sequence[Entry], contents: Mapping[str, bytes], scope: Scope

@@ -171,6 +171,18 @@ class Mirror:
         async with self._reading() as reader:
             return await reader.blobs(ids, self._trees.sizes)
 
+    async def newest(self, commit: str, path: str) -> list[str]:
+        """Return paths below the folder, those first that were changed last.
+
+        As far as the last 300 commits say: not all files need be among them.
+
+        Raises:
+            MirrorError: The commit is not here.
+        """
+        async with self._reading(commit) as reader:
+            await reader.tree(commit, ".")
+            return await reader.newest(commit, path, _DEPTH)
+
     async def commits(self, old: str | None, new: str, most: int = _DEPTH) -> list[TicketCommit]:
         """Return the commits in *new* and not in *old* that name a ticket, newest first.
 

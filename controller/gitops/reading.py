@@ -220,6 +220,30 @@ class Reader:
             text = exc.output.rpartition(b"\0")[0]
         return await asyncio.to_thread(_commits, text)
 
+    async def newest(self, commit: str, path: str, most: int) -> list[str]:
+        """Return paths below the folder in the order of their last changes, newest first.
+
+        As far as the last *most* commits and 16 MB of names say.
+
+        Raises:
+            GitRunError: They cannot be read.
+        """
+        args = (
+            "log", "-z", "--format=", "--name-only", "--no-renames", "--no-show-signature",
+            "--no-notes", f"--max-count={most}", commit, "--",
+        )  # fmt: skip
+        folder = paths.folder(path)
+        where = (f":(top,literal){folder}",) if folder else ()
+        try:
+            text = await self._run(*args, *where, output_bytes=_LOG_BYTES)
+        except GitRunError as exc:
+            if not exc.flooded:
+                raise
+            text = exc.output.rpartition(b"\0")[0]
+        names = (name.strip(b"\n") for name in text.split(b"\0"))
+        found = dict.fromkeys(name for name in names if name)
+        return [name.decode(errors="surrogateescape") for name in found]
+
     async def descends(self, new: str, old: str) -> bool | None:
         """Tell whether *old* is an ancestor of *new*, as far as is known here; None: not here.
 

@@ -110,8 +110,8 @@ class Hand:
 
     item: GitSource
     commit: str
-    fresh: frozenset[str]
-    """Files that are new or changed: they go first."""
+    fresh: Mapping[str, int]
+    """Files that are new or changed: they go first, in the order of these numbers."""
 
 
 class Writing:
@@ -328,12 +328,13 @@ def printable(path: str) -> str:
     return "".join(char if char.isprintable() else "�" for char in text)
 
 
-def _ordered(plan: SyncPlan, fresh: frozenset[str]) -> list[Known | Change]:
-    """Return creations and changes: what was just pushed first, then by kind."""
+def _ordered(plan: SyncPlan, fresh: Mapping[str, int]) -> list[Known | Change]:
+    """Return creations and changes: what was just pushed first, then by kind and age."""
 
-    def place(step: Known | Change) -> tuple[bool, int, str]:
+    def place(step: Known | Change) -> tuple[bool, int, int, str]:
         known = _known(step)
-        return known.path not in fresh, _RANK[known.identity.kind], known.path
+        path, rank = known.path, _RANK[known.identity.kind]
+        return path not in fresh, rank, fresh.get(path, 0), path
 
     steps: list[Known | Change] = [*plan.creates, *plan.changes]
     return sorted(steps, key=place)

@@ -358,6 +358,15 @@ async def test_a_removed_mirror_is_gone_and_comes_back_with_the_next_fetch(
     assert await local.fetch() == tip
 
 
+async def test_paths_come_in_the_order_of_their_last_changes(made: Mirror, team: Team) -> None:
+    team.push({"a/1.md": "1", "a/ü [x]*.md": "2", "b/3.md": "3", "a/4.md": "4"})
+    team.push({"a/ü [x]*.md": "2 again", "b/3.md": "3 again"})
+    tip = team.push({"a/4.md": None})
+    assert await made.fetch() == tip
+    assert await made.newest(tip, "a") == ["a/4.md", "a/ü [x]*.md", "a/1.md"]
+    assert (await made.newest(tip, "."))[:3] == ["a/4.md", "a/ü [x]*.md", "b/3.md"]
+
+
 def test_files_are_cut_into_parts_that_fit_into_memory() -> None:
     entries = [Entry(str(size), "", size, EntryType.FILE) for size in (4, 4, 9, 1, 1)]
     parts = [[entry.size for entry in part] for part in batches(entries, 8)]

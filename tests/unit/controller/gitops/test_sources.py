@@ -80,6 +80,20 @@ async def test_a_pass_without_news_writes_nothing(scene: Scene) -> None:
     assert scene.team.tip() == commit
 
 
+async def test_what_was_changed_last_is_applied_first_when_much_is_new(scene: Scene) -> None:
+    scene.team.push(tickets(250))
+    for name in ("tk-0100", "tk-0200"):
+        commit = scene.team.push({f"fleet/tickets/{name}.md": ticket(name, "Later")})
+    async with scene.controller() as controller:
+        await scene.make(path="fleet")
+        await controller.applied(commit)
+        made = [
+            name for verb, kind, name in scene.writes if (verb, kind) == ("create", TICKET.kind)
+        ]
+    assert set(made[:2]) == {"tk-0200", "tk-0100"}
+    assert len(made) == 250
+
+
 async def test_each_resource_costs_one_write_and_one_status(scene: Scene) -> None:
     commit = scene.team.push(tickets(20))
     async with scene.controller() as controller:
