@@ -56,10 +56,13 @@ def held(snapshot: GitSourceSnapshot) -> Finding | None:
     if stop.rewritten:
         why = "and does not follow the one that was applied: a push by force, or another branch"
     many = counted(len(stop.gone), "resource")
+    meta = snapshot.subject.metadata
+    other = meta.annotations.get(ANNOTATION_ALLOW_PRUNE, stop.commit)
+    if other != stop.commit:
+        why += f"; {ANNOTATION_ALLOW_PRUNE} is {other[:12]!r}, and allows only what was gone there"
     text = (
         f"commit {stop.commit[:12]} has no files for {many}, {why}; nothing is deleted. "
-        f"To allow it: kubectl -n {snapshot.subject.metadata.namespace} "
-        f"annotate gitsource {snapshot.subject.metadata.name} --overwrite "
+        f"To allow it: kubectl -n {meta.namespace} annotate gitsource {meta.name} --overwrite "
         f"{ANNOTATION_ALLOW_PRUNE}={stop.commit}. They are: {', '.join(names)}{more}"
     )
     return Finding("PruneHeld", text, stalled=True)

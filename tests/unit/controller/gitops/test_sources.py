@@ -338,6 +338,9 @@ async def test_a_mass_deletion_is_held_until_a_person_allows_that_commit(scene: 
         await scene.annotate(GIT_SOURCE, "plan", ANNOTATION_ALLOW_PRUNE, "0" * 40)
         assert await controller.synced()
         assert len(scene.names(TICKET)) == 30
+        await until(
+            lambda: "is '000000000000', and allows" in scene.condition("PruneHeld")["message"]
+        )
         await scene.annotate(GIT_SOURCE, "plan", ANNOTATION_ALLOW_PRUNE, commit)
         await until(lambda: len(scene.names(TICKET)) == 10)
         await until(lambda: scene.condition("PruneHeld") == {})
