@@ -22,6 +22,7 @@ from typing import Final
 from meshwire.v1 import link_pb2
 
 from runner import logs, own_modes
+from runner.cancelling import cancelled
 from runner.clock import wall_ms
 from runner.converge.agents_found import AgentsFound
 from runner.converge.agents_used import AgentsUsed
@@ -151,8 +152,7 @@ async def serve(parts: Parts, stop: asyncio.Event) -> None:
         await parts.converger.close()
         await parts.mcp.close()
         await parts.link.close("Stopping")
-        for task in running:
-            task.cancel()
+        await cancelled(running)
 
 
 @asynccontextmanager

@@ -348,7 +348,11 @@ class Daemon:
         ]
 
     async def start(self, *more: str, entry: tuple[str, ...] = ("-m", "runner")) -> None:
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'proto'}"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'proto'}",
+            "PYTHONFAULTHANDLER": "1",
+        }
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, *entry, *self.arguments(), *more, cwd=ROOT, env=environment
         )
@@ -362,8 +366,14 @@ class Daemon:
 
     async def ended(self, seconds: float = 20.0) -> int:
         assert self.process is not None
-        async with asyncio.timeout(seconds):
-            return await self.process.wait()
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.process.wait()
+        except TimeoutError as exc:
+            self.process.send_signal(signal.SIGABRT)  # has faulthandler say where it stands
+            await self.process.wait()
+            exc.add_note("\n".join(self.log.read_text().splitlines()[-30:]))
+            raise
 
     async def stop_everything(self) -> None:
         for process in self.all:
