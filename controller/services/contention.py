@@ -5,8 +5,11 @@ import random
 from collections.abc import AsyncIterator
 from typing import Final
 
-_ATTEMPTS: Final = 6
-"""How often a lost race against an unrelated change is run: for half a second or so."""
+_ATTEMPTS: Final = 8
+"""How often a lost race against an unrelated change is run: for two seconds or so.
+
+An API server whose disk is slow shows a write only once it is durable, and refuses ours until then.
+"""
 _FIRST_SECONDS: Final = 0.02
 
 

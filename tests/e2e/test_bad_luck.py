@@ -41,6 +41,7 @@ def test_killing_the_runner_loses_no_line_and_stops_no_agent(mesh: Mesh):
     mesh.delete("counts")
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("part", ["apiserver", "controller", "runner"])
 def test_killing_a_part_while_pods_start_starts_each_once(mesh: Mesh, part: str):
     script = 'echo started >> "$AGENTSMESH_HOME/starts"; echo up; exec sleep 100000'

@@ -146,6 +146,7 @@ def test_tickets_show_how_far_they_are(mesh: Mesh) -> None:
     mesh.kubectl("delete", "ticket", "--all", "-n", "default")
 
 
+@pytest.mark.faults
 def test_mentions_arrive_once_whoever_dies_meanwhile(mesh: Mesh) -> None:
     listening = 'echo ready; while read -r line; do echo "took: $line"; done'
     mesh.apply(

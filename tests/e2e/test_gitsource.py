@@ -202,6 +202,7 @@ def test_a_renamed_file_keeps_its_ticket_and_a_forced_branch_is_followed(fleet: 
     assert (found["metadata"]["uid"], found["spec"]["title"]) == (uid, "No 1")
 
 
+@pytest.mark.faults
 def test_many_deletions_are_held_and_a_missing_folder_deletes_nothing(fleet: Fleet) -> None:
     files = many(30, "dm")
     fleet.push({"README.md": "hello\n", **files})
@@ -240,6 +241,7 @@ def pod(name: str, agent: str, more: str = "") -> str:
     )
 
 
+@pytest.mark.faults
 def test_pods_of_files_run_come_back_and_are_not_run_twice(fleet: Fleet) -> None:
     fleet.mesh.apply(agent_class("brief", "true"))
     steady, brief = f"{fleet.name}-steady", f"{fleet.name}-brief"

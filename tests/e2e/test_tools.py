@@ -382,6 +382,7 @@ def test_every_tool_works_alike_for_pods_on_this_and_on_another_runner(
     assert used == set(CATALOGUE)
 
 
+@pytest.mark.faults
 def test_the_same_agent_goes_on_calling_after_its_runner_was_killed(
     mesh: Mesh, second: Runner
 ) -> None:

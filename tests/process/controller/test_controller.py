@@ -302,7 +302,8 @@ def test_the_controller_needs_no_more_rights_than_its_documentation_says(any_mes
     mesh.kubectl("-n", "acme", "wait", "--for=condition=Ready", "agentpod/fix", "--timeout=20s")
     mesh.kubectl("-n", "acme", "delete", "agentpod", "fix", "--timeout=20s")
     mesh.kubectl("delete", "org", "acme", "--wait=false")
-    gone = lambda: "deletionTimestamp" in mesh.kubectl("get", "ns", "acme", "-o", "json")  # noqa: E731
-    eventually(lambda: "acme" not in mesh.kubectl("get", "ns", "-o", "name") or gone(), "it leaves")
+    what = "jsonpath={.metadata.deletionTimestamp}/{.metadata.name}"
+    look = ("get", "ns", "acme", "--ignore-not-found", "-o", what)
+    eventually(lambda: not mesh.kubectl(*look).startswith("/"), "it is gone, or on its way")
     lines = mesh.controller.log.read_text().splitlines()
     assert [line for line in lines if "orbidden" in line] == []
