@@ -14,7 +14,7 @@ setup: ## make .venv from requirements.lock; .venv/bin/agentsmesh is the program
 demo: setup ## a whole mesh on this machine with two agents (ONCE=1: stop again afterwards)
 	@$(PY) -m scripts.demo $(if $(filter-out 0,$(ONCE)),--once)
 
-test: setup ## all tests but the long ones; with KUBEBUILDER_ASSETS also against a real API server
+test: setup ## all tests but those of test-cluster, test-faults and test-agents
 	@scripts/test
 
 check: setup ## format, lint, types, import contracts, generated files, lock
@@ -23,7 +23,7 @@ check: setup ## format, lint, types, import contracts, generated files, lock
 bench: setup ## how fast, against the floor and against tmux
 	@$(PY) -m bench $(ARGS)
 
-test-cluster: setup ## only the tests against a real API server (KUBEBUILDER_ASSETS)
+test-cluster: setup ## the tests against a real API server (KUBEBUILDER_ASSETS)
 	@scripts/test cluster
 
 test-faults: setup ## the long runs: processes killed at each step and at random
